@@ -1,0 +1,161 @@
+// Foreign bytes: one bounds-checked reader, and one writer, for kernel messages and for
+// every binary record of ours. Little-endian, as both supported machines are.
+//
+// Rule: too short is `ShortMessage`, an error of ours; a size field never decides how much
+// is allocated. Both are made once and reset for each message, so that a request costs
+// no allocation here.
+
+declare global {
+  // Part of Node's Buffer since its beginning and faster than toString('latin1'); not in its types.
+  interface Buffer<TArrayBuffer extends ArrayBufferLike> {
+    latin1Slice(start?: number, end?: number): string
+    latin1Write(text: string, offset?: number): number
+  }
+}
+
+/** A message that ends before its fields do, or a field that cannot be. */
+export class ShortMessage extends Error {
+  override name = 'ShortMessage'
+}
+
+const HIGH = 0x1_0000_0000
+
+export class Cursor {
+  bytes: Buffer
+  #at = 0
+  #end: number
+
+  constructor(bytes: Buffer) {
+    this.bytes = bytes
+    this.#end = bytes.length
+  }
+
+  /** Reads `bytes[start, end)` from here on. Throws ShortMessage where that is not within. */
+  reset(start: number, end: number): this {
+    if (start < 0 || end < start || end > this.bytes.length) throw new ShortMessage('no such range')
+    this.#at = start
+    this.#end = end
+    return this
+  }
+
+  get at(): number {
+    return this.#at
+  }
+
+  get left(): number {
+    return this.#end - this.#at
+  }
+
+  u16(): number {
+    const at = this.#take(2)
+    return this.bytes[at]! + this.bytes[at + 1]! * 0x100
+  }
+
+  u32(): number {
+    const at = this.#take(4)
+    const b = this.bytes
+    return b[at]! + b[at + 1]! * 0x100 + b[at + 2]! * 0x1_0000 + b[at + 3]! * 0x100_0000
+  }
+
+  i32(): number {
+    return this.u32() | 0
+  }
+
+  /** Unsigned 64 bits as a number: exact below 2^53, the nearest double above. */
+  u64(): number {
+    const low = this.u32()
+    return low + this.u32() * HIGH
+  }
+
+  /** Signed 64 bits as a number. */
+  i64(): number {
+    const low = this.u32()
+    return low + this.i32() * HIGH
+  }
+
+  skip(count: number): void {
+    this.#take(count)
+  }
+
+  /** The next `count` bytes, without copying them. */
+  take(count: number): Buffer {
+    const at = this.#take(count)
+    return this.bytes.subarray(at, at + count)
+  }
+
+  /** Bytes up to the next NUL, which is skipped, as latin1 text. */
+  name(): string {
+    const end = this.bytes.indexOf(0, this.#at)
+    if (end === -1 || end >= this.#end) throw new ShortMessage('name without terminator')
+    const name = this.bytes.latin1Slice(this.#at, end)
+    this.#at = end + 1
+    return name
+  }
+
+  #take(count: number): number {
+    const at = this.#at
+    if (count > this.#end - at) throw new ShortMessage(`need ${count} bytes at ${at}`)
+    this.#at = at + count
+    return at
+  }
+}
+
+/** Fills a buffer that somebody else owns. Throws ShortMessage when it is full. */
+export class Writer {
+  readonly bytes: Buffer
+  readonly #view: DataView
+  #at = 0
+
+  constructor(bytes: Buffer) {
+    this.bytes = bytes
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  }
+
+  get at(): number {
+    return this.#at
+  }
+
+  set at(value: number) {
+    if (value < 0 || value > this.bytes.length) throw new ShortMessage(`no byte ${value}`)
+    this.#at = value
+  }
+
+  u16(value: number): void {
+    this.#view.setUint16(this.#need(2), value, true)
+  }
+
+  u32(value: number): void {
+    this.#view.setUint32(this.#need(4), value, true)
+  }
+
+  /** Any safe integer; negative ones in two's complement. */
+  u64(value: number): void {
+    const at = this.#need(8)
+    this.#view.setUint32(at, value % HIGH, true)
+    this.#view.setUint32(at + 4, Math.floor(value / HIGH), true)
+  }
+
+  put(bytes: Buffer): void {
+    const at = this.#need(bytes.length)
+    bytes.copy(this.bytes, at)
+  }
+
+  /** The bytes of a latin1 name, without a terminator. Returns how many. */
+  name(name: string): number {
+    const at = this.#need(name.length)
+    return this.bytes.latin1Write(name, at)
+  }
+
+  zeros(count: number): void {
+    const at = this.#need(count)
+    this.bytes.fill(0, at, at + count)
+  }
+
+  #need(count: number): number {
+    const at = this.#at
+    if (count > this.bytes.length - at)
+      throw new ShortMessage(`no room for ${count} bytes at ${at}`)
+    this.#at = at + count
+    return at
+  }
+}

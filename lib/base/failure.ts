@@ -1,0 +1,37 @@
+// Failures that a user can meet: a code that never changes, a sentence that says what to do
+// next, and the exit status of the command line. One table; `svsfs help errors` prints it.
+//
+// Exit status: 1 failed, 2 usage, 3 not found, 4 exists or nothing to do, 5 in use,
+// 6 no store or store locked, 7 damaged, 8 this host cannot, 9 refused, 10 bad input.
+//
+// Rule: programming mistakes are plain TypeErrors, without a code.
+
+export const FAILURES = {
+  SVS_FREEZE_FAILED: [
+    1,
+    'the frozen image of %s could not be kept: %s; free some space and snapshot again',
+  ],
+  SVS_INTERNAL: [1, 'unexpected failure: %s (the log in the store under run/ has more)'],
+  SVS_LAYER_NOT_FOUND: [3, 'no layer named %s (svsfs layer list shows them)'],
+} as const satisfies Record<`SVS_${string}`, readonly [exit: number, text: string]>
+
+export type FailureCode = keyof typeof FAILURES
+
+export class Failure extends Error {
+  readonly code: FailureCode
+  readonly exit: number
+
+  /** `args` fill the text's %s in order; a last `{ cause }` is kept as the cause. */
+  constructor(code: FailureCode, ...args: (string | number | { cause: unknown })[]) {
+    const last = args.at(-1)
+    const cause = typeof last === 'object' ? last : undefined
+    const words = args.filter((arg) => typeof arg !== 'object')
+    super(
+      FAILURES[code][1].replace(/%s/g, () => String(words.shift() ?? '')),
+      cause,
+    )
+    this.name = 'Failure'
+    this.code = code
+    this.exit = FAILURES[code][0]
+  }
+}

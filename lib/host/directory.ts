@@ -1,0 +1,55 @@
+// What a directory lists, as getdents64(2) gives it.
+
+import { must, O, sys } from './sys.ts'
+
+/** Kinds of linux/dirent.h, which are the mode's type bits shifted by 12. */
+export const DT = {
+  UNKNOWN: 0,
+  FIFO: 1,
+  CHR: 2,
+  DIR: 4,
+  BLK: 6,
+  REG: 8,
+  LNK: 10,
+  SOCK: 12,
+} as const
+
+export interface DirEntry {
+  /** Bytes as latin1 text. */
+  readonly name: string
+  /** Inode number on the backing disk. */
+  readonly ino: number
+  /** One of DT. */
+  readonly type: number
+}
+
+const block = Buffer.alloc(64 * 1024)
+
+/** All entries but `.` and `..`, in the disk's order. `name` '' lists `dir` itself. Throws Errno. */
+export function listDirectory(dir: number, name = ''): DirEntry[] {
+  const fd = must(
+    sys.openat(dir, name === '' ? '.' : name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW),
+    'opendir',
+  )
+  try {
+    const entries: DirEntry[] = []
+    for (;;) {
+      const length = must(sys.getdents(fd, block), 'getdents')
+      if (length === 0) return entries
+      readBlock(length, entries)
+    }
+  } finally {
+    sys.close(fd)
+  }
+}
+
+// struct linux_dirent64: ino u64, offset s64, record length u16, type u8, name with NUL
+function readBlock(length: number, into: DirEntry[]): void {
+  for (let at = 0; at < length; at += block.readUInt16LE(at + 16)) {
+    const end = block.indexOf(0, at + 19)
+    const name = block.latin1Slice(at + 19, end)
+    if (name === '.' || name === '..') continue
+    const ino = block.readUInt32LE(at) + block.readUInt32LE(at + 4) * 0x1_0000_0000
+    into.push({ name, ino, type: block[at + 18]! })
+  }
+}

@@ -1,0 +1,98 @@
+// Attributes of a file as statx(2) gives them, read in place from its buffer.
+//
+// Layout: struct statx of linux/stat.h. One Stat is filled again and again; what has to
+// outlive the next call is copied out by `attrOf` (lib/union) or `clone`.
+
+export class Stat {
+  readonly bytes = Buffer.alloc(256)
+  readonly #u32: Uint32Array
+  readonly #u16: Uint16Array
+
+  constructor() {
+    const { buffer, byteOffset } = this.bytes
+    // Buffers of the pool start at multiples of 8, which both views need.
+    this.#u32 = new Uint32Array(buffer, byteOffset, 64)
+    this.#u16 = new Uint16Array(buffer, byteOffset, 128)
+  }
+
+  get mode(): number {
+    return this.#u16[14]!
+  }
+  get nlink(): number {
+    return this.#u32[4]!
+  }
+  get uid(): number {
+    return this.#u32[5]!
+  }
+  get gid(): number {
+    return this.#u32[6]!
+  }
+  get ino(): number {
+    return this.#u64(8)
+  }
+  get size(): number {
+    return this.#u64(10)
+  }
+  get blocks(): number {
+    return this.#u64(12)
+  }
+  get blksize(): number {
+    return this.#u32[1]!
+  }
+  /** Seconds, signed: files older than 1970 exist. */
+  get atime(): number {
+    return this.#i64(16)
+  }
+  get atimeNsec(): number {
+    return this.#u32[18]!
+  }
+  get ctime(): number {
+    return this.#i64(24)
+  }
+  get ctimeNsec(): number {
+    return this.#u32[26]!
+  }
+  get mtime(): number {
+    return this.#i64(28)
+  }
+  get mtimeNsec(): number {
+    return this.#u32[30]!
+  }
+  get rdevMajor(): number {
+    return this.#u32[32]!
+  }
+  get rdevMinor(): number {
+    return this.#u32[33]!
+  }
+  /** Device number in the 32-bit form of the FUSE protocol (new_encode_dev). */
+  get rdev(): number {
+    return encodeDevice(this.#u32[32]!, this.#u32[33]!)
+  }
+  /** Device of the filesystem, as one number. */
+  get dev(): number {
+    return this.#u32[34]! * 0x10_0000 + this.#u32[35]!
+  }
+
+  copyTo(other: Stat): void {
+    this.bytes.copy(other.bytes)
+  }
+
+  #u64(at: number): number {
+    return this.#u32[at]! + this.#u32[at + 1]! * 0x1_0000_0000
+  }
+  #i64(at: number): number {
+    return this.#u32[at]! + (this.#u32[at + 1]! | 0) * 0x1_0000_0000
+  }
+}
+
+/** new_encode_dev of linux/kdev_t.h: minor bits 0-7 and 20-31, major bits 8-19. */
+export function encodeDevice(major: number, minor: number): number {
+  return ((minor & 0xff) | ((major & 0xfff) << 8) | ((minor & ~0xff) << 12)) >>> 0
+}
+
+/** makedev of glibc for a number in the protocol's form, as mknod(2) takes it. */
+export function libcDevice(encoded: number): number {
+  const major = (encoded >>> 8) & 0xfff
+  const minor = (encoded & 0xff) | ((encoded >>> 12) & 0xfff00)
+  return (minor & 0xff) + major * 0x100 + Math.floor(minor / 0x100) * 0x10_0000
+}

@@ -1,0 +1,185 @@
+// System calls as the union uses them: relative to directory descriptors, names as latin1
+// text, nothing followed.
+//
+// Rule: every function answers a value >= 0, or the negative errno of the call (-2 is
+// ENOENT). `must` turns the latter into an Errno where a failure is not an expected answer.
+// Synchronous, no allocation but where a value is made.
+
+import { Errno } from '../base/errno.ts'
+import { errno, libc } from './libc.ts'
+import type { Stat } from './stat.ts'
+
+export const AT_FDCWD = -100
+export const AT_SYMLINK_NOFOLLOW = 0x100
+export const AT_REMOVEDIR = 0x200
+export const AT_EMPTY_PATH = 0x1000
+const AT_SYMLINK_FOLLOW = 0x400
+
+/** Open flags of asm-generic/fcntl.h; those that arm64 numbers otherwise are set below. */
+const arm = process.arch === 'arm64'
+export const O = {
+  RDONLY: 0,
+  WRONLY: 1,
+  RDWR: 2,
+  ACCMODE: 3,
+  CREAT: 0o100,
+  EXCL: 0o200,
+  NOCTTY: 0o400,
+  TRUNC: 0o1000,
+  APPEND: 0o2000,
+  NONBLOCK: 0o4000,
+  DSYNC: 0o10000,
+  SYNC: 0o4010000,
+  DIRECT: arm ? 0o200000 : 0o40000,
+  DIRECTORY: arm ? 0o40000 : 0o200000,
+  NOFOLLOW: arm ? 0o100000 : 0o400000,
+  NOATIME: 0o1000000,
+  CLOEXEC: 0o2000000,
+  PATH: 0o10000000,
+  TMPFILE: 0o20000000 | (arm ? 0o40000 : 0o200000),
+} as const
+
+export const S = {
+  IFMT: 0o170000,
+  IFSOCK: 0o140000,
+  IFLNK: 0o120000,
+  IFREG: 0o100000,
+  IFBLK: 0o060000,
+  IFDIR: 0o040000,
+  IFCHR: 0o020000,
+  IFIFO: 0o010000,
+  ISUID: 0o4000,
+  ISGID: 0o2000,
+  ISVTX: 0o1000,
+} as const
+
+export const RENAME_NOREPLACE = 1
+export const RENAME_EXCHANGE = 2
+export const RENAME_WHITEOUT = 4
+
+export const UTIME_NOW = 0x3fffffff
+export const UTIME_OMIT = 0x3ffffffe
+
+/** The value of a call, or its Errno thrown. */
+export function must(value: number, where = ''): number {
+  if (value < 0) throw new Errno(-value, where)
+  return value
+}
+
+const result = (value: number): number => (value < 0 ? -errno() : value)
+
+// Names are written here before each call; two, because rename and link take two.
+const nameA = Buffer.alloc(8192)
+const nameB = Buffer.alloc(8192)
+
+function put(into: Buffer, text: string): Buffer {
+  if (text.length >= into.length) throw new Errno(36, 'path') // ENAMETOOLONG
+  into[into.latin1Write(text, 0)] = 0
+  return into
+}
+
+export const sys = {
+  openat: (dir: number, name: string, flags: number, mode = 0): number =>
+    result(libc.openat(dir, put(nameA, name), flags | O.CLOEXEC, mode)),
+  /** Opens the file of a descriptor again, with other flags: the way from O_PATH to bytes. */
+  reopen: (fd: number, flags: number): number =>
+    result(libc.open(put(nameA, `/proc/self/fd/${fd}`), flags | O.CLOEXEC, 0)),
+  close: (fd: number): number => result(libc.close(fd)),
+  read: (fd: number, into: Buffer, count: number): number => result(libc.read(fd, into, count)),
+  write: (fd: number, from: Buffer, count: number): number => result(libc.write(fd, from, count)),
+  pread: (fd: number, into: Buffer, count: number, offset: number): number =>
+    result(libc.pread(fd, into, count, offset)),
+  pwrite: (fd: number, from: Buffer, count: number, offset: number): number =>
+    result(libc.pwrite(fd, from, count, offset)),
+  ftruncate: (fd: number, length: number): number => result(libc.ftruncate(fd, length)),
+  fallocate: (fd: number, mode: number, offset: number, length: number): number =>
+    result(libc.fallocate(fd, mode, offset, length)),
+  lseek: (fd: number, offset: number, whence: number): number =>
+    result(libc.lseek(fd, offset, whence)),
+  fsync: (fd: number): number => result(libc.fsync(fd)),
+  fdatasync: (fd: number): number => result(libc.fdatasync(fd)),
+  syncfs: (fd: number): number => result(libc.syncfs(fd)),
+
+  /** Attributes of `name` in `dir` itself, never of what it points to; of `dir` where name is ''. */
+  stat: (dir: number, name: string, into: Stat): number =>
+    result(
+      libc.statx(dir, put(nameA, name), AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH, 0xfff, into.bytes),
+    ),
+  mkdirat: (dir: number, name: string, mode: number): number =>
+    result(libc.mkdirat(dir, put(nameA, name), mode)),
+  mknodat: (dir: number, name: string, mode: number, dev: number): number =>
+    result(libc.mknodat(dir, put(nameA, name), mode, dev)),
+  symlinkat: (target: string, dir: number, name: string): number =>
+    result(libc.symlinkat(put(nameB, target), dir, put(nameA, name))),
+  linkat: (from: number, fromName: string, to: number, toName: string): number =>
+    result(libc.linkat(from, put(nameA, fromName), to, put(nameB, toName), 0)),
+  /** Gives the file of a descriptor a name: works for O_TMPFILE files, without privilege. */
+  linkFd: (fd: number, to: number, toName: string): number =>
+    result(
+      libc.linkat(
+        AT_FDCWD,
+        put(nameA, `/proc/self/fd/${fd}`),
+        to,
+        put(nameB, toName),
+        AT_SYMLINK_FOLLOW,
+      ),
+    ),
+  unlinkat: (dir: number, name: string, flags = 0): number =>
+    result(libc.unlinkat(dir, put(nameA, name), flags)),
+  renameat: (from: number, fromName: string, to: number, toName: string, flags = 0): number =>
+    result(libc.renameat2(from, put(nameA, fromName), to, put(nameB, toName), flags)),
+  readlinkat: (dir: number, name: string, into: Buffer): number =>
+    result(libc.readlinkat(dir, put(nameA, name), into, into.length)),
+  fchmod: (fd: number, mode: number): number => result(libc.fchmod(fd, mode)),
+  /** chmod of the file behind an O_PATH descriptor, which is not a symlink. */
+  chmodFd: (fd: number, mode: number): number =>
+    result(libc.chmod(put(nameA, `/proc/self/fd/${fd}`), mode)),
+  /** -1 (as 0xffffffff) leaves an owner as it is. */
+  chownat: (dir: number, name: string, uid: number, gid: number): number =>
+    result(libc.fchownat(dir, put(nameA, name), uid, gid, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)),
+  /** Times in seconds and nanoseconds; nsec may be UTIME_NOW or UTIME_OMIT. '' means `dir` itself. */
+  utimensat: (
+    dir: number,
+    name: string,
+    aSec: number,
+    aNsec: number,
+    mSec: number,
+    mNsec: number,
+  ): number => {
+    times[0] = BigInt(aSec)
+    times[1] = BigInt(aNsec)
+    times[2] = BigInt(mSec)
+    times[3] = BigInt(mNsec)
+    return result(
+      libc.utimensat(dir, put(nameA, name), timesBytes, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH),
+    )
+  },
+  getdents: (fd: number, into: Buffer): number => result(libc.getdents(fd, into, into.length)),
+  fstatfs: (fd: number, into: Buffer): number => result(libc.fstatfs(fd, into)),
+  copyFileRange: (
+    from: number,
+    fromOffset: number,
+    to: number,
+    toOffset: number,
+    length: number,
+  ): number => {
+    offsets[0] = BigInt(fromOffset)
+    offsets[1] = BigInt(toOffset)
+    return result(libc.copyFileRange(from, offsetIn, to, offsetOut, length, 0))
+  },
+  /** Shares all blocks of `from` with `to`, where the disk can (FICLONE of linux/fs.h). */
+  clone: (to: number, from: number): number => result(libc.ioctlInt(to, 0x40049409, from)),
+  poll: (fds: Buffer, count: number, timeout: number): number =>
+    result(libc.poll(fds, count, timeout)),
+  eventfd: (): number => result(libc.eventfd(0, O.CLOEXEC | O.NONBLOCK)),
+  /** Advisory lock of the whole file: 2 exclusive, 4 do not wait, 8 unlock. */
+  flock: (fd: number, operation: number): number => result(libc.flock(fd, operation)),
+  umask: (mask: number): number => libc.umask(mask),
+  exit: (status: number): void => void libc.exit(status),
+}
+
+const times = new BigInt64Array(4)
+const timesBytes = Buffer.from(times.buffer)
+const offsets = new BigInt64Array(2)
+const offsetIn = Buffer.from(offsets.buffer, 0, 8)
+const offsetOut = Buffer.from(offsets.buffer, 8, 8)

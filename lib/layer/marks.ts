@@ -1,0 +1,98 @@
+// How "deleted", "hidden" and "lies elsewhere" look on disk: the format of the kernel's own
+// overlayfs, so that `mount -t overlay` reads a writable sublayer over its read-only one.
+//
+//   whiteout    character device 0/0              the name is deleted
+//   opaque      overlay.opaque = y                nothing below merges into this directory
+//   redirect    overlay.redirect = /old/path      the directory (or the data of a metacopy)
+//                                                 lies there in the own read-only sublayer
+//   metacopy    overlay.metacopy (empty)          attributes only; the data lies below
+//   veil        svsfs.opaque = y                  hides other layers' directories of this name,
+//                                                 while the own redirect is followed
+//   base        svsfs.base = /old/path            the base's part of a renamed directory
+//
+// Prefix `trusted.` in root's stores, `user.` in an ordinary user's.
+//
+// Rule: nobody else knows these names; programs neither see nor set them through a mount.
+
+import { ERRNO, Errno } from '../base/errno.ts'
+import { type RelPath, relPath } from '../base/path.ts'
+import type { Stat } from '../host/stat.ts'
+import { S } from '../host/sys.ts'
+import { getXattr, listXattr, removeXattr, setXattr, xattrIs } from '../host/xattr.ts'
+
+export type MarkPrefix = 'trusted' | 'user'
+
+export interface Marks {
+  opaque: boolean
+  redirect: RelPath | null
+  metacopy: boolean
+  veil: boolean
+  base: RelPath | null
+}
+
+const NAMES = {
+  opaque: 'overlay.opaque',
+  redirect: 'overlay.redirect',
+  metacopy: 'overlay.metacopy',
+  veil: 'svsfs.opaque',
+  base: 'svsfs.base',
+} as const
+
+export type MarkName = keyof typeof NAMES
+
+/** The prefix that this process can write: root's, or an ordinary user's. */
+export const ownPrefix = (): MarkPrefix => (process.geteuid?.() === 0 ? 'trusted' : 'user')
+
+/** True for an attribute name that is a mark (or the kernel's own bookkeeping), in either prefix. */
+export const isMarkName = (attribute: string): boolean =>
+  /^(trusted|user)\.(overlay|svsfs)\./.test(attribute)
+
+/** True for the device that stands for a deleted name. */
+export const isWhiteout = (stat: Stat): boolean =>
+  (stat.mode & S.IFMT) === S.IFCHR && stat.rdevMajor === 0 && stat.rdevMinor === 0
+
+export function isOpaque(dir: number, name: string, prefix: MarkPrefix): boolean {
+  return xattrIs(dir, name, `${prefix}.${NAMES.opaque}`, 'y')
+}
+
+/** All marks of a file or directory; null for the common case that it has none. */
+export function readMarks(dir: number, name: string, prefix: MarkPrefix): Marks | null {
+  const found = listXattr(dir, name).filter((attribute) => isMarkName(attribute))
+  if (found.length === 0) return null
+  const has = (mark: MarkName) => found.includes(`${prefix}.${NAMES[mark]}`)
+  const path = (mark: MarkName) => (has(mark) ? readPath(dir, name, mark, prefix) : null)
+  return {
+    opaque: has('opaque') && isOpaque(dir, name, prefix),
+    redirect: path('redirect'),
+    metacopy: has('metacopy'),
+    veil: has('veil'),
+    base: path('base'),
+  }
+}
+
+/** Sets a mark: text for redirect and base (a path), ignored for the others. Throws Errno. */
+export function setMark(
+  dir: number,
+  name: string,
+  mark: MarkName,
+  prefix: MarkPrefix,
+  path: RelPath | null = null,
+): void {
+  const value = path !== null ? `/${path}` : mark === 'metacopy' ? '' : 'y'
+  const done = setXattr(dir, name, `${prefix}.${NAMES[mark]}`, Buffer.from(value, 'latin1'))
+  if (done < 0) throw new Errno(-done, `mark ${mark}`)
+}
+
+/** Removes a mark; one that is not set is no failure. Throws Errno. */
+export function clearMark(dir: number, name: string, mark: MarkName, prefix: MarkPrefix): void {
+  const done = removeXattr(dir, name, `${prefix}.${NAMES[mark]}`)
+  if (done < 0 && done !== -ERRNO.ENODATA) throw new Errno(-done, `mark ${mark}`)
+}
+
+// The kernel also writes a bare name, which means "in the same directory". Nothing of ours
+// does; such a sublayer was made by overlayfs, and its caller resolves the name.
+function readPath(dir: number, name: string, mark: MarkName, prefix: MarkPrefix): RelPath | null {
+  const value = getXattr(dir, name, `${prefix}.${NAMES[mark]}`)
+  if (typeof value === 'number') return null
+  return relPath(value.toString('latin1'))
+}

@@ -1,0 +1,71 @@
+// What the thread of the union does for the main thread: plain data both ways.
+//
+//   main thread ── call ─▶ engine (fuse thread, or the main thread with fuse-native)
+//               ◀─ event ─
+//
+// Rule: everything here survives structuredClone; the engine answers each call once, in order.
+
+import type { RedoPlan } from '../snapshot/redo.ts'
+import type { StackSpec, ViewOptions } from '../union/spec.ts'
+
+export interface MountSpec {
+  readonly id: number
+  /** Absolute, internal bytes as latin1. */
+  readonly mountPoint: string
+  readonly stack: StackSpec
+  readonly view: ViewOptions
+  /** First field of /proc/mounts; the type there is `fuse.svsfs`. */
+  readonly source: string
+  readonly allowOther: boolean
+  readonly transport: 'direct' | 'fuse-native'
+  /** Prints a line per request and reply to the daemon's log (stderr in the foreground). */
+  readonly trace: boolean
+  /** Behave as an older kernel's FUSE: '6.1' caps protocol and flags. */
+  readonly kernelCap: '6.1' | null
+}
+
+/** Sublayer whose content was exchanged behind its views; paths relative to it. */
+export interface Replaced {
+  readonly layer: string
+  readonly paths: readonly string[]
+}
+
+export interface EngineCalls {
+  /** Mounts, and answers when the kernel's INIT was answered. */
+  mount(spec: MountSpec): void
+  /** `lazy` detaches a busy mount; without it a busy one fails with SVS_MOUNT_BUSY. */
+  umount(id: number, lazy: boolean): void
+  /**
+   * New stacks for mounts (activation, priority, replace, reset). Views swap between two requests,
+   * the kernel is told, watchers too; answers when the kernel was told.
+   */
+  restack(changes: { id: number; stack: StackSpec }[]): void
+  /** Syncs the mounts that show the layer, then starts a preservation area in one step. */
+  freeze(layer: string, area: string): { freeze: number; at: number }
+  thaw(freeze: number): void
+  /** Applies a redo plan in one step, then tells the kernel. `dirs` as LayerSpec has them. */
+  applyRedo(layer: string, plan: RedoPlan): void
+  /** Which sublayer provides a path of a mount (relative, latin1), top first, with what it hides. */
+  which(
+    id: number,
+    path: string,
+  ): { layer: string; part: 'rw' | 'ro' | 'scratch' | 'base'; path: string; kind: string }[]
+  stats(id: number): { nodes: number; handles: number; requests: number; memory: number }
+}
+
+export type EngineEvent =
+  /** The kernel side is gone: unmounted by somebody else, or aborted. */
+  | { kind: 'unmounted'; id: number; reason: string }
+  | { kind: 'failed'; id: number; reason: string }
+  | { kind: 'trace'; id: number; line: string }
+
+/** The engine as the main thread sees it, whichever thread it runs in. */
+export type Engine = {
+  [Name in keyof EngineCalls]: (
+    ...args: Parameters<EngineCalls[Name]>
+  ) => Promise<ReturnType<EngineCalls[Name]>>
+} & {
+  onEvent(listener: (event: EngineEvent) => void): void
+  /** Unmounts everything and ends the engine's threads. */
+  stop(): Promise<void>
+}

@@ -7,12 +7,25 @@
 // Rule: programming mistakes are plain TypeErrors, without a code.
 
 export const FAILURES = {
+  SVS_DISK_UNFIT: [8, 'the disk under %s cannot hold: %s; choose another place with --store'],
   SVS_FREEZE_FAILED: [
     1,
     'the frozen image of %s could not be kept: %s; free some space and snapshot again',
   ],
   SVS_INTERNAL: [1, 'unexpected failure: %s (the log in the store under run/ has more)'],
   SVS_LAYER_NOT_FOUND: [3, 'no layer named %s (svsfs layer list shows them)'],
+  SVS_STORE_DAMAGED: [7, '%s is damaged: %s; put the file back from a copy before using the store'],
+  SVS_STORE_FOREIGN: [
+    4,
+    '%s is not empty and is not a store; choose an empty directory with --store',
+  ],
+  SVS_STORE_LOCKED: [6, 'the store %s is in use by %s; wait for it to end and try again'],
+  SVS_STORE_NEWER: [6, 'the store %s has format %s, this svsfs knows %s; use a newer svsfs'],
+  SVS_STORE_NOT_FOUND: [
+    6,
+    'there is no store at %s (svsfs layer create makes one; --store names another)',
+  ],
+  SVS_STORE_OWNER: [9, 'the store %s belongs to another user; run the command as that user'],
 } as const satisfies Record<`SVS_${string}`, readonly [exit: number, text: string]>
 
 export type FailureCode = keyof typeof FAILURES

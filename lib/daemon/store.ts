@@ -1,0 +1,144 @@
+// The store as a directory: making it, and taking it for this process.
+//
+//   places ─▶ store.json (format, id) ─▶ run/lock (flock) ─▶ Store
+//
+// Rule: store.json is written last, so a directory without it is not a store; a newer format
+// is refused, never read on a guess. What lies in the catalogue is opened by `openControl`.
+
+import { randomUUID } from 'node:crypto'
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { Failure } from '../base/failure.ts'
+import { ownPrefix } from '../layer/marks.ts'
+import { lockStore, type StoreLock } from './store-lock.ts'
+import { type StorePlaces, storePlaces } from './store-path.ts'
+import { probeDisk } from './store-probe.ts'
+
+export const STORE_FORMAT = 1
+
+// Later formats add fields; a higher `format` means that this program must not touch the store.
+const storeJson = z.object({
+  format: z.number().int().positive(),
+  id: z.string().min(1).max(64),
+  made: z.iso.datetime(),
+  /** Prefix of the marks in all writable sublayers: `trusted` where root made the store. */
+  marks: z.enum(['trusted', 'user']),
+})
+
+export type StoreJson = z.infer<typeof storeJson>
+
+/** A store that this process owns until `release`. */
+export interface Store {
+  readonly places: StorePlaces
+  readonly json: StoreJson
+  release(): void
+}
+
+/** True where `root` holds a store. A damaged one counts: opening it says what is wrong. */
+export const storeExists = (root: string): boolean => existsSync(storePlaces(root).json)
+
+/**
+ * Takes the store at `root` for this process. `create` makes one where there is none;
+ * without it that is SVS_STORE_NOT_FOUND. `doing` tells others who has it.
+ */
+export function takeStore(root: string, doing: string, create: boolean): Store {
+  const places = storePlaces(root)
+  if (!existsSync(places.json)) {
+    if (!create) throw new Failure('SVS_STORE_NOT_FOUND', root)
+    makeStore(places)
+  }
+  checkOwner(places)
+  const json = readStoreJson(places)
+  if (json.marks !== ownPrefix()) throw new Failure('SVS_STORE_OWNER', root)
+  for (const dir of directories(places)) mkdirSync(dir, { recursive: true, mode: 0o700 })
+  const lock: StoreLock = lockStore(places, doing)
+  return { places, json, release: () => lock.release() }
+}
+
+const directories = (places: StorePlaces): string[] => [
+  places.catalogue,
+  places.layers,
+  places.frozen,
+  places.keys,
+  places.run,
+  places.views,
+]
+
+function makeStore(places: StorePlaces): void {
+  mkdirSync(places.root, { recursive: true, mode: 0o700 })
+  if (readdirSync(places.root).length > 0 && !isHalfMade(places))
+    throw new Failure('SVS_STORE_FOREIGN', places.root)
+  probeDisk(places.root)
+  for (const dir of directories(places)) mkdirSync(dir, { recursive: true, mode: 0o700 })
+  const json: StoreJson = {
+    format: STORE_FORMAT,
+    id: randomUUID(),
+    made: new Date().toISOString(),
+    marks: ownPrefix(),
+  }
+  writeDurably(places.json, `${JSON.stringify(json, null, 2)}\n`)
+}
+
+// What an interrupted makeStore may leave: some of our directories, all empty but for the probe.
+function isHalfMade(places: StorePlaces): boolean {
+  const ours = new Set([...directories(places), `${places.json}.new`])
+  return readdirSync(places.root)
+    .map((name) => join(places.root, name))
+    .every((path) => ours.has(path) || path.startsWith(join(places.root, 'probe-')))
+}
+
+function checkOwner(places: StorePlaces): void {
+  const euid = process.geteuid?.() ?? 0
+  const owner = statSync(places.root).uid
+  if (euid !== 0 && owner !== euid) throw new Failure('SVS_STORE_OWNER', places.root)
+}
+
+function readStoreJson(places: StorePlaces): StoreJson {
+  const raw = parseJson(places)
+  const format = z.object({ format: z.number() }).safeParse(raw)
+  if (format.success && format.data.format > STORE_FORMAT)
+    throw new Failure('SVS_STORE_NEWER', places.root, format.data.format, STORE_FORMAT)
+  const read = storeJson.safeParse(raw)
+  if (read.success) return read.data
+  const field = read.error.issues[0]?.path.join('.') || 'the whole'
+  throw new Failure('SVS_STORE_DAMAGED', places.json, `${field} is not what it must be`)
+}
+
+function parseJson(places: StorePlaces): unknown {
+  try {
+    return JSON.parse(readFileSync(places.json, 'utf8'))
+  } catch (cause) {
+    if (!(cause instanceof SyntaxError)) throw cause
+    throw new Failure('SVS_STORE_DAMAGED', places.json, 'not JSON', { cause })
+  }
+}
+
+/** Data, flush, rename, flush of the directory: the file is there wholly or not at all. */
+function writeDurably(path: string, text: string): void {
+  const fd = openSync(`${path}.new`, 'w', 0o600)
+  try {
+    writeSync(fd, text)
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+  renameSync(`${path}.new`, path)
+  const dir = openSync(join(path, '..'), 'r')
+  try {
+    fsyncSync(dir)
+  } finally {
+    closeSync(dir)
+  }
+}

@@ -7,13 +7,24 @@
 // Rule: programming mistakes are plain TypeErrors, without a code.
 
 export const FAILURES = {
+  SVS_BAD_REQUEST: [2, '%s cannot be asked that way: %s'],
+  SVS_DAEMON_GONE: [
+    1,
+    'the daemon ended before it answered (its log in the store: run/daemon.log)',
+  ],
+  SVS_DISK_FULL: [1, 'no room left: %s; free some space and try again'],
   SVS_DISK_UNFIT: [8, 'the disk under %s cannot hold: %s; choose another place with --store'],
+  SVS_FORBIDDEN: [9, 'not permitted: %s'],
   SVS_FREEZE_FAILED: [
     1,
     'the frozen image of %s could not be kept: %s; free some space and snapshot again',
   ],
   SVS_INTERNAL: [1, 'unexpected failure: %s (the log in the store under run/ has more)'],
   SVS_LAYER_NOT_FOUND: [3, 'no layer named %s (svsfs layer list shows them)'],
+  SVS_NAME_INVALID: [
+    10,
+    'a layer cannot be called "%s": %s; use at most 64 bytes without "@", ":", "/" and ".."',
+  ],
   SVS_STORE_DAMAGED: [7, '%s is damaged: %s; put the file back from a copy before using the store'],
   SVS_STORE_FOREIGN: [
     4,
@@ -26,6 +37,7 @@ export const FAILURES = {
     'there is no store at %s (svsfs layer create makes one; --store names another)',
   ],
   SVS_STORE_OWNER: [9, 'the store %s belongs to another user; run the command as that user'],
+  SVS_TREE_DAMAGED: [7, '%s does not match its read-only sublayer: %s; import the layer again'],
 } as const satisfies Record<`SVS_${string}`, readonly [exit: number, text: string]>
 
 export type FailureCode = keyof typeof FAILURES

@@ -3,6 +3,8 @@
 // Layout: struct statx of linux/stat.h. One Stat is filled again and again; what has to
 // outlive the next call is copied out by `attrOf` (lib/union) or `clone`.
 
+const STATX_BTIME = 0x800
+
 export class Stat {
   readonly bytes = Buffer.alloc(256)
   readonly #u32: Uint32Array
@@ -45,6 +47,13 @@ export class Stat {
   }
   get atimeNsec(): number {
     return this.#u32[18]!
+  }
+  /** When the file was born, where the disk remembers it (0 where not): it outlives every change. */
+  get btime(): number {
+    return (this.#u32[0]! & STATX_BTIME) === 0 ? 0 : this.#i64(20)
+  }
+  get btimeNsec(): number {
+    return (this.#u32[0]! & STATX_BTIME) === 0 ? 0 : this.#u32[22]!
   }
   get ctime(): number {
     return this.#i64(24)

@@ -1,0 +1,158 @@
+// All tests: every test/**/*.test.ts as a process of its own, two at a time.
+//
+//   node dist/test/all.js [WORD…]     only files whose name contains one of the words
+//
+//   as root    the root part, then the user part under a second user number
+//   as a user  the user part; the root part is counted as skipped, file by file, by name
+//
+// Rule: the last line is `N passed, N failed`, with `, N skipped` where something was. What a
+// file leaves behind (a mount, a process, a directory) is a failure of that file.
+
+import { spawnSync } from 'node:child_process'
+import { chmodSync, chownSync, mkdirSync, mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { leftovers, MARK, marked, mountsBelow, removeTree } from './runner/leftovers.ts'
+import { type TestFile, testFiles } from './runner/parts.ts'
+import { type Outcome, runFile } from './runner/run-file.ts'
+
+/** A user number that no Debian system gives to anybody. */
+const SECOND_UID = 64321
+const AT_ONCE = 2
+const SECONDS_A_FILE = 240
+
+interface Part {
+  readonly name: 'root' | 'user'
+  readonly uid?: number
+  /** The project as this part sees it. */
+  readonly root: string
+  readonly files: readonly TestFile[]
+}
+
+const project = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
+const scratch = mkdtempSync(join(tmpdir(), 'svt-'))
+const id = scratch.slice(scratch.lastIndexOf('/') + 1)
+const stop = new AbortController()
+const total = { passed: 0, failed: 0, skipped: 0 }
+let started = 0
+
+process.once('SIGINT', () => stop.abort())
+process.once('SIGTERM', () => stop.abort())
+
+const files = testFiles(project, process.argv.slice(2))
+try {
+  chmodSync(scratch, 0o755)
+  for (const part of parts()) await runPart(part)
+  if (process.getuid?.() !== 0) countRootPart()
+} finally {
+  for (const what of marked(id)) console.log(`still running: ${what}`)
+  if (mountsBelow(scratch).length === 0) removeTree(scratch)
+}
+if (stop.signal.aborted) {
+  total.failed++
+  console.log('interrupted: not every file was run')
+}
+const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : ''
+console.log(`${total.passed} passed, ${total.failed} failed${skipped}`)
+process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0
+
+/** The parts that this process can run. */
+function parts(): Part[] {
+  const forUsers = files.filter((file) => file.needsRoot === null)
+  if (process.getuid?.() !== 0) return [{ name: 'user', root: project, files: forUsers }]
+  return [
+    { name: 'root', root: project, files },
+    { name: 'user', root: readableByAll(), uid: SECOND_UID, files: forUsers },
+  ]
+}
+
+async function runPart(part: Part): Promise<void> {
+  console.log(`# ${part.name} part: ${part.files.length} files`)
+  const queue = [...part.files]
+  const worker = async () => {
+    for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
+      if (stop.signal.aborted) return
+      await runOne(part, file)
+    }
+  }
+  await Promise.all(Array.from({ length: AT_ONCE }, worker))
+}
+
+async function runOne(part: Part, file: TestFile): Promise<void> {
+  const number = ++started
+  const dir = join(scratch, String(number))
+  const home = join(scratch, `home-${number}`)
+  for (const made of [dir, home]) {
+    mkdirSync(made)
+    if (part.uid !== undefined) chownSync(made, part.uid, part.uid)
+  }
+  const mark = `${id}.${number}`
+  const outcome = await runFile({
+    script: join(part.root, file.script),
+    cwd: part.root,
+    env: environment(dir, home, mark),
+    ...(part.uid === undefined ? {} : { uid: part.uid }),
+    seconds: SECONDS_A_FILE,
+    signal: stop.signal,
+  })
+  const left = await leftovers(mark, dir)
+  removeTree(dir)
+  removeTree(home)
+  report(part, file, outcome, left)
+}
+
+/** What a test sees of the caller's environment: enough to find programs, nothing of the caller's. */
+function environment(dir: string, home: string, mark: string): NodeJS.ProcessEnv {
+  const path = process.env.PATH ?? ''
+  return {
+    PATH: path.includes('/usr/sbin') ? path : `${path}:/usr/sbin:/sbin`,
+    LANG: 'C.UTF-8',
+    TMPDIR: dir,
+    HOME: home,
+    [MARK]: mark,
+  }
+}
+
+function report(part: Part, file: TestFile, outcome: Outcome, left: readonly string[]): void {
+  const failures = [
+    ...outcome.failures,
+    ...left.map((what) => ({ name: `left behind: ${what}`, detail: '' })),
+  ]
+  total.passed += outcome.passed
+  total.failed += failures.length
+  total.skipped += outcome.skips.length
+  const word = failures.length > 0 ? 'FAILED' : 'ok    '
+  const counts = `${outcome.passed} passed`
+  console.log(`${word} ${part.name} ${file.name}: ${counts} (${outcome.seconds.toFixed(1)} s)`)
+  for (const failure of failures) {
+    console.log(`  not ok: ${failure.name}`)
+    for (const line of failure.detail.split('\n')) if (line !== '') console.log(`      ${line}`)
+  }
+  for (const skip of outcome.skips) console.log(`  skipped: ${skip}`)
+}
+
+function countRootPart(): void {
+  const rootOnly = files.filter((file) => file.needsRoot !== null)
+  for (const file of rootOnly) console.log(`  not run: root ${file.name}: ${file.needsRoot}`)
+  total.skipped += rootOnly.length
+}
+
+/**
+ * The project at a path that the second user can read: where it is, or a copy, because
+ * a project below /root or under a strict umask is closed to everybody else.
+ */
+function readableByAll(): string {
+  const probe = 'require("fs").readFileSync("node_modules/tap/package.json")'
+  const as = { cwd: project, uid: SECOND_UID, gid: SECOND_UID }
+  if (spawnSync(process.execPath, ['-e', probe], as).status === 0) return project
+  const copy = join(scratch, 'project')
+  mkdirSync(copy)
+  const names = ['package.json', 'package-lock.json', 'tsconfig.json', 'README.md', 'CHANGELOG.md']
+  const trees = ['dist', 'layers', 'lib', 'bin', 'test', 'bench', 'node_modules']
+  for (const name of [...names, ...trees]) {
+    spawnSync('cp', ['-r', join(project, name), copy], { stdio: 'inherit' })
+  }
+  spawnSync('chmod', ['-R', 'a+rX', copy])
+  return copy
+}

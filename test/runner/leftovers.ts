@@ -1,0 +1,100 @@
+// What a test file left behind: mounts and directories below its own temporary directory,
+// and processes that still carry its mark in their environment.
+//
+//   TMPDIR=/tmp/svt-XXXXXX/7  SVSFS_TEST=svt-XXXXXX.7   set for file number 7
+//
+// Rule: first everything is named, then everything is removed: mounts before directories,
+// and never across a mount, since a view may show the whole machine.
+
+import { spawnSync } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+
+export const MARK = 'SVSFS_TEST'
+
+/** How long a daemon may take to end after its last mount is gone. */
+const GRACE_MS = 6000
+
+/** Names what the file left, once it had time to end, and removes it. */
+export async function leftovers(mark: string, dir: string): Promise<string[]> {
+  const until = Date.now() + GRACE_MS
+  let pids = marked(mark)
+  while (pids.length > 0 && Date.now() < until) {
+    await sleep(100)
+    pids = marked(mark)
+  }
+  const mounts = mountsBelow(dir)
+  const found = [
+    ...mounts.map((mount) => `mount ${mount}`),
+    ...pids.map((pid) => `process ${pid}: ${commandOf(pid)}`),
+    ...readdirSync(dir).map((name) => `in its temporary directory: ${name}`),
+  ]
+  // The innermost first: a mount with another inside cannot be taken away.
+  for (const mount of mounts.toReversed()) spawnSync('umount', ['-l', mount])
+  for (const pid of pids) end(pid)
+  return found
+}
+
+/** Removes a directory, but nothing that is mounted in it. */
+export function removeTree(dir: string): void {
+  if (mountsBelow(dir).length > 0) return
+  spawnSync('rm', ['-rf', '--one-file-system', '--', dir])
+}
+
+/** Mount points at or below a directory, in the order they were made. */
+export function mountsBelow(dir: string): string[] {
+  return mountPoints().filter((point) => point === dir || point.startsWith(`${dir}/`))
+}
+
+/** Mount points of type fuse.svsfs on this machine. */
+export function svsfsMounts(): string[] {
+  return readFileSync('/proc/self/mounts', 'latin1')
+    .split('\n')
+    .map((line) => line.split(' '))
+    .filter((fields) => fields[2] === 'fuse.svsfs')
+    .map((fields) => unescaped(fields[1] ?? ''))
+}
+
+function mountPoints(): string[] {
+  return readFileSync('/proc/self/mounts', 'latin1')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => unescaped(line.split(' ')[1] ?? ''))
+}
+
+/** The kernel writes a blank in a path as `\040`. */
+const unescaped = (text: string): string =>
+  text.replace(/\\(\d{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
+
+/** Processes whose environment carries the mark. */
+export function marked(mark: string): number[] {
+  const entry = `\0${MARK}=${mark}\0`
+  const found: number[] = []
+  for (const name of readdirSync('/proc')) {
+    if (!/^\d+$/.test(name) || Number(name) === process.pid) continue
+    if (`\0${procText(name, 'environ')}\0`.includes(entry)) found.push(Number(name))
+  }
+  return found
+}
+
+const commandOf = (pid: number): string =>
+  procText(String(pid), 'cmdline').replaceAll('\0', ' ').trim() || '(ended)'
+
+/** A file of /proc, or nothing where the process is gone or another user's. */
+function procText(pid: string, file: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`, 'latin1')
+  } catch (err) {
+    const code = (err as NodeJS.ErrnoException).code ?? ''
+    if (['ENOENT', 'ESRCH', 'EACCES', 'EPERM'].includes(code)) return ''
+    throw err
+  }
+}
+
+function end(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL')
+  } catch (err) {
+    if ((err as NodeJS.ErrnoException).code !== 'ESRCH') throw err
+  }
+}

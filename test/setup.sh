@@ -1,0 +1,116 @@
+#!/bin/sh
+# Brings what `npm run demo`, `npm test` and `npm run bench` need on a fresh Debian 12 with Node 20.
+#
+#   sh test/setup.sh demo|test|bench
+#     1. Debian packages that are missing   root: apt-get installs them; anybody else: see below
+#     2. /dev/fuse open to everybody        root: chmod, because udev is absent in some containers
+#     3. npm ci                             when node_modules is missing or older than the lock file
+#     4. the build                          when a source is newer than dist/
+#
+# Rule: it never asks for sudo. An ordinary user needs fuse3 and bubblewrap from root; where one is
+# missing it prints the one line to run and ends before anything is downloaded.
+
+set -eu
+what=${1:-test}
+cd "$(dirname "$0")/.."
+
+say() { printf 'setup: %s\n' "$*"; }
+end() { printf 'setup: %s\n' "$*" >&2; exit 8; }
+
+# One package a line: name, a command or file that proves it is there, and why it is wanted.
+# Text inside <> says which of the three commands want it.
+packages() {
+  cat <<'LIST'
+fuse3        fusermount3      <demo test bench> mounts for ordinary users, and umount
+bubblewrap   bwrap            <demo test bench> svsfs run: a program with the view as its root
+libfuse2     libfuse.so.2     <test bench>      the second transport (npm package fuse-native)
+attr         setfattr         <test>            tests look at extended attributes from outside
+acl          setfacl          <test>            tests look at access lists from outside
+git          git              <test>            the story of the tests: a repository is damaged and put back
+sqlite3      sqlite3          <test>            the story of the tests: so is a database
+inotify-tools inotifywait     <test>            tests watch directories while layers are switched
+fuse-overlayfs fuse-overlayfs <bench>           a peer that the benchmark compares with
+LIST
+}
+
+present() {
+  case $1 in
+    lib*) ldconfig -p 2>/dev/null | grep -q "$1" || ls /lib/*/"$1" /usr/lib/*/"$1" >/dev/null 2>&1 ;;
+    *) PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null 2>&1 ;;
+  esac
+}
+
+# --- Node ---------------------------------------------------------------------------------------
+node -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)' ||
+  end "Node 20.19 or newer is needed, this is $(node --version)"
+
+# --- Debian packages ------------------------------------------------------------------------------
+missing=$(packages | while read -r name proof rest; do
+  case ${rest%%>*} in *"$what"*) present "$proof" || echo "$name" ;; esac
+done)
+uid=$(id -u)
+
+if [ "$uid" != 0 ]; then
+  needed=$(for name in $missing; do case $name in fuse3 | bubblewrap) printf ' %s' "$name" ;; esac; done)
+  line=''
+  [ -z "$needed" ] || line="apt-get update && apt-get install -y --no-install-recommends$needed"
+  if [ ! -e /dev/fuse ]; then
+    end 'this machine has no /dev/fuse, so nothing can be mounted; root can load it: modprobe fuse'
+  elif [ ! -r /dev/fuse ] || [ ! -w /dev/fuse ]; then
+    line="${line:+$line && }chmod 0666 /dev/fuse"
+  fi
+  [ -z "$line" ] || end "root has to run this once, then try again:  $line"
+  for name in $missing; do say "not here, what needs it is left out: $name"; done
+else
+  if [ -n "$missing" ]; then
+    say 'installs these Debian packages:'
+    packages | while read -r name proof rest; do
+      for one in $missing; do
+        [ "$one" != "$name" ] || printf '  %-15s %s\n' "$name" "$(echo "${rest#*>}" | sed 's/^ *//')"
+      done
+    done
+    command -v apt-get >/dev/null || end "no apt-get here; install these by hand:" $missing
+    export DEBIAN_FRONTEND=noninteractive
+    # Held back until it is needed: with package lists at hand the first attempt is enough.
+    get() { apt-get install -y -q --no-install-recommends -o DPkg::Lock::Timeout=120 $missing >"$log" 2>&1; }
+    log=$(mktemp)
+    trap 'rm -f "$log"' EXIT
+    if ! get; then
+      apt-get update -q >"$log" 2>&1 || true
+      get || { sed 's#//[^/ ]*@#//#' "$log" | tail -n 15 >&2; end 'apt-get could not install them'; }
+    fi
+  fi
+  if [ ! -e /dev/fuse ]; then
+    modprobe fuse 2>/dev/null || true
+    if [ ! -e /dev/fuse ] && grep -qw fuse /proc/filesystems; then
+      say 'makes /dev/fuse: the kernel knows FUSE, but nobody made its device'
+      mknod -m 0666 /dev/fuse c 10 229 || true
+    fi
+    [ -e /dev/fuse ] || end 'this machine has no FUSE, so nothing can be mounted'
+  fi
+  if [ "$(stat -c %a /dev/fuse)" != 666 ]; then
+    say 'chmod 0666 /dev/fuse: what udev does elsewhere; without it ordinary users cannot mount'
+    chmod 0666 /dev/fuse
+  fi
+fi
+
+# --- npm packages ---------------------------------------------------------------------------------
+if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then
+  say 'npm ci: the packages of package-lock.json'
+  npm ci --no-audit --no-fund --loglevel=error || end 'npm ci failed'
+  touch node_modules/.package-lock.json
+fi
+
+# --- the build --------------------------------------------------------------------------------------
+stale() {
+  [ ! -e dist/.built ] ||
+    [ -n "$(find lib bin test bench package.json tsconfig.json package-lock.json -newer dist/.built -type f | head -n 1)" ]
+}
+if stale; then
+  say 'builds dist/'
+  mkdir -p dist
+  # Older than every source that changes while the compiler runs.
+  : >dist/.building
+  node_modules/.bin/tsc -p . || end 'the build failed'
+  mv dist/.building dist/.built
+fi

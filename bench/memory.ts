@@ -1,0 +1,40 @@
+// What a daemon costs while it does nothing: memory after a `find` over many files, and the
+// processor time of some idle seconds.
+//
+// Rule: the files are real and each is a name of its own; the kernel keeps them in its cache,
+// so the daemon has to remember every one.
+
+import { mkdirSync } from 'node:fs'
+import { AT_FDCWD, must, O, sys } from '../lib/host/sys.ts'
+import { daemonsOf, memoryOf, pause, run, ticksOf } from './subjects.ts'
+
+export interface Footprint {
+  readonly files: number
+  /** MiB of all processes that serve the mount. */
+  readonly memory: number
+  readonly idleSeconds: number
+  /** Clock ticks (10 ms) used in that time. */
+  readonly idleTicks: number
+}
+
+/** Makes empty files below `dir`, 1000 a directory. */
+export function makeEmptyFiles(dir: string, count: number): void {
+  for (let i = 0; i < count; i++) {
+    if (i % 1000 === 0) mkdirSync(`${dir}/${i / 1000}`, { recursive: true })
+    const name = `${dir}/${Math.floor(i / 1000)}/file-${i}.txt`
+    sys.close(must(sys.openat(AT_FDCWD, name, O.WRONLY | O.CREAT, 0o644), 'create'))
+  }
+}
+
+/** Walks the mount with a stat of each file, and looks at its daemon then. */
+export async function footprint(mountPoint: string, idleSeconds: number): Promise<Footprint> {
+  const found = run(['sh', '-c', `find '${mountPoint}' -type f -size -1000 | wc -l`])
+  const daemons = daemonsOf(mountPoint)
+  if (daemons.length === 0) throw new Error(`no process serves ${mountPoint}`)
+  await pause(1000) // what the walk left to do ends
+  const sum = (of: (pid: number) => number) => daemons.reduce((total, pid) => total + of(pid), 0)
+  const memory = sum(memoryOf)
+  const before = sum(ticksOf)
+  await pause(idleSeconds * 1000)
+  return { files: Number(found), memory, idleSeconds, idleTicks: sum(ticksOf) - before }
+}

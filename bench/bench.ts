@@ -68,7 +68,8 @@ async function main(): Promise<void> {
 
   const loader = fork(new URL('./loader.js', import.meta.url))
   children.push(loader)
-  const rounds = Number(options.rounds ?? (options.quick ? 2 : 5))
+  const memoryOnly = wanted.every((row) => row === 'memory')
+  const rounds = memoryOnly ? 0 : Number(options.rounds ?? (options.quick ? 2 : 5))
   for (let round = 0; round < rounds; round++) {
     for (let turn = 0; turn < SUBJECTS.length; turn++) {
       const subject = SUBJECTS[(turn + round) % SUBJECTS.length]!

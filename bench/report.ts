@@ -80,7 +80,7 @@ function markdown(results: Results): string {
     '',
     ...results.subjects.map(presenceLine),
     '',
-    ...table([head, head.map(() => '---'), ...rows]),
+    ...(rows.length === 0 ? [] : table([head, head.map(() => '---'), ...rows])),
     '',
     ...what,
     ...footprintLines(results.footprints),

@@ -9,7 +9,7 @@
 // file leaves behind (a mount, a process, a directory) is a failure of that file.
 
 import { spawnSync } from 'node:child_process'
-import { chmodSync, chownSync, mkdirSync, mkdtempSync } from 'node:fs'
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -17,14 +17,19 @@ import { leftovers, MARK, marked, mountsBelow, removeTree } from './runner/lefto
 import { type TestFile, testFiles } from './runner/parts.ts'
 import { type Outcome, runFile } from './runner/run-file.ts'
 
-/** A user number that no Debian system gives to anybody. */
-const SECOND_UID = 64321
+/** The second user: fusermount3 refuses a number without a name, and every Debian has this one. */
+const SECOND_USER = 'games'
 const AT_ONCE = 2
 const SECONDS_A_FILE = 240
 
+interface User {
+  readonly uid: number
+  readonly gid: number
+}
+
 interface Part {
   readonly name: 'root' | 'user'
-  readonly uid?: number
+  readonly user?: User
   /** The project as this part sees it. */
   readonly root: string
   readonly files: readonly TestFile[]
@@ -63,7 +68,12 @@ function parts(): Part[] {
   if (process.getuid?.() !== 0) return [{ name: 'user', root: project, files: forUsers }]
   return [
     { name: 'root', root: project, files },
-    { name: 'user', root: readableByAll(), uid: SECOND_UID, files: forUsers },
+    {
+      name: 'user',
+      root: readableByAll(),
+      user: secondUser(),
+      files: forUsers.filter((file) => !file.once),
+    },
   ]
 }
 
@@ -85,14 +95,14 @@ async function runOne(part: Part, file: TestFile): Promise<void> {
   const home = join(scratch, `home-${number}`)
   for (const made of [dir, home]) {
     mkdirSync(made)
-    if (part.uid !== undefined) chownSync(made, part.uid, part.uid)
+    if (part.user !== undefined) chownSync(made, part.user.uid, part.user.gid)
   }
   const mark = `${id}.${number}`
   const outcome = await runFile({
     script: join(part.root, file.script),
     cwd: part.root,
     env: environment(dir, home, mark),
-    ...(part.uid === undefined ? {} : { uid: part.uid }),
+    ...part.user,
     seconds: SECONDS_A_FILE,
     signal: stop.signal,
   })
@@ -138,13 +148,23 @@ function countRootPart(): void {
   total.skipped += rootOnly.length
 }
 
+function secondUser(): User {
+  const line = readFileSync('/etc/passwd', 'utf8')
+    .split('\n')
+    .find((one) => one.startsWith(`${SECOND_USER}:`))
+  const [, , uid, gid] = (line ?? '').split(':')
+  if (uid === undefined || gid === undefined)
+    throw new Error(`no user ${SECOND_USER} in /etc/passwd`)
+  return { uid: Number(uid), gid: Number(gid) }
+}
+
 /**
  * The project at a path that the second user can read: where it is, or a copy, because
  * a project below /root or under a strict umask is closed to everybody else.
  */
 function readableByAll(): string {
   const probe = 'require("fs").readFileSync("node_modules/tap/package.json")'
-  const as = { cwd: project, uid: SECOND_UID, gid: SECOND_UID }
+  const as = { cwd: project, ...secondUser() }
   if (spawnSync(process.execPath, ['-e', probe], as).status === 0) return project
   const copy = join(scratch, 'project')
   mkdirSync(copy)

@@ -1,8 +1,8 @@
 // Which test files there are, and which part each belongs to.
 //
 //   root part   every file, run as root
-//   user part   every file but those with a line `// Needs root: why` in their header,
-//               run as an ordinary user
+//   user part   run as an ordinary user: every file but those whose header has a line
+//               `// Needs root: why`, and, after a root part, `// Runs once: why`
 //
 // Rule: a file is listed by its source, so that what a deleted test left in dist/ is not run.
 
@@ -16,6 +16,8 @@ export interface TestFile {
   readonly script: string
   /** Why only root can run it; null where anybody can. */
   readonly needsRoot: string | null
+  /** True where a second run under another user could not find anything new. */
+  readonly once: boolean
 }
 
 /** All test files of the project at `root`, by name. `only` keeps the names that contain one of its words. */
@@ -28,13 +30,10 @@ export function testFiles(root: string, only: readonly string[]): TestFile[] {
     if (only.length > 0 && !only.some((word) => name.includes(word))) continue
     const script = join('dist', 'test', `${name}.test.js`)
     if (!existsSync(join(root, script))) throw new Error(`not built: ${script} (npm run build)`)
-    files.push({ name, script, needsRoot: rootReason(readFileSync(source, 'utf8')) })
+    // The header is the comment that opens the file.
+    const header = readFileSync(source, 'utf8').split('\n\n', 1)[0] ?? ''
+    const needsRoot = /^\/\/ Needs root: (.+)$/m.exec(header)?.[1] ?? null
+    files.push({ name, script, needsRoot, once: /^\/\/ Runs once: /m.test(header) })
   }
   return files.sort((a, b) => (a.name < b.name ? -1 : 1))
-}
-
-/** What the header says after `Needs root:`; the header is the comment that opens the file. */
-function rootReason(source: string): string | null {
-  const header = source.split('\n\n', 1)[0] ?? ''
-  return /^\/\/ Needs root: (.+)$/m.exec(header)?.[1] ?? null
 }

@@ -27,8 +27,9 @@ export interface Run {
   readonly script: string
   readonly cwd: string
   readonly env: NodeJS.ProcessEnv
-  /** Another user's number, for the part that must not be root. */
+  /** Another user, for the part that must not be root. */
   readonly uid?: number
+  readonly gid?: number
   readonly seconds: number
   /** Ends the file early, with everything in its process group. */
   readonly signal: AbortSignal
@@ -37,13 +38,12 @@ export interface Run {
 /** Runs the file to its end. Never throws for what the file does. */
 export async function runFile(run: Run): Promise<Outcome> {
   const began = Date.now()
-  const as = run.uid === undefined ? {} : { uid: run.uid, gid: run.uid }
   const child = spawn(process.execPath, [run.script], {
     cwd: run.cwd,
     env: run.env,
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true, // a process group of its own, so that a time-out ends its children too
-    ...as,
+    ...(run.uid === undefined ? {} : { uid: run.uid, gid: run.gid }),
   })
   const tally = new Tally()
   child.stdout.on('data', (chunk: Buffer) => tally.parser.write(chunk.toString()))

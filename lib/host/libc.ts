@@ -71,6 +71,7 @@ export const libc = {
   eventfd: declare('int eventfd(uint32_t value, int flags)'),
   socketpair: declare('int socketpair(int domain, int type, int protocol, void *pair)'),
   recvmsg: declare('int64_t recvmsg(int fd, void *message, int flags)'),
+  getsockopt: declare('int getsockopt(int fd, int level, int name, void *value, void *length)'),
   mount: declare(
     'int mount(const void *source, const void *target, const void *type, uint64_t flags, const void *data)',
   ),

@@ -57,6 +57,9 @@ export const RENAME_NOREPLACE = 1
 export const RENAME_EXCHANGE = 2
 export const RENAME_WHITEOUT = 4
 
+/** Detach a busy mount from its place at once (umount2). */
+export const MNT_DETACH = 2
+
 export const UTIME_NOW = 0x3fffffff
 export const UTIME_OMIT = 0x3ffffffe
 
@@ -174,6 +177,9 @@ export const sys = {
   eventfd: (): number => result(libc.eventfd(0, O.CLOEXEC | O.NONBLOCK)),
   /** Advisory lock of the whole file: 2 exclusive, 4 do not wait, 8 unlock. */
   flock: (fd: number, operation: number): number => result(libc.flock(fd, operation)),
+  /** 0, MNT_FORCE 1, MNT_DETACH 2, UMOUNT_NOFOLLOW 8. */
+  umount2: (target: string, flags: number): number =>
+    result(libc.umount2(put(nameA, target), flags)),
   umask: (mask: number): number => libc.umask(mask),
   exit: (status: number): void => void libc.exit(status),
 }

@@ -255,8 +255,16 @@ export interface FileSystem {
   copyFileRange(caller: Caller, node: NodeId, request: CopyRangeRequest): number
   /** FUSE_SYNCFS, where a kernel sends it. */
   syncfs(caller: Caller, node: NodeId): void
-  /** The mount is gone: close what is open. */
+  /** The mount is gone: close what is open. No job of this filesystem runs any more. */
   destroy(): void
+  /**
+   * The node itself, or a directory's parent, asked by number alone (NFS). Counts as a lookup. Where
+   * both are there, file handles are offered; ESTALE where the node is not known.
+   */
+  lookupSelf?(caller: Caller, node: NodeId): Entry
+  lookupParent?(caller: Caller, node: NodeId): Entry
+  /** A job is done that no request waits for any more (it was interrupted): undo what it was for. */
+  abandon?(job: Job): void
 }
 
 /**

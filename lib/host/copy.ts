@@ -50,7 +50,10 @@ function copyRange(from: number, to: number, start: number, end: number): void {
   while (at < end) {
     const copied = sys.copyFileRange(from, at, to, at, Math.min(PIECE, end - at))
     // 0 also from files whose size says nothing (procfs): reading tells whether they end.
-    if (copied === 0 || cannotCopyInKernel(copied)) return pump(from, to, at, end)
+    if (copied === 0 || cannotCopyInKernel(copied)) {
+      pump(from, to, at, end)
+      return
+    }
     at += must(copied, 'copy_file_range')
   }
 }

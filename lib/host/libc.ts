@@ -91,4 +91,7 @@ export const libc = {
     'int64_t syscall(int64_t number, int dir, const void *path, uint32_t flags, const void *attr, size_t size)',
   ),
   setgroups: declare('int64_t syscall(int64_t number, int count, const void *list)'),
+  openat2: declare(
+    'int64_t syscall(int64_t number, int dir, const void *path, const void *how, size_t size)',
+  ),
 }

@@ -1,0 +1,102 @@
+// Io threads as the thread of the union sees them.
+//
+//   const [io, ports] = startIoThreads(2, wakeFd)      in the main thread; ports move to the union's
+//   const jobs = new Jobs(ports)                       there
+//   new Session({ submit: jobs.submit, ... })
+//   onMessages: () => { jobs.receive(); ... }          the loop was woken
+//   jobs.listen()                                      instead, where Node's own loop runs
+//
+// Rule: `done` is called in the thread that submitted, after the job says so itself.
+
+import { type MessagePort, receiveMessageOnPort, Worker, MessageChannel } from 'node:worker_threads'
+import type { IoAnswer, IoRequest, IoThreadData } from './io-thread.ts'
+import type { Job } from './filesystem.ts'
+
+interface Given {
+  readonly job: Job
+  readonly done: (job: Job) => void
+  /** Which thread has it. */
+  readonly thread: number
+}
+
+export class Jobs {
+  readonly #ports: readonly MessagePort[]
+  readonly #load: number[]
+  readonly #given = new Map<number, Given>()
+  #ticket = 0
+
+  constructor(ports: readonly MessagePort[]) {
+    this.#ports = ports
+    this.#load = ports.map(() => 0)
+  }
+
+  /** Jobs that are not done. */
+  get pending(): number {
+    return this.#given.size
+  }
+
+  /** Gives the job to the thread that has least to do. */
+  readonly submit = (job: Job, done: (job: Job) => void): void => {
+    const thread = this.#load.indexOf(Math.min(...this.#load))
+    const ticket = ++this.#ticket
+    this.#given.set(ticket, { job, done, thread })
+    this.#load[thread]!++
+    this.#ports[thread]!.postMessage({ ticket, work: workOf(job) } satisfies IoRequest)
+  }
+
+  /** Takes in what the threads answered. Never waits. */
+  receive(): void {
+    for (const port of this.#ports) {
+      for (let next = receiveMessageOnPort(port); next; next = receiveMessageOnPort(port)) {
+        this.#take(next.message as IoAnswer)
+      }
+    }
+  }
+
+  /** Takes answers in as Node's own loop delivers them. */
+  listen(): void {
+    for (const port of this.#ports) port.on('message', (answer: IoAnswer) => this.#take(answer))
+  }
+
+  /** No more jobs: the threads end by themselves when their ports are closed. */
+  close(): void {
+    for (const port of this.#ports) port.close()
+  }
+
+  #take({ ticket, error }: IoAnswer): void {
+    const given = this.#given.get(ticket)
+    if (given === undefined) return
+    this.#given.delete(ticket)
+    this.#load[given.thread]!--
+    given.job.error = error
+    given.job.done = true
+    given.done(given.job)
+  }
+}
+
+function workOf(job: Job): IoRequest['work'] {
+  return job.kind === 'copy'
+    ? { kind: 'copy', from: job.from, to: job.to, size: job.size }
+    : { kind: 'fsync', fd: job.fd, dataOnly: job.dataOnly }
+}
+
+/** Starts io threads, and makes the ports by which one other thread gives them work. */
+export function startIoThreads(
+  count: number,
+  wakeFd: number,
+): { workers: Worker[]; ports: MessagePort[] } {
+  const workers: Worker[] = []
+  const ports: MessagePort[] = []
+  for (let i = 0; i < count; i++) {
+    const { port1, port2 } = new MessageChannel()
+    const workerData: IoThreadData = { port: port2, wakeFd }
+    workers.push(
+      new Worker(new URL('./io-thread.js', import.meta.url), {
+        workerData,
+        transferList: [port2],
+      }),
+    )
+    ports.push(port1)
+  }
+  return { workers, ports }
+}

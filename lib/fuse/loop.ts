@@ -1,0 +1,107 @@
+// The loop of the fuse thread: all mounts of a store, one request at a time.
+//
+//   poll ─┬─ a device ──▶ session.handlePending()
+//         └─ eventfd  ──▶ onMessages()      other threads posted something, then called wake()
+//
+//   const loop = new Loop({ onMessages })
+//   loop.add(session); loop.run()           returns after stop(), or throws what onMessages threw
+//
+// Rule: run() never yields to Node's own loop, so a thread that runs it receives messages with
+// receiveMessageOnPort, and prints with write(2). Idle, it sleeps in poll(2) without a timeout.
+
+import { ERRNO, Errno } from '../base/errno.ts'
+import { must, sys } from '../host/sys.ts'
+import { wake, woken } from '../host/thread.ts'
+import type { Session } from './session.ts'
+
+export interface LoopOptions {
+  /** Called in this thread when somebody called wake(). */
+  readonly onMessages: () => void
+  /**
+   * Microseconds for which devices are asked again before the thread sleeps. Waking an idle core
+   * costs more than a request; a core that looks costs its power. 0: sleep at once.
+   */
+  readonly spin?: number
+}
+
+const POLLIN = 1
+const SLOT = 8
+
+export class Loop {
+  /** An eventfd. Other threads wake this one by `wake(wakeFd)` of lib/host/thread.ts. */
+  readonly wakeFd: number
+  readonly #options: LoopOptions
+  #sessions: readonly Session[] = []
+  #polled: Buffer
+  #stopped = false
+
+  constructor(options: LoopOptions) {
+    this.#options = options
+    this.wakeFd = must(sys.eventfd(), 'eventfd')
+    this.#polled = this.#pollFds()
+  }
+
+  /** From within the thread alone: its sessions are served from the next turn on. */
+  add(session: Session): void {
+    this.#sessions = [...this.#sessions, session]
+    this.#polled = this.#pollFds()
+  }
+
+  /** Where the session has not ended by itself, somebody else answers its requests, or nobody. */
+  remove(session: Session): void {
+    this.#sessions = this.#sessions.filter((each) => each !== session)
+    this.#polled = this.#pollFds()
+  }
+
+  /** Ends run() after the turn under way. From every thread that has this object. */
+  stop(): void {
+    this.#stopped = true
+    wake(this.wakeFd)
+  }
+
+  /** Serves until stop(). */
+  run(): void {
+    const spin = (this.#options.spin ?? 0) / 1000
+    let awakeUntil = 0
+    while (!this.#stopped) {
+      const timeout = spin > 0 && performance.now() < awakeUntil ? 0 : -1
+      if (this.#poll(timeout) === 0) continue
+      this.#turn()
+      if (spin > 0) awakeUntil = performance.now() + spin
+    }
+    sys.close(this.wakeFd)
+  }
+
+  #poll(timeout: number): number {
+    const found = sys.poll(this.#polled, this.#polled.length / SLOT, timeout)
+    if (found < 0 && found !== -ERRNO.EINTR) throw new Errno(-found, 'poll')
+    return Math.max(found, 0)
+  }
+
+  #turn(): void {
+    const polled = this.#polled
+    const sessions = this.#sessions
+    if (isReady(polled, 0) && woken(this.wakeFd)) this.#options.onMessages()
+    // Those that polled was made of: a message may have added or removed some.
+    for (let i = 0; i < sessions.length; i++) {
+      const session = sessions[i]!
+      if (session.ended || !isReady(polled, i + 1)) continue
+      session.handlePending()
+      if (session.ended) this.remove(session)
+    }
+  }
+
+  // struct pollfd {fd s32, events s16, revents s16}; the eventfd is the first.
+  #pollFds(): Buffer {
+    const fds = [this.wakeFd, ...this.#sessions.map((session) => session.device)]
+    const polled = Buffer.alloc(fds.length * SLOT)
+    for (const [i, fd] of fds.entries()) {
+      polled.writeInt32LE(fd, i * SLOT)
+      polled.writeInt16LE(POLLIN, i * SLOT + 4)
+    }
+    return polled
+  }
+}
+
+const isReady = (polled: Buffer, place: number): boolean =>
+  polled[place * SLOT + 6] !== 0 || polled[place * SLOT + 7] !== 0

@@ -1,0 +1,43 @@
+// What the kernel is told without having asked: bytes of the notifications.
+//
+//   INVAL_INODE  node u64, offset s64, length s64        offset < 0: attributes alone; length <= 0: to the end
+//   INVAL_ENTRY  parent u64, length u32, flags u32, name, NUL
+//
+// Rule: encoded here, written by the kernel-call thread alone: the kernel may hold a lock
+// that a request of ours must first release.
+
+import { Writer } from '../base/cursor.ts'
+import { NAME_MAX } from '../base/path.ts'
+import type { Notification } from './filesystem.ts'
+import { EXPIRE_ONLY, NOTIFY, REPLY_HEADER } from './protocol.ts'
+
+/** Longest message: INVAL_ENTRY with the longest name. */
+export const NOTIFY_BUFFER = REPLY_HEADER + 16 + NAME_MAX + 1
+
+export type Told = Exclude<Notification, { kind: 'touch' }>
+
+/**
+ * Encodes into `bytes` (at least NOTIFY_BUFFER long). Answers the length. A name that cannot be
+ * expired, because the kernel is older, is dropped instead.
+ */
+export function encodeNotification(bytes: Buffer, told: Told, expireOnly: boolean): number {
+  const out = new Writer(bytes)
+  out.at = REPLY_HEADER
+  if (told.kind === 'inode') {
+    out.u64(told.node)
+    out.u64(told.offset)
+    out.u64(told.length)
+  } else {
+    out.u64(told.parent)
+    out.u32(told.name.length)
+    out.u32(told.expire && expireOnly ? EXPIRE_ONLY : 0)
+    out.name(told.name)
+    out.zeros(1)
+  }
+  const length = out.at
+  out.at = 0
+  out.u32(length)
+  out.u32(told.kind === 'inode' ? NOTIFY.INVAL_INODE : NOTIFY.INVAL_ENTRY)
+  out.u64(0)
+  return length
+}

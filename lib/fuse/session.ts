@@ -1,0 +1,406 @@
+// One mount's conversation with the kernel.
+//
+//   device ─read─▶ request ─▶ row of OPERATIONS ─▶ FileSystem ─▶ reply ─write─▶ device
+//                                  ▲                    │ throws Parked(job)
+//                                  └──── runs again ◀── waiting room ◀── io thread
+//
+// What the engine does with it:
+//   const session = new Session({ fs, device, log, submit, onReady, onEnded, ... })
+//   loop.add(session)               the loop calls handlePending() when the device has requests
+//   session.requests                how many were handled
+// The device belongs to whoever opened it: closed after `onEnded`, and after the kernel-call
+// thread has done with it, so that no notification is written to a descriptor used anew.
+//
+// Rule: handlers throw, and this file alone turns that into an answer. Whatever a request does,
+// the loop goes on: unexpected is EIO, and logged. One request and one reply buffer serve all
+// sessions of a thread, because a request is answered (or copied aside) before the next is read.
+
+import { Cursor } from '../base/cursor.ts'
+import { ERRNO, errnoName, errnoOf } from '../base/errno.ts'
+import type { Log } from '../base/log.ts'
+import { sys } from '../host/sys.ts'
+import { type Caller, FATTR, type FileSystem, type Job, type NodeId, Parked } from './filesystem.ts'
+import { type KernelCap, type Negotiated, negotiate, readInit, writeInit } from './init.ts'
+import { BY_CODE, OPERATIONS, type Row } from './operations.ts'
+import { REPLY_HEADER, REQUEST_BUFFER, REQUEST_HEADER } from './protocol.ts'
+import { Reply } from './reply.ts'
+import * as read from './requests.ts'
+import { describe, parkedLine, replyLine, requestLine } from './trace.ts'
+import { type Waiting, WaitingRoom } from './waiting.ts'
+
+export interface SessionOptions {
+  readonly fs: FileSystem
+  /** An open /dev/fuse (O_RDWR, O_NONBLOCK) that is mounted. */
+  readonly device: number
+  readonly log: Log
+  /** Gives a job to an io thread; `done` is called in this thread, after `job.done` was set. */
+  readonly submit: (job: Job, done: (job: Job) => void) => void
+  /** INIT was answered: the mount answers from now on. */
+  readonly onReady: (agreed: Negotiated) => void
+  /** The mount is gone, the filesystem destroyed, no job under way. Called once. */
+  readonly onEnded: (reason: string) => void
+  /** Writeback page cache; default true. */
+  readonly writeback?: boolean
+  readonly cap?: KernelCap | null
+  readonly trace?: ((line: string) => void) | null
+  /** Thread whose SETATTR is the touch for inotify, and changes nothing; 0: none. */
+  readonly kernelTid?: number
+}
+
+type CallRow = Extract<Row, { kind: 'call' }>
+
+/** Requests handled before the loop looks at other devices. */
+const BUDGET = 64
+/** Runs of one request in a row that each ask for a job already done: more is a mistake. */
+const MOST_RUNS = 16
+
+const REQUEST = Buffer.allocUnsafeSlow(REQUEST_BUFFER)
+const cursor = new Cursor(REQUEST)
+const reply = new Reply()
+
+const TIMES = FATTR.ATIME | FATTR.MTIME | FATTR.CTIME | FATTR.ATIME_NOW | FATTR.MTIME_NOW | FATTR.FH
+
+export class Session {
+  readonly device: number
+  /** Set from another thread's announcement, at any time. */
+  kernelTid: number
+  /** Handled since the beginning. */
+  requests = 0
+  ended = false
+  readonly #fs: FileSystem
+  readonly #options: SessionOptions
+  readonly #log: Log
+  readonly #trace: ((line: string) => void) | null
+  readonly #caller: { -readonly [K in keyof Caller]: Caller[K] } = {
+    uid: 0,
+    gid: 0,
+    pid: 0,
+    finished: null,
+  }
+  readonly #room = new WaitingRoom()
+  #agreed: Negotiated | null = null
+  #reason = ''
+
+  constructor(options: SessionOptions) {
+    this.#options = options
+    this.#fs = options.fs
+    this.#log = options.log
+    this.#trace = options.trace ?? null
+    this.device = options.device
+    this.kernelTid = options.kernelTid ?? 0
+  }
+
+  get agreed(): Negotiated | null {
+    return this.#agreed
+  }
+
+  /** Requests put aside. */
+  get waiting(): number {
+    return this.#room.size
+  }
+
+  /** Reads and answers what the device has, up to a bound. Answers how many requests there were. */
+  handlePending(): number {
+    for (let handled = 0; handled < BUDGET; handled++) {
+      const length = sys.read(this.device, REQUEST, REQUEST.length)
+      if (length >= 0) this.handle(REQUEST, length)
+      else if (length === -ERRNO.EAGAIN) return handled
+      // ENOENT: the request was withdrawn while it was being read.
+      else if (length !== -ERRNO.ENOENT && length !== -ERRNO.EINTR) {
+        this.end(length === -ERRNO.ENODEV ? 'unmounted' : `device: ${errnoName(-length)}`)
+      }
+      if (this.ended) return handled
+    }
+    return BUDGET
+  }
+
+  /** Answers the request that lies in the first `length` bytes. Never throws. */
+  handle(bytes: Buffer, length: number): void {
+    this.requests++
+    try {
+      this.#dispatch(bytes, length)
+    } catch (err) {
+      // Too short to have a header: there is nobody to answer.
+      this.#log.error(`request of ${length} bytes is malformed`, err)
+    }
+  }
+
+  /** Ends the session from our side, or because the device said so. */
+  end(reason: string): void {
+    if (this.ended) return
+    this.ended = true
+    this.#reason = reason
+    this.#room.clear()
+    // An io thread still uses descriptors of this filesystem: they are closed when it is done.
+    if (this.#room.jobs === 0) this.#destroy()
+  }
+
+  /** Sends what the reply buffer holds up to `length`. A test replaces it. */
+  protected send(bytes: Buffer, length: number): void {
+    const written = sys.write(this.device, bytes, length)
+    // ENOENT: the request was aborted meanwhile; ENODEV: so was the mount.
+    if (written >= 0 || written === -ERRNO.ENOENT || written === -ERRNO.ENODEV) return
+    this.#log.error(`reply of ${length} bytes was refused: ${errnoName(-written)}`)
+  }
+
+  #dispatch(bytes: Buffer, length: number): void {
+    cursor.bytes = bytes
+    cursor.reset(0, length)
+    const told = cursor.u32()
+    const code = cursor.u32()
+    const unique = cursor.u64()
+    const node = cursor.u64() as NodeId
+    this.#setCaller(null)
+    const known = BY_CODE[code]
+    if (told !== length) {
+      this.#log.error(`${known?.name ?? `operation ${code}`} of ${length} bytes says ${told}`)
+      this.#refuse(bytes, ERRNO.EIO, unique, known?.name ?? `operation ${code}`)
+    } else if (known === undefined) this.#refuse(bytes, ERRNO.ENOSYS, unique, `operation ${code}`)
+    else if (known.row.kind === 'call') this.#meet(known.row, known.name, unique, node, bytes)
+    else if (known.row.kind === 'refuse') this.#refuse(bytes, known.row.errno, unique, known.name)
+    else this.#own(code, known.name, unique, node, bytes)
+  }
+
+  // The cursor stands before uid, gid and pid, and after them before the operation's fields.
+  #setCaller(finished: Job | null): void {
+    const caller = this.#caller
+    caller.uid = cursor.u32()
+    caller.gid = cursor.u32()
+    caller.pid = cursor.u32()
+    caller.finished = finished
+    cursor.skip(4)
+  }
+
+  // A request comes for the first time: it runs, or joins a line.
+  #meet(row: CallRow, name: string, unique: number, node: NodeId, bytes: Buffer): void {
+    if (row.since > (this.#agreed?.minor ?? 0)) {
+      this.#refuse(bytes, ERRNO.ENOSYS, unique, name)
+      return
+    }
+    if (!this.#room.empty && !row.reads && !this.#isTouch(row)) {
+      const nodes = this.#nodesOf(row, node)
+      if (nodes.some((each) => this.#room.hasLine(each))) {
+        this.#room.enter(this.#setAside(bytes, unique, nodes))
+        this.#trace?.(parkedLine(unique, name, null))
+        return
+      }
+    }
+    const job = this.#run(row, name, unique, node, bytes)
+    if (job === null) return
+    const waiting = this.#setAside(bytes, unique, row.reads ? [] : this.#nodesOf(row, node))
+    this.#room.enter(waiting)
+    this.#park(waiting, job)
+  }
+
+  // Runs a request and answers it; or, where it must wait for a job, tells which.
+  #run(row: CallRow, name: string, unique: number, node: NodeId, bytes: Buffer): Job | null {
+    const started = this.#trace === null ? 0 : performance.now()
+    const fields = cursor.at
+    const end = fields + cursor.left
+    let request: unknown
+    for (let runs = 0; ; runs++) {
+      reply.begin(this.#agreed)
+      try {
+        cursor.reset(fields, end)
+        request = row.read(cursor, reply)
+        if (this.#trace !== null) {
+          this.#trace(requestLine(unique, name, node, request, this.#caller))
+        }
+        if (row === OPERATIONS.setattr && this.#isTouch(row)) {
+          reply.attr(this.#fs.getattr(this.#caller, node, null))
+        } else row.answer(this.#fs, this.#caller, node, request as never, reply)
+      } catch (err) {
+        if (err instanceof Parked && runs < MOST_RUNS) {
+          if (!err.job.done) return err.job
+          this.#caller.finished = err.job
+          continue
+        }
+        reply.error = this.#errorOf(err, name, node, request)
+      }
+      this.#answer(bytes, unique, name, started)
+      return null
+    }
+  }
+
+  #errorOf(err: unknown, name: string, node: NodeId, request: unknown): number {
+    const number = errnoOf(err)
+    if (number !== null) return number
+    this.#log.error(`${name} of node ${node} ${describe(request)} failed unexpectedly`, err)
+    return ERRNO.EIO
+  }
+
+  #refuse(bytes: Buffer, errno: number, unique: number, name: string): void {
+    reply.begin(this.#agreed)
+    reply.error = errno
+    this.#answer(bytes, unique, name, performance.now())
+  }
+
+  // The reply's header: its length, the errno, and the request's own number, byte for byte.
+  #answer(request: Buffer, unique: number, name: string, started: number): void {
+    const { out, error } = reply
+    const length = error === 0 ? out.at : REPLY_HEADER
+    out.at = 0
+    out.u32(length)
+    out.u32(error === 0 ? 0 : -error)
+    request.copy(reply.bytes, 8, 8, 16)
+    this.send(reply.bytes, length)
+    if (this.#trace !== null) {
+      const took = (performance.now() - started) * 1000
+      this.#trace(replyLine(unique, name, error, length, took))
+    }
+  }
+
+  // --- Operations that are the session's own
+
+  #own(code: number, name: string, unique: number, node: NodeId, bytes: Buffer): void {
+    switch (code) {
+      case OPERATIONS.forget.code:
+        this.#forget(node, read.forget(cursor))
+        break
+      case OPERATIONS.batchForget.code:
+        this.#forgetMany(read.batchForget(cursor))
+        break
+      case OPERATIONS.interrupt.code:
+        this.#interrupt(read.interrupt(cursor))
+        break
+      case OPERATIONS.init.code:
+        this.#init(bytes, unique, name)
+        break
+      case OPERATIONS.destroy.code:
+        this.#refuse(bytes, 0, unique, name)
+        break
+    }
+  }
+
+  #init(bytes: Buffer, unique: number, name: string): void {
+    reply.begin(null)
+    let agreed: Negotiated
+    try {
+      agreed = negotiate(readInit(cursor), {
+        writeback: this.#options.writeback ?? true,
+        exportable: this.#fs.lookupSelf !== undefined && this.#fs.lookupParent !== undefined,
+        cap: this.#options.cap ?? null,
+      })
+    } catch (err) {
+      this.#log.error('INIT cannot be answered', err)
+      this.#refuse(bytes, ERRNO.EPROTO, unique, name)
+      return
+    }
+    this.#agreed = agreed
+    writeInit(reply.out, agreed)
+    this.#answer(bytes, unique, name, performance.now())
+    this.#trace?.(`= agreed on 7.${agreed.minor} ${[...agreed.flags].join(' ')}`)
+    this.#options.onReady(agreed)
+  }
+
+  #forgetMany(pairs: readonly number[]): void {
+    for (let i = 0; i < pairs.length; i += 2) this.#forget(pairs[i] as NodeId, pairs[i + 1]!)
+  }
+
+  #forget(node: NodeId, count: number): void {
+    if (this.#room.hasLine(node)) {
+      this.#room.keepForget(node, count)
+      return
+    }
+    try {
+      this.#fs.forget(node, count)
+    } catch (err) {
+      this.#log.error(`FORGET of node ${node} failed unexpectedly`, err)
+    }
+  }
+
+  // Answered or unknown requests have nothing to interrupt: each runs to its end at once.
+  #interrupt(unique: number): void {
+    const waiting = this.#room.find(unique)
+    if (waiting === undefined) return
+    const name = nameOf(waiting)
+    reply.begin(this.#agreed)
+    reply.error = ERRNO.EINTR
+    this.#answer(waiting.bytes, unique, name, performance.now())
+    this.#goOn(this.#room.leave(waiting))
+  }
+
+  // --- Waiting
+
+  #isTouch(row: CallRow): boolean {
+    if (row !== OPERATIONS.setattr || this.kernelTid === 0) return false
+    if (this.#caller.pid !== this.kernelTid) return false
+    // The fields begin with `valid`; the bytes are those of the request under way.
+    const valid = cursor.bytes.readUInt32LE(REQUEST_HEADER)
+    return (valid & ~TIMES) === 0
+  }
+
+  #nodesOf(row: CallRow, node: NodeId): NodeId[] {
+    if (row.otherNode === -1) return [node]
+    const at = REQUEST_HEADER + row.otherNode
+    if (cursor.bytes.length < at + 8) return [node]
+    const low = cursor.bytes.readUInt32LE(at)
+    const other = (low + cursor.bytes.readUInt32LE(at + 4) * 0x1_0000_0000) as NodeId
+    return other === node ? [node] : [node, other]
+  }
+
+  #setAside(bytes: Buffer, unique: number, nodes: readonly NodeId[]): Waiting {
+    const length = bytes.readUInt32LE(0)
+    return {
+      bytes: Buffer.from(bytes.subarray(0, length)),
+      unique,
+      nodes,
+      job: null,
+      finished: null,
+    }
+  }
+
+  #park(waiting: Waiting, job: Job): void {
+    this.#trace?.(parkedLine(waiting.unique, nameOf(waiting), job))
+    if (this.#room.waitFor(waiting, job)) this.#options.submit(job, (done) => this.#jobDone(done))
+  }
+
+  #jobDone(job: Job): void {
+    const those = this.#room.finish(job)
+    if (those.length === 0) this.#abandon(job)
+    if (!this.ended) this.#goOn(those)
+    else if (this.#room.jobs === 0) this.#destroy()
+  }
+
+  #abandon(job: Job): void {
+    try {
+      this.#fs.abandon?.(job)
+    } catch (err) {
+      this.#log.error(`giving up ${job.kind} ${job.id} failed unexpectedly`, err)
+    }
+  }
+
+  // Runs those whose turn has come, and whoever stands behind them.
+  #goOn(those: readonly Waiting[]): void {
+    const turn = [...those]
+    for (let waiting = turn.shift(); waiting !== undefined; waiting = turn.shift()) {
+      const job = this.#runAgain(waiting)
+      if (job !== null) this.#park(waiting, job)
+      else turn.push(...this.#room.leave(waiting))
+    }
+    this.#room.releaseForgets((node, count) => this.#forget(node, count))
+  }
+
+  #runAgain(waiting: Waiting): Job | null {
+    const { bytes, unique } = waiting
+    const known = BY_CODE[bytes.readUInt32LE(4)]
+    if (known?.row.kind !== 'call') return null
+    cursor.bytes = bytes
+    cursor.reset(16, bytes.length)
+    const node = cursor.u64() as NodeId
+    this.#setCaller(waiting.finished)
+    return this.#run(known.row, known.name, unique, node, bytes)
+  }
+
+  #destroy(): void {
+    try {
+      this.#fs.destroy()
+    } catch (err) {
+      this.#log.error('closing the filesystem failed unexpectedly', err)
+    }
+    this.#options.onEnded(this.#reason)
+  }
+}
+
+const nameOf = (waiting: Waiting): string =>
+  BY_CODE[waiting.bytes.readUInt32LE(4)]?.name ?? 'operation'

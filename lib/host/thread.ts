@@ -1,0 +1,78 @@
+// What a thread is to the kernel: its number, its privileges, and how it is woken.
+//
+// Rule: privileges here are those of the calling thread alone (the plain system calls, not
+// libc's, which change all threads of a process). Limits belong to the whole process.
+
+import { ERRNO, Errno } from '../base/errno.ts'
+import { errno, libc } from './libc.ts'
+import { must, sys } from './sys.ts'
+
+const arm = process.arch === 'arm64'
+const SYS = {
+  gettid: arm ? 178 : 186,
+  capget: arm ? 90 : 125,
+  capset: arm ? 91 : 126,
+  setgroups: arm ? 159 : 116,
+} as const
+
+const RLIMIT_NOFILE = 7
+const CAP_SYS_RESOURCE = 24
+const CAP_VERSION_3 = 0x20080522
+
+/** The calling thread's number: what the kernel shows as `pid` in its requests. */
+export const threadId = (): number => must(libc.syscall0(SYS.gettid), 'gettid')
+
+/** Raises the process's limit of open files to what it may be. Answers the limit. */
+export function raiseFileLimit(): number {
+  const limit = new BigUint64Array(2)
+  const bytes = Buffer.from(limit.buffer)
+  if (libc.getrlimit(RLIMIT_NOFILE, bytes) < 0) throw new Errno(errno(), 'getrlimit')
+  limit[0] = limit[1]!
+  if (libc.setrlimit(RLIMIT_NOFILE, bytes) < 0) throw new Errno(errno(), 'setrlimit')
+  return Number(limit[0])
+}
+
+/**
+ * Gives up CAP_SYS_RESOURCE in this thread, so that disk quotas and reserved blocks bind it as
+ * they bind the callers it works for. Nothing happens where the thread has it not.
+ */
+export function dropResourcePrivilege(): void {
+  // struct __user_cap_header {version u32, pid s32}, then two of {effective, permitted, inheritable u32}
+  const header = Buffer.alloc(8)
+  header.writeUInt32LE(CAP_VERSION_3, 0)
+  const sets = Buffer.alloc(24)
+  if (libc.syscall2p(SYS.capget, header, sets) < 0) throw new Errno(errno(), 'capget')
+  for (const at of [0, 4, 8]) {
+    const left = sets.readUInt32LE(at) & ~(1 << CAP_SYS_RESOURCE)
+    sets.writeUInt32LE(left >>> 0, at)
+  }
+  if (libc.syscall2p(SYS.capset, header, sets) < 0) throw new Errno(errno(), 'capset')
+}
+
+/** The owner that files made by this thread get. The thread must have been root's. */
+export function setFileOwner(uid: number, gid: number): void {
+  // The group first: without root's uid it could not be set any more.
+  if (uid === 0) libc.setfsuid(0)
+  libc.setfsgid(gid)
+  if (uid !== 0) libc.setfsuid(uid)
+}
+
+/** Supplementary groups of this thread. Answers 0 or the negative errno. */
+export function setThreadGroups(groups: readonly number[]): number {
+  const list = Buffer.alloc(Math.max(4, groups.length * 4))
+  for (const [i, gid] of groups.entries()) list.writeUInt32LE(gid, i * 4)
+  return libc.setgroups(SYS.setgroups, groups.length, list) < 0 ? -errno() : 0
+}
+
+const ONE = Buffer.from([1, 0, 0, 0, 0, 0, 0, 0])
+const COUNT = Buffer.alloc(8)
+
+/** Wakes the thread that polls this eventfd. Works from every thread. */
+export function wake(eventFd: number): void {
+  const done = sys.write(eventFd, ONE, 8)
+  // A counter that is full has woken it already.
+  if (done < 0 && done !== -ERRNO.EAGAIN) throw new Errno(-done, 'eventfd')
+}
+
+/** Takes back what woke this thread. False where nothing did. */
+export const woken = (eventFd: number): boolean => sys.read(eventFd, COUNT, 8) === 8

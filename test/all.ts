@@ -13,7 +13,8 @@ import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { leftovers, MARK, marked, mountsBelow, removeTree } from './runner/leftovers.ts'
+import { leftovers, MARK, marked, removeTree } from './runner/leftovers.ts'
+import { mountsBelow } from './runner/mounts.ts'
 import { type TestFile, testFiles } from './runner/parts.ts'
 import { type Outcome, runFile } from './runner/run-file.ts'
 

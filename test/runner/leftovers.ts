@@ -9,14 +9,21 @@
 import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { mountsBelow } from './mounts.ts'
 
 export const MARK = 'SVSFS_TEST'
 
 /** How long a daemon may take to end after its last mount is gone. */
 const GRACE_MS = 6000
 
-/** Names what the file left, once it had time to end, and removes it. */
+/** Names what the file left, once it had time to end, and ends it. */
 export async function leftovers(mark: string, dir: string): Promise<string[]> {
+  const running = await endAll(mark, dir)
+  return [...running, ...readdirSync(dir).map((name) => `in its temporary directory: ${name}`)]
+}
+
+/** Ends marked processes that do not end by themselves, and mounts below a directory. Names them. */
+export async function endAll(mark: string, dir: string): Promise<string[]> {
   const until = Date.now() + GRACE_MS
   let pids = marked(mark)
   while (pids.length > 0 && Date.now() < until) {
@@ -27,44 +34,25 @@ export async function leftovers(mark: string, dir: string): Promise<string[]> {
   const found = [
     ...mounts.map((mount) => `mount ${mount}`),
     ...pids.map((pid) => `process ${pid}: ${commandOf(pid)}`),
-    ...readdirSync(dir).map((name) => `in its temporary directory: ${name}`),
   ]
   // The innermost first: a mount with another inside cannot be taken away.
-  for (const mount of mounts.toReversed()) spawnSync('umount', ['-l', mount])
+  for (const mount of mounts.toReversed()) unmount(mount)
   for (const pid of pids) end(pid)
   return found
+}
+
+function unmount(mount: string): void {
+  if (process.getuid?.() === 0) spawnSync('umount', ['-l', mount])
+  else spawnSync('fusermount3', ['-uz', mount])
 }
 
 /** Removes a directory, but nothing that is mounted in it. */
 export function removeTree(dir: string): void {
   if (mountsBelow(dir).length > 0) return
+  // A read-only sublayer may hold directories that their owner cannot write.
+  if (process.getuid?.() !== 0) spawnSync('chmod', ['-R', 'u+rwX', '--', dir])
   spawnSync('rm', ['-rf', '--one-file-system', '--', dir])
 }
-
-/** Mount points at or below a directory, in the order they were made. */
-export function mountsBelow(dir: string): string[] {
-  return mountPoints().filter((point) => point === dir || point.startsWith(`${dir}/`))
-}
-
-/** Mount points of type fuse.svsfs on this machine. */
-export function svsfsMounts(): string[] {
-  return readFileSync('/proc/self/mounts', 'latin1')
-    .split('\n')
-    .map((line) => line.split(' '))
-    .filter((fields) => fields[2] === 'fuse.svsfs')
-    .map((fields) => unescaped(fields[1] ?? ''))
-}
-
-function mountPoints(): string[] {
-  return readFileSync('/proc/self/mounts', 'latin1')
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => unescaped(line.split(' ')[1] ?? ''))
-}
-
-/** The kernel writes a blank in a path as `\040`. */
-const unescaped = (text: string): string =>
-  text.replace(/\\(\d{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)))
 
 /** Processes whose environment carries the mark. */
 export function marked(mark: string): number[] {

@@ -165,7 +165,7 @@ async function restore(stage: Stage, app: Application, id: string, value: string
 }
 
 async function deactivate({ svsfs, mountPoint, base, step }: Stage, app: Application) {
-  const own = pathsOf(join(svsfs.store, 'layers')).filter((path) => !exists(join(base, path)))
+  const own = (await pathsOf(svsfs, app.layer)).filter((path) => !exists(join(base, path)))
   const before = own.filter((path) => exists(join(mountPoint, path)))
   assert.ok(before.length > 0, 'the layer showed something')
   await svsfs.ask('deactivate', app.layer)
@@ -187,15 +187,11 @@ async function unmount({ svsfs, mountPoint, step }: Stage, app: Application): Pr
   step('unmounts', [`${mountPoint} is an empty directory again`], 'the states outlive the daemon')
 }
 
-/** The paths in all sublayers of a store, relative to the root of a view. */
-function pathsOf(layers: string): string[] {
+/** The paths in both sublayers of a layer, relative to the root of a view. */
+async function pathsOf(svsfs: Svsfs, layer: string): Promise<string[]> {
+  const shown = (await svsfs.ask('layer', 'show', layer)) as { places: { ro: string; rw: string } }
   const found = new Set<string>()
-  for (const id of readdirSync(layers)) {
-    for (const kind of ['ro', 'rw']) {
-      const versions = exists(join(layers, id, kind)) ? readdirSync(join(layers, id, kind)) : []
-      for (const version of versions) collect(join(layers, id, kind, version), '', found)
-    }
-  }
+  for (const tree of [shown.places.ro, shown.places.rw]) collect(tree, '', found)
   return [...found]
 }
 

@@ -24,7 +24,8 @@ export class CommandFailed extends Error {
 
   constructor(words: readonly string[], done: Done) {
     const said = `${done.stdout}\n${done.stderr}`.trim().split('\n').slice(-30).join('\n  ')
-    super(`svsfs ${words.join(' ')}: exit status ${done.status}\n  ${said}`)
+    const short = words.map((word) => (word.includes('\n') ? '<script>' : word)).join(' ')
+    super(`svsfs ${short}: exit status ${done.status}\n  ${said}`)
     this.#said = `${done.stdout}${done.stderr}`
   }
 

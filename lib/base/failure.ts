@@ -7,7 +7,23 @@
 // Rule: programming mistakes are plain TypeErrors, without a code.
 
 export const FAILURES = {
+  SVS_ALLOW_OTHER: [
+    9,
+    'other users may not enter your mounts; root permits it by a line user_allow_other in /etc/fuse.conf',
+  ],
+  SVS_ALLOW_OTHER_REFUSED: [
+    9,
+    '--allow-other needs the line user_allow_other in /etc/fuse.conf, which root can add',
+  ],
+  SVS_ARCHIVE_ESCAPES: [10, 'entry %s of %s leads out of its tree; do not use this archive'],
+  SVS_ARCHIVE_INVALID: [10, '%s cannot be unpacked: %s; fetch it again'],
   SVS_BAD_REQUEST: [2, '%s cannot be asked that way: %s'],
+  SVS_CATALOGUE_DAMAGED: [
+    7,
+    'the catalogue is damaged at %s: %s; put the store back from a copy, or delete what it names',
+  ],
+  SVS_CHUNK_DAMAGED: [7, 'state %s cannot be read at %s: %s; other states may still be whole'],
+  SVS_DAEMON_DIED: [1, 'the daemon ended before it was ready (%s); its log: %s'],
   SVS_DAEMON_GONE: [
     1,
     'the daemon ended before it answered (its log in the store: run/daemon.log)',
@@ -21,8 +37,19 @@ export const FAILURES = {
     'the frozen image of %s could not be kept: %s; free some space and snapshot again',
   ],
   SVS_FUSERMOUNT_MISSING: [8, 'fusermount3 is missing; install the package fuse3'],
+  SVS_FUSE_NATIVE_MISSING: [8, 'the transport fuse-native cannot be used: %s; %s'],
+  SVS_FUSE_UNAVAILABLE: [
+    8,
+    'FUSE cannot be used: %s (is the module fuse loaded, and /dev/fuse there, with mode 0666?)',
+  ],
+  SVS_IMPORT_FAILED: [1, 'importing %s failed: %s; nothing was changed'],
   SVS_INTERNAL: [1, 'unexpected failure: %s (the log in the store under run/ has more)'],
+  SVS_LAYERS_FULL: [4, 'a store holds at most %s layers; delete some first'],
   SVS_LAYER_BUSY: [5, 'layer %s is shown at %s; deactivate it or unmount that first'],
+  SVS_LAYER_EXISTS: [
+    4,
+    'there is a layer named %s already (svsfs layer replace gives it a new read-only part)',
+  ],
   SVS_LAYER_NOT_FOUND: [3, 'no layer named %s (svsfs layer list shows them)'],
   SVS_MOUNT_BUSY: [5, '%s is in use by a program; end it, or use svsfs umount --lazy'],
   SVS_MOUNT_POINT_BUSY: [5, 'svsfs is mounted at %s already; svsfs umount takes it away'],
@@ -31,9 +58,22 @@ export const FAILURES = {
     10,
     'a layer cannot be called "%s": %s; use at most 64 bytes without "@", ":", "/" and ".."',
   ],
+  SVS_NOT_MOUNTED: [3, 'svsfs is not mounted at %s (svsfs status shows the mounts)'],
   SVS_NO_DAEMON: [6, '%s needs the daemon of the store, which svsfs mount starts'],
   SVS_OPTION_MISSING: [2, 'the option %s is missing'],
   SVS_OPTION_UNKNOWN: [2, 'the mount option %s is not one that svsfs knows'],
+  SVS_PATH_NOT_FOUND: [3, '%s does not exist'],
+  SVS_PATH_NOT_MOUNTED: [3, '%s lies in no mount of this store (svsfs status shows the mounts)'],
+  SVS_RO_CHANGED: [
+    7,
+    'the read-only sublayer was changed or is missing at %s: %s; import the layer again',
+  ],
+  SVS_SOURCE_MIXED: [2, '%s cannot be imported together with others; only Debian packages can'],
+  SVS_SOURCE_NOT_FOUND: [3, 'there is nothing to import at %s (%s)'],
+  SVS_SOURCE_UNKNOWN: [10, '%s is neither a directory, a tar archive nor a Debian package'],
+  SVS_STATE_AMBIGUOUS: [2, '%s stands for several states of %s; give more of its id'],
+  SVS_STATE_NOT_FOUND: [3, 'no state %s of layer %s (svsfs snapshots lists them)'],
+  SVS_STORE_BUSY: [5, 'a snapshot is being written in %s; try again when it is done'],
   SVS_STORE_DAMAGED: [7, '%s is damaged: %s; put the file back from a copy before using the store'],
   SVS_STORE_FOREIGN: [
     4,
@@ -46,7 +86,13 @@ export const FAILURES = {
     'there is no store at %s (svsfs layer create makes one; --store names another)',
   ],
   SVS_STORE_OWNER: [9, 'the store %s belongs to another user; run the command as that user'],
+  SVS_TOOL_MISSING: [8, '%s is not installed; as root: apt-get install %s'],
+  SVS_TRANSPORT_MIXED: [
+    5,
+    'the daemon of this store mounts by %s; svsfs umount --all ends it, then %s can be used',
+  ],
   SVS_TREE_DAMAGED: [7, '%s does not match its read-only sublayer: %s; import the layer again'],
+  SVS_ZSTD_MISSING: [8, 'the library libzstd.so.1 is missing; install the package libzstd1'],
 } as const satisfies Record<`SVS_${string}`, readonly [exit: number, text: string]>
 
 export type FailureCode = keyof typeof FAILURES

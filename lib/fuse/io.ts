@@ -8,9 +8,9 @@
 //
 // Rule: `done` is called in the thread that submitted, after the job says so itself.
 
-import { type MessagePort, receiveMessageOnPort, Worker, MessageChannel } from 'node:worker_threads'
-import type { IoAnswer, IoRequest, IoThreadData } from './io-thread.ts'
+import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads'
 import type { Job } from './filesystem.ts'
+import type { IoAnswer, IoRequest, IoThreadData } from './io-thread.ts'
 
 interface Given {
   readonly job: Job

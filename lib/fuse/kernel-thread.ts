@@ -4,7 +4,8 @@
 //
 //   notify   writes notifications to a device, and touches directories for inotify watchers
 //   sync     syncfs(2) of a mount: all pages that were dirty have been written to us
-//   mount, umount, close, run: see the calls
+//   mount    and umount: paths that may lead through a mount of ours
+//   close    of a device, after everything that was sent before
 //
 // Rule: it alone in the process goes through a mount of ours, so it alone waits while the fuse
 // thread answers; nobody waits for it without a timeout. Its number is announced first: a SETATTR from
@@ -12,10 +13,10 @@
 // would find the mount busy.
 
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
-import { ERRNO, errnoName, errnoOf } from '../base/errno.ts'
-import { Failure } from '../base/failure.ts'
-import { mountDirect, type MountRequest, unmount } from '../host/mount.ts'
-import { isFuse, openInside, touchDirectory } from '../host/inside.ts'
+import { ERRNO, Errno, errnoOf } from '../base/errno.ts'
+import { Failure, type FailureCode } from '../base/failure.ts'
+import { openInside, touchDirectory } from '../host/inside.ts'
+import { type MountRequest, mountFuse, unmountFuse } from '../host/mount.ts'
 import { must, O, sys } from '../host/sys.ts'
 import { threadId, wake } from '../host/thread.ts'
 import type { Notification } from './filesystem.ts'
@@ -51,4 +52,94 @@ export type KernelAnswer =
   /** The first message: this thread's number. */
   | { readonly tid: number }
   | { readonly ticket: number; readonly value: number }
-  | { readonly ticket: number; readonly failure: { code: string; message: string; errno: number } }
+  | {
+      readonly ticket: number
+      readonly errno: number
+      readonly message: string
+      /** Of a Failure; null for anything else. */
+      readonly code: FailureCode | null
+    }
+
+if (parentPort !== null) {
+  const { port, wakeFd } = workerData as KernelThreadData
+  const post = (answer: KernelAnswer) => {
+    port.postMessage(answer)
+    if (wakeFd !== -1) wake(wakeFd)
+  }
+  post({ tid: threadId() })
+  port.on('message', (request: KernelRequest) => post(answerTo(request)))
+}
+
+function answerTo({ ticket, call }: KernelRequest): KernelAnswer {
+  try {
+    return { ticket, value: perform(call) }
+  } catch (err) {
+    const message = err instanceof Error ? err.message : String(err)
+    const code = err instanceof Failure ? err.code : null
+    return { ticket, errno: errnoOf(err) ?? ERRNO.EIO, message, code }
+  }
+}
+
+function perform(call: KernelCall): number {
+  switch (call.kind) {
+    case 'notify':
+      return announce(call)
+    case 'sync':
+      return sync(call.mountPoint)
+    case 'mount':
+      return mountFuse(call.request)
+    case 'umount':
+      unmountFuse(call.mountPoint, call.lazy)
+      return 0
+    case 'close':
+      return sys.close(call.fd)
+  }
+}
+
+const message = Buffer.alloc(NOTIFY_BUFFER)
+
+// Names and attributes first, in the caller's order; watchers look when all of it is true.
+function announce(call: Extract<KernelCall, { kind: 'notify' }>): number {
+  const touches: string[] = []
+  for (const told of call.batch) {
+    if (told.kind === 'touch') {
+      touches.push(told.path)
+      continue
+    }
+    const length = encodeNotification(message, told, call.expireOnly)
+    const done = sys.write(call.device, message, length)
+    // ENOENT: the kernel does not know the name or node any more, as it should be.
+    if (done < 0 && !isHarmless(-done)) throw new Errno(-done, `notification ${told.kind}`)
+  }
+  if (touches.length > 0) touchAll(call.mountPoint, touches)
+  return call.batch.length
+}
+
+// ENOTDIR and ENOTEMPTY: the kernel keeps a name that is in use; ENODEV, ENOTCONN: unmounted.
+const isHarmless = (number: number): boolean =>
+  number === ERRNO.ENOENT ||
+  number === ERRNO.ENOTDIR ||
+  number === ERRNO.ENOTEMPTY ||
+  number === ERRNO.EBUSY ||
+  number === ERRNO.ENODEV ||
+  number === ERRNO.ENOTCONN
+
+function touchAll(mountPoint: string, paths: readonly string[]): void {
+  const root = openInside(mountPoint, O.PATH)
+  if (root < 0) return
+  try {
+    // A directory that is gone, or that may not be touched, has watchers that know, or none.
+    for (const path of paths) touchDirectory(root, path)
+  } finally {
+    sys.close(root)
+  }
+}
+
+function sync(mountPoint: string): number {
+  const root = must(openInside(mountPoint, O.RDONLY), `open ${mountPoint}`)
+  try {
+    return must(sys.syncfs(root), 'syncfs')
+  } finally {
+    sys.close(root)
+  }
+}

@@ -13,6 +13,9 @@ const declare = (prototype: string): Call => c.func(prototype) as unknown as Cal
 /** errno of the last call of this thread. */
 export const errno = (): number => koffi.errno()
 
+/** Where a buffer's bytes lie: for structures that point to others. The buffer must outlive the call. */
+export const addressOf = (bytes: Buffer): bigint => BigInt(koffi.address(bytes))
+
 export const libc = {
   open: declare('int open(const void *path, int flags, uint32_t mode)'),
   openat: declare('int openat(int dir, const void *path, int flags, uint32_t mode)'),
@@ -28,6 +31,7 @@ export const libc = {
     'int64_t copy_file_range(int in, void *offIn, int out, void *offOut, size_t length, uint32_t flags)',
   ),
   ioctlInt: declare('int ioctl(int fd, uint64_t request, int64_t arg)'),
+  fcntl: declare('int fcntl(int fd, int command, int64_t argument)'),
   fsync: declare('int fsync(int fd)'),
   fdatasync: declare('int fdatasync(int fd)'),
   syncfs: declare('int syncfs(int fd)'),

@@ -7,14 +7,6 @@
 // Rule: programming mistakes are plain TypeErrors, without a code.
 
 export const FAILURES = {
-  SVS_ALLOW_OTHER: [
-    9,
-    'other users may not enter your mounts; root permits it by a line user_allow_other in /etc/fuse.conf',
-  ],
-  SVS_ALLOW_OTHER_REFUSED: [
-    9,
-    '--allow-other needs the line user_allow_other in /etc/fuse.conf, which root can add',
-  ],
   SVS_ARCHIVE_ESCAPES: [10, 'entry %s of %s leads out of its tree; do not use this archive'],
   SVS_ARCHIVE_INVALID: [10, '%s cannot be unpacked: %s; fetch it again'],
   SVS_BAD_REQUEST: [2, '%s cannot be asked that way: %s'],

@@ -16,8 +16,12 @@ export interface LayerSpec {
   readonly numbers: string | null
   /** Temporary names, on the same disk as `rw`. */
   readonly work: string | null
-  /** Read-only trees, top first; their indexes (or null) beside them. */
-  readonly ro: readonly { readonly path: string; readonly index: string | null }[]
+  /** Read-only trees, top first; their indexes (or null) beside them; versions count from 1. */
+  readonly ro: readonly {
+    readonly path: string
+    readonly index: string | null
+    readonly version: number
+  }[]
   /** Where excluded files go, and the patterns (picomatch, relative to the layer's root). */
   readonly scratch: string | null
   readonly excludes: readonly string[]

@@ -1,0 +1,218 @@
+// Attributes and extended attributes of a node, as programs see them and as they are set.
+//
+// Rule: what lies below a writable branch is read only; every setter copies up first.
+// `locate` answers the descriptor and name by which a node's file is reached, for the
+// length of one request.
+
+import { ERRNO, Errno, fail } from '../base/errno.ts'
+import { type Attr, FATTR, type SetattrRequest } from '../fuse/filesystem.ts'
+import type { Stat } from '../host/stat.ts'
+import { must, O, S, sys, UTIME_NOW, UTIME_OMIT } from '../host/sys.ts'
+import { getXattr, listXattr, removeXattr, setXattr } from '../host/xattr.ts'
+import type { Override } from '../layer/layer.ts'
+import { isMarkName } from '../layer/marks.ts'
+import type { Branch } from './branch.ts'
+import { copyUp } from './copy-up.ts'
+import { openBacking } from './files.ts'
+import { beforeChange, linksKept } from './freeze.ts'
+import { pathIn, type UnionNode } from './node.ts'
+import type { View } from './view.ts'
+
+/** Where a node's file is: `name` in directory `dir`, or `dir` itself where name is ''. */
+export interface Location {
+  dir: number
+  name: string
+}
+
+const location: Location = { dir: -1, name: '' }
+
+/** The topmost file behind a node. The answer is filled anew by the next call. Throws Errno. */
+export function locate(node: UnionNode): Location {
+  if (node.fd !== -1) return located(node.fd, '')
+  if (node.isDirectory) {
+    const place = node.places[0]!
+    return located(place.branch.dirFd(pathIn(node, place)), '')
+  }
+  if (node.parent === null) return fail('ESTALE')
+  if (node.inDir !== null) return located(node.branch!.dirFd(node.inDir), node.inName!)
+  return located(node.branch!.dirFd(node.parent.path), node.name)
+}
+
+function located(dir: number, name: string): Location {
+  location.dir = dir
+  location.name = name
+  return location
+}
+
+/** Fills `view.stat` with the node's own attributes on disk. */
+export function statNode(view: View, node: UnionNode): Stat {
+  const { dir, name } = locate(node)
+  must(sys.stat(dir, name, view.stat), 'stat')
+  return view.stat
+}
+
+/** The attributes programs see, from `stat` of the topmost file. Filled anew by the next call. */
+export function attributesOf(view: View, node: UnionNode, stat: Stat): Attr {
+  const { attr } = view
+  const branch = node.top
+  attr.ino = node.ino
+  attr.size = stat.size
+  attr.blocks = node.data === null ? stat.blocks : Math.ceil(stat.size / 512)
+  attr.atime = stat.atime
+  attr.atimeNsec = stat.atimeNsec
+  attr.mtime = stat.mtime
+  attr.mtimeNsec = stat.mtimeNsec
+  attr.ctime = stat.ctime
+  attr.ctimeNsec = stat.ctimeNsec
+  attr.mode = stat.mode
+  attr.uid = stat.uid
+  attr.gid = stat.gid
+  attr.rdev = stat.rdev
+  attr.blksize = stat.blksize
+  attr.nlink = linkCount(node, branch, stat)
+  if (branch.index !== null) override(attr, branch.index.override(stat.ino), view)
+  return attr
+}
+
+// A merged directory's subdirectories would have to be counted: 1 says "unknown" (as the
+// kernel's overlayfs does, and find(1) understands).
+function linkCount(node: UnionNode, branch: Branch, stat: Stat): number {
+  if (node.isDirectory) {
+    if (node.fd !== -1) return 0
+    return node.places.length === 1 ? stat.nlink : 1
+  }
+  return branch.freezes.length === 0 ? stat.nlink : stat.nlink - linksKept(branch, stat.ino)
+}
+
+function override(attr: Attr, recorded: Override | null, view: View): void {
+  if (recorded === null) return
+  if (recorded.mode !== undefined) {
+    attr.mode = (recorded.mode & ~S.IFMT) | (attr.mode & S.IFMT)
+  }
+  // An ordinary user's mount shows everything as the user's own.
+  if (!view.options.privileged) return
+  if (recorded.uid !== undefined) attr.uid = recorded.uid
+  if (recorded.gid !== undefined) attr.gid = recorded.gid
+}
+
+const KEEP = 0xffffffff
+const TIMES = FATTR.ATIME | FATTR.MTIME
+
+/** Applies what a SETATTR asks. Throws Errno, or Parked for a copy-up. */
+export function setAttributes(view: View, node: UnionNode, request: SetattrRequest): void {
+  const { valid } = request
+  if (valid & FATTR.SIZE) truncate(view, node, request.size, (valid & FATTR.KILL_SUIDGID) !== 0)
+  if ((valid & (FATTR.MODE | FATTR.UID | FATTR.GID | TIMES)) === 0) return
+  copyUp(view, node, 'attributes')
+  const { dir, name } = locate(node)
+  beforeChange(node.top, 'attributes', dir, name)
+  if (valid & (FATTR.UID | FATTR.GID)) {
+    const uid = valid & FATTR.UID ? request.uid : KEEP
+    const gid = valid & FATTR.GID ? request.gid : KEEP
+    must(sys.chownat(dir, name, uid, gid), 'chown')
+  }
+  // After the owner: changing that clears setuid and setgid.
+  if (valid & FATTR.MODE) must(chmodAt(dir, name, request.mode & ~S.IFMT), 'chmod')
+  if (valid & TIMES) must(setTimes(dir, name, request), 'utimens')
+  view.changed(node)
+}
+
+function setTimes(dir: number, name: string, request: SetattrRequest): number {
+  const { valid } = request
+  const nsec = (set: number, now: number, value: number) =>
+    valid & set ? (valid & now ? UTIME_NOW : value) : UTIME_OMIT
+  return sys.utimensat(
+    dir,
+    name,
+    request.atime,
+    nsec(FATTR.ATIME, FATTR.ATIME_NOW, request.atimeNsec),
+    request.mtime,
+    nsec(FATTR.MTIME, FATTR.MTIME_NOW, request.mtimeNsec),
+  )
+}
+
+/** chmod of a file that is no symlink, without following one. 0 or the negative errno. */
+export function chmodAt(dir: number, name: string, mode: number): number {
+  if (name === '') return sys.chmodFd(dir, mode)
+  const fd = sys.openat(dir, name, O.PATH | O.NOFOLLOW)
+  if (fd < 0) return fd
+  const done = sys.chmodFd(fd, mode)
+  sys.close(fd)
+  return done
+}
+
+/** Cuts or grows a file; to 0 without copying what is thrown away. */
+export function truncate(view: View, node: UnionNode, size: number, killPriv: boolean): void {
+  copyUp(view, node, size === 0 ? 'nothing' : 'content')
+  const open = openBacking(node, true)
+  try {
+    beforeChange(node.branch!, 'content', open.fd, '')
+    must(sys.ftruncate(open.fd, size), 'truncate')
+    if (killPriv) dropPrivileges(view, open.fd)
+  } finally {
+    open.close()
+  }
+  view.changed(node)
+}
+
+/**
+ * What the kernel leaves to us under HANDLE_KILLPRIV_V2: a changed file loses setuid, setgid
+ * (where the group may execute it) and its capabilities (fs/inode.c: should_remove_suid).
+ */
+export function dropPrivileges(view: View, fd: number): void {
+  must(sys.stat(fd, '', view.below), 'stat')
+  const { mode } = view.below
+  let kept = mode & ~S.ISUID
+  if ((mode & (S.ISGID | 0o010)) === (S.ISGID | 0o010)) kept &= ~S.ISGID
+  if (kept !== mode) must(sys.fchmod(fd, kept & ~S.IFMT), 'chmod')
+  const done = removeXattr(fd, '', 'security.capability')
+  if (done < 0 && done !== -ERRNO.ENODATA && done !== -ERRNO.EOPNOTSUPP) {
+    if (done !== -ERRNO.EPERM) throw new Errno(-done, 'removexattr')
+  }
+}
+
+/** The value, or null where the attribute is not set. Throws Errno. */
+export function readXattr(node: UnionNode, name: string): Buffer | null {
+  if (isMarkName(name)) return null
+  const { dir, name: at } = locate(node)
+  const value = getXattr(dir, at, name)
+  if (typeof value !== 'number') return value
+  if (value === -ERRNO.ENODATA) return null
+  throw new Errno(-value, 'getxattr')
+}
+
+export function listXattrs(node: UnionNode): string[] {
+  const { dir, name } = locate(node)
+  return listXattr(dir, name).filter((attribute) => !isMarkName(attribute))
+}
+
+export function writeXattr(
+  view: View,
+  node: UnionNode,
+  name: string,
+  value: Buffer,
+  flags: number,
+  killSgid: boolean,
+): void {
+  if (isMarkName(name)) fail('EPERM')
+  // The value lies in the session's buffer, which a copy-up does not touch.
+  copyUp(view, node, 'attributes')
+  const { dir, name: at } = locate(node)
+  beforeChange(node.top, 'attributes', dir, at)
+  must(setXattr(dir, at, name, value, flags), 'setxattr')
+  if (killSgid) {
+    const { mode } = statNode(view, node)
+    if (mode & S.ISGID) must(chmodAt(dir, at, mode & ~(S.IFMT | S.ISGID)), 'chmod')
+  }
+  view.changed(node)
+}
+
+export function deleteXattr(view: View, node: UnionNode, name: string): void {
+  if (isMarkName(name)) fail('ENODATA')
+  if (readXattr(node, name) === null) fail('ENODATA')
+  copyUp(view, node, 'attributes')
+  const { dir, name: at } = locate(node)
+  beforeChange(node.top, 'attributes', dir, at)
+  must(removeXattr(dir, at, name), 'removexattr')
+  view.changed(node)
+}

@@ -1,0 +1,73 @@
+// The remaining operations on bytes: allocation, copying ranges, and the disk's figures.
+
+import { ERRNO, Errno, fail } from '../base/errno.ts'
+import type { CopyRangeRequest, Job, Statfs } from '../fuse/filesystem.ts'
+import { must, O, sys } from '../host/sys.ts'
+import { dropPrivileges } from './attributes.ts'
+import { writableOpen } from './files.ts'
+import { beforeChange } from './freeze.ts'
+import type { UnionNode } from './node.ts'
+import type { View } from './view.ts'
+
+/** Throws what a finished job ended with. */
+export function checkJob(job: Job): void {
+  if (job.error !== 0) throw new Errno(job.error, job.kind)
+}
+
+export function allocate(
+  view: View,
+  node: UnionNode,
+  mode: number,
+  offset: number,
+  length: number,
+): void {
+  const open = writableOpen(view, node)
+  beforeChange(node.branch!, 'content', open.fd, '')
+  must(sys.fallocate(open.fd, mode, offset, length), 'fallocate')
+  dropPrivileges(view, open.fd)
+  view.changed(node)
+}
+
+/** Copies a range between two open files; the kernel falls back to reading where it is refused. */
+export function copyRange(
+  view: View,
+  from: UnionNode,
+  to: UnionNode,
+  request: CopyRangeRequest,
+): number {
+  const target = writableOpen(view, to)
+  const source = from.open ?? fail('EBADF')
+  beforeChange(to.branch!, 'content', target.fd, '')
+  const { offset, toOffset, length } = request
+  const copied = sys.copyFileRange(source.fd, offset, target.fd, toOffset, length)
+  if (copied === -ERRNO.EXDEV || copied === -ERRNO.EINVAL) fail('EOPNOTSUPP')
+  must(copied, 'copy_file_range')
+  dropPrivileges(view, target.fd)
+  view.changedBytes(to, toOffset, copied)
+  return copied
+}
+
+// struct statfs64 of a 64-bit machine: type, bsize, blocks, bfree, bavail, files, ffree,
+// fsid, namelen, frsize: eight bytes each.
+export function statfs(fd: number, buffer: Buffer): Statfs {
+  must(sys.fstatfs(fd, buffer), 'statfs')
+  const word = (at: number) => Number(buffer.readBigUInt64LE(at * 8))
+  return {
+    bsize: word(1),
+    blocks: word(2),
+    bfree: word(3),
+    bavail: word(4),
+    files: word(5),
+    ffree: word(6),
+    namelen: word(8),
+    frsize: word(9),
+  }
+}
+
+/** Writes everything of the disk that a directory lies on. */
+export function flushTree(dir: number): void {
+  const fd = must(sys.reopen(dir, O.RDONLY | O.DIRECTORY), 'syncfs')
+  const done = sys.syncfs(fd)
+  sys.close(fd)
+  must(done, 'syncfs')
+}

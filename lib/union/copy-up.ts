@@ -1,0 +1,328 @@
+// Copy-up: bringing a file or directory from below into a writable sublayer, at the first
+// change, without anybody seeing it half done.
+//
+//   work/tN  ◀─ bytes, owner, mode, xattrs, times     then rename to rw/…   then the node
+//
+// A change of attributes alone copies no bytes where the file lies in the layer's own
+// read-only part: the copy is a metacopy, which says where the bytes are.
+//
+// Rule: the node is pointed at the copy last. Large files are copied by an io thread: the
+// request is parked, and runs again from its start; until then it has changed nothing.
+
+import { Errno, fail } from '../base/errno.ts'
+import { joinPath } from '../base/path.ts'
+import { type Job, type JobWork, Parked } from '../fuse/filesystem.ts'
+import { copyData } from '../host/copy.ts'
+import { libcDevice, Stat } from '../host/stat.ts'
+import { must, O, S, sys } from '../host/sys.ts'
+import { getXattr, listXattr, setXattr } from '../host/xattr.ts'
+import { clearMark, isMarkName, setMark } from '../layer/marks.ts'
+import { chmodAt, locate } from './attributes.ts'
+import { rebind } from './files.ts'
+import { beforeChange, born } from './freeze.ts'
+import type { UnionLayer } from './layer.ts'
+import { linkOtherNames } from './links.ts'
+import { naturalPath } from './lookup.ts'
+import { type FilePlace, pathIn, placeIn, type UnionNode } from './node.ts'
+import { layerOf } from './route.ts'
+import type { View } from './view.ts'
+
+/** How much of a file must be in the writable sublayer. */
+export type Need = 'attributes' | 'content' | /** It is about to be cut to 0. */ 'nothing'
+
+/** Up to this size bytes are copied inside the request; above it by an io thread. */
+const COPY_INLINE = 1024 * 1024
+
+const source = new Stat()
+const parentStat = new Stat()
+
+/** Makes a node changeable. Throws Errno, or Parked while bytes are copied. */
+export function copyUp(view: View, node: UnionNode, need: Need): void {
+  if (view.options.readOnly) fail('EROFS')
+  if (node.isDirectory) {
+    ensureDirectory(view, node, layerOf(view, node))
+    return
+  }
+  if (node.branch!.writable && (node.data === null || need === 'attributes')) {
+    const given = view.privateLayer
+    if (given === null || view.stack.rank(node.branch!) === undefined) return
+    const layer = node.branch!.layer
+    if (layer === given || layer.owner === given) return
+  }
+  bring(view, node, node.fd === -1 ? layerOf(view, node) : orphanLayer(view, node), need)
+}
+
+// A file that lost its name goes on in the layer it would have gone to.
+function orphanLayer(view: View, node: UnionNode): UnionLayer {
+  const own = node.branch!.layer
+  return own.rw !== null ? own : (view.privateLayer ?? view.writeTo ?? fail('EROFS'))
+}
+
+/** Puts a file that is no directory into a layer's writable sublayer, at its own path. */
+export function bring(view: View, node: UnionNode, layer: UnionLayer, need: Need): void {
+  if (layer.rw === null) fail('EROFS')
+  if (node.fd === -1) ensureDirectory(view, node.parent!, layer)
+  const { dir, name } = locate(node)
+  must(sys.stat(dir, name, source), 'copy up')
+  const meta = need === 'attributes' && canMetacopy(node, layer)
+  const temp =
+    node.type === S.IFREG && !meta && need !== 'nothing' && source.size > 0
+      ? withBytes(view, node, layer)
+      : makeTemp(view, node, layer)
+  const undo = () => sys.unlinkat(layer.work, temp)
+  try {
+    if (meta) markMetacopy(node, layer, temp)
+    copyAttributes(view, node, layer.work, temp)
+    publish(view, node, layer, temp, meta)
+  } catch (err) {
+    undo()
+    throw err
+  }
+}
+
+function canMetacopy(node: UnionNode, layer: UnionLayer): boolean {
+  return (
+    node.type === S.IFREG &&
+    node.fd === -1 &&
+    source.size > 0 &&
+    source.nlink === 1 &&
+    node.branch!.layer === layer &&
+    !node.branch!.writable &&
+    layer.rw!.prefix !== null
+  )
+}
+
+function makeTemp(view: View, node: UnionNode, layer: UnionLayer): string {
+  const temp = view.tempName()
+  const { work } = layer
+  if (node.type === S.IFREG) {
+    sys.close(must(sys.openat(work, temp, O.WRONLY | O.CREAT | O.EXCL, 0o600), 'copy up'))
+  } else if (node.type === S.IFLNK) {
+    must(sys.symlinkat(view.readLink(node), work, temp), 'copy up')
+  } else {
+    must(sys.mknodat(work, temp, node.type | 0o600, libcDevice(source.rdev)), 'copy up')
+  }
+  return temp
+}
+
+/** A temporary file with the node's bytes. Parks the request while they are copied or flushed. */
+function withBytes(view: View, node: UnionNode, layer: UnionLayer): string {
+  const pending = node.pending ?? startCopy(view, node, layer)
+  if (!pending.job.done) throw new Parked(pending.job)
+  node.pending = null
+  if (pending.job.kind === 'copy') sys.close(pending.job.from)
+  sys.close(pending.fd)
+  if (pending.job.error !== 0) {
+    sys.unlinkat(layer.work, pending.temp)
+    throw new Errno(pending.job.error, 'copy up')
+  }
+  return pending.temp
+}
+
+function startCopy(view: View, node: UnionNode, layer: UnionLayer) {
+  const temp = view.tempName()
+  const to = must(sys.openat(layer.work, temp, O.RDWR | O.CREAT | O.EXCL, 0o600), 'copy up')
+  const from = openSource(node)
+  const { size } = source
+  const inline = size <= COPY_INLINE
+  if (inline) {
+    try {
+      copyData(from, to, size)
+    } catch (err) {
+      sys.close(to)
+      sys.unlinkat(layer.work, temp)
+      throw err
+    } finally {
+      sys.close(from)
+    }
+  }
+  const work: JobWork = inline
+    ? { kind: 'fsync', fd: to, dataOnly: true }
+    : { kind: 'copy', from, to, size }
+  const job: Job = view.newJob(work)
+  // A layer's bytes reach the disk before the name that shows them; a drop-in mount is as
+  // volatile as its peers.
+  if (inline && layer.id === '') job.done = true
+  node.pending = { temp, fd: to, layer, job }
+  return node.pending
+}
+
+function openSource(node: UnionNode): number {
+  if (node.open !== null) return must(sys.reopen(node.open.fd, O.RDONLY), 'copy up')
+  if (node.data !== null) return openPlace(node.data)
+  const { dir, name } = locate(node)
+  if (name === '') return must(sys.reopen(dir, O.RDONLY), 'copy up')
+  return must(sys.openat(dir, name, O.RDONLY | O.NOFOLLOW), 'copy up')
+}
+
+export const openPlace = (place: FilePlace): number =>
+  must(sys.openat(place.branch.dirFd(place.dir), place.name, O.RDONLY | O.NOFOLLOW), 'open')
+
+/** What makes a file that lies in the layer's read-only part findable from its metacopy. */
+function markMetacopy(node: UnionNode, layer: UnionLayer, temp: string): void {
+  const { prefix } = layer.rw!
+  const fd = must(sys.openat(layer.work, temp, O.WRONLY), 'metacopy')
+  const done = sys.ftruncate(fd, source.size)
+  sys.close(fd)
+  must(done, 'metacopy')
+  setMark(layer.work, temp, 'metacopy', prefix!)
+  const at = joinPath(node.inDir!, node.inName!)
+  if (naturalPath(node.parent!, node.branch!, node.name) !== at) {
+    setMark(layer.work, temp, 'redirect', prefix!, at)
+  }
+}
+
+/** Owner, mode, extended attributes and times of a node's file, put on (work, temp). */
+function copyAttributes(view: View, node: UnionNode, work: number, temp: string): void {
+  const { dir, name } = locate(node)
+  carryOver(view, dir, name, source, node.top.index?.override(source.ino)?.mode, work, temp)
+}
+
+function carryOver(
+  view: View,
+  dir: number,
+  name: string,
+  stat: Stat,
+  mode: number | undefined,
+  to: number,
+  toName: string,
+): void {
+  if (view.options.privileged) must(sys.chownat(to, toName, stat.uid, stat.gid), 'copy up')
+  for (const attribute of listXattr(dir, name)) {
+    if (isMarkName(attribute)) continue
+    const value = getXattr(dir, name, attribute)
+    if (typeof value === 'number') continue
+    const done = setXattr(to, toName, attribute, value)
+    if (done < 0 && !isOthersAttribute(attribute)) throw new Errno(-done, 'copy up')
+  }
+  // After the owner, which clears setuid; after the ACL, which holds the group's bits too.
+  if ((stat.mode & S.IFMT) !== S.IFLNK) {
+    must(chmodAt(to, toName, (mode ?? stat.mode) & ~S.IFMT), 'copy up')
+  }
+  const { atime, atimeNsec, mtime, mtimeNsec } = stat
+  must(sys.utimensat(to, toName, atime, atimeNsec, mtime, mtimeNsec), 'copy up')
+}
+
+/** Attributes that only root, or the security module, may set. */
+const isOthersAttribute = (attribute: string): boolean =>
+  attribute.startsWith('security.') || attribute.startsWith('trusted.')
+
+function publish(
+  view: View,
+  node: UnionNode,
+  layer: UnionLayer,
+  temp: string,
+  meta: boolean,
+): void {
+  const rw = layer.rw!
+  must(sys.stat(layer.work, temp, view.stat), 'copy up')
+  const backing = view.stat.ino
+  const linked = source.nlink > 1
+  layer.numbers?.set(backing, node.ino)
+  born(rw, backing)
+  const data: FilePlace | null = meta
+    ? { branch: node.branch!, dir: node.inDir!, name: node.inName! }
+    : null
+  if (node.fd !== -1) {
+    publishUnnamed(node, layer, temp)
+    return
+  }
+  const from = node.branch!
+  const old = { ino: source.ino, branch: from }
+  const dir = rw.dirFd(node.parent!.path)
+  if (linked && from === rw) {
+    fillMetacopy(node, layer, temp)
+    return
+  }
+  beforeChange(rw, from === rw ? 'gone' : 'names', dir, from === rw ? node.name : '')
+  keepTimes(dir, () => must(sys.renameat(layer.work, temp, dir, node.name), 'copy up'))
+  node.branch = rw
+  node.inDir = null
+  node.inName = null
+  node.data = data
+  node.stamp = null
+  if (!meta) rebind(node)
+  if (linked) {
+    view.rememberLink(rw, backing, node)
+    linkOtherNames(view, node, old.branch, old.ino, layer)
+  }
+  view.changed(node)
+}
+
+function publishUnnamed(node: UnionNode, layer: UnionLayer, temp: string): void {
+  const fd = must(sys.openat(layer.work, temp, O.RDWR | O.NOFOLLOW), 'copy up')
+  sys.unlinkat(layer.work, temp)
+  sys.close(node.fd)
+  node.fd = fd
+  node.branch = layer.rw
+  node.data = null
+  rebind(node)
+}
+
+// All names of a hard-linked metacopy are one file: it is filled where it lies. The mark goes
+// last, so until then the bytes are still taken from below.
+function fillMetacopy(node: UnionNode, layer: UnionLayer, temp: string): void {
+  const from = must(sys.openat(layer.work, temp, O.RDONLY), 'copy up')
+  const { dir, name } = locate(node)
+  const to = must(sys.openat(dir, name, O.RDWR | O.NOFOLLOW), 'copy up')
+  try {
+    beforeChange(layer.rw!, 'content', to, '')
+    copyData(from, to, source.size)
+    clearMark(dir, name, 'metacopy', layer.rw!.prefix!)
+  } finally {
+    sys.close(from)
+    sys.close(to)
+  }
+  sys.unlinkat(layer.work, temp)
+  node.data = null
+  rebind(node)
+}
+
+/** Does something in a directory whose times programs must not see change. */
+export function keepTimes(dir: number, act: () => void): void {
+  must(sys.stat(dir, '', parentStat), 'stat')
+  const { atime, atimeNsec, mtime, mtimeNsec } = parentStat
+  act()
+  sys.utimensat(dir, '', atime, atimeNsec, mtime, mtimeNsec)
+}
+
+/**
+ * The directory of a node in a layer's writable sublayer, made with its parents where it is
+ * missing, each with the attributes it shows in that layer (or in the view, where that layer
+ * has none). Throws Errno.
+ */
+export function ensureDirectory(view: View, node: UnionNode, layer: UnionLayer): void {
+  const rw = layer.rw ?? fail('EROFS')
+  if (node.fd !== -1) fail('ENOENT')
+  if (placeIn(node, rw) !== null) return
+  ensureDirectory(view, node.parent!, layer)
+  const model = node.places.find((place) => place.branch.layer === layer) ?? node.places[0]!
+  const from = model.branch.dirFd(pathIn(node, model))
+  must(sys.stat(from, '', source), 'copy up')
+  const temp = view.tempName()
+  must(sys.mkdirat(layer.work, temp, 0o700), 'copy up')
+  try {
+    const mode = model.branch.index?.override(source.ino)?.mode
+    carryOver(view, from, '', source, mode, layer.work, temp)
+    redirectIfMoved(node, layer, temp)
+    const into = rw.dirFd(node.parent!.path)
+    beforeChange(rw, 'names', into, '')
+    must(sys.stat(layer.work, temp, view.stat), 'copy up')
+    born(rw, view.stat.ino)
+    layer.numbers?.set(view.stat.ino, node.ino)
+    keepTimes(into, () => must(sys.renameat(layer.work, temp, into, node.name), 'copy up'))
+  } catch (err) {
+    sys.unlinkat(layer.work, temp, 0x200)
+    throw err
+  }
+  view.addPlace(node, rw)
+}
+
+// The layer's read-only part of a directory lies elsewhere when a parent was renamed: its
+// children were found below the parent's redirect, and so is this one, by its name.
+function redirectIfMoved(node: UnionNode, layer: UnionLayer, temp: string): void {
+  const place = node.places.find((one) => one.branch.layer === layer && !one.branch.writable)
+  if (place === undefined || layer.rw!.prefix === null) return
+  const natural = naturalPath(node.parent!, place.branch, node.name)
+  if (natural !== place.path) setMark(layer.work, temp, 'redirect', layer.rw!.prefix, place.path)
+}

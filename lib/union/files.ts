@@ -1,0 +1,146 @@
+// Open files: bytes in and out of a node's current backing file.
+//
+// All opens of a node share one descriptor: O_RDWR in a writable branch (pages are read and
+// written back whatever the program asked for), O_RDONLY below. Copy-up, settling and restore
+// change it under them (`rebind`).
+//
+// Rule: the caller's O_APPEND, O_DIRECT and O_TRUNC never reach the backing file.
+
+import { ERRNO, Errno, fail } from '../base/errno.ts'
+import { Stat } from '../host/stat.ts'
+import { must, O, sys } from '../host/sys.ts'
+import { chmodAt, dropPrivileges, locate, truncate } from './attributes.ts'
+import { copyUp, openPlace } from './copy-up.ts'
+import { beforeChange } from './freeze.ts'
+import type { OpenFile, UnionNode } from './node.ts'
+import type { View } from './view.ts'
+
+const stat = new Stat()
+
+/** Opens a node for the kernel. Throws Errno, or Parked for a copy-up. */
+export function openNode(view: View, node: UnionNode, flags: number, killPriv: boolean): void {
+  if (node.stale) fail('ESTALE')
+  const writes = (flags & O.ACCMODE) !== O.RDONLY
+  if (flags & O.TRUNC) truncate(view, node, 0, killPriv)
+  else if (writes) copyUp(view, node, 'content')
+  hold(node, node.branch!.writable && node.data === null)
+  node.open!.count += 1
+}
+
+function hold(node: UnionNode, writable: boolean): void {
+  const { open } = node
+  if (open !== null && (open.writable || !writable)) return
+  const fd = openFile(node, writable)
+  if (open === null) node.open = { fd, writable, backing: backingOf(fd), count: 0 }
+  else replace(open, fd, writable)
+}
+
+/** Takes a freshly created file's descriptor as the node's open file. */
+export function adoptOpen(node: UnionNode, fd: number): void {
+  node.open = { fd, writable: true, backing: backingOf(fd), count: 1 }
+}
+
+/** Points what is open at the node's file of now: after a copy-up. */
+export function rebind(node: UnionNode): void {
+  if (node.open !== null) replace(node.open, openFile(node, true), true)
+}
+
+function replace(open: OpenFile, fd: number, writable: boolean): void {
+  sys.close(open.fd)
+  open.fd = fd
+  open.writable = writable
+  open.backing = backingOf(fd)
+}
+
+function backingOf(fd: number): number {
+  must(sys.stat(fd, '', stat), 'stat')
+  return stat.ino
+}
+
+function openFile(node: UnionNode, writable: boolean): number {
+  if (node.data !== null) return openPlace(node.data)
+  const { dir, name } = locate(node)
+  const mode = writable ? O.RDWR : O.RDONLY
+  const done =
+    name === '' ? sys.reopen(dir, mode) : sys.openat(dir, name, mode | O.NOFOLLOW | O.NONBLOCK)
+  if (done >= 0) return done
+  if (done !== -ERRNO.EACCES || !node.branch!.writable) throw new Errno(-done, 'open')
+  return openForced(dir, name, mode)
+}
+
+// The kernel let the caller open it (an owner's new 0444 file, say); for an ordinary user's
+// daemon the disk does not, unless the mode is widened for that moment.
+function openForced(dir: number, name: string, flags: number): number {
+  must(sys.stat(dir, name, stat), 'stat')
+  const { mode } = stat
+  must(chmodAt(dir, name, (mode & 0o7777) | 0o600), 'open')
+  const fd = name === '' ? sys.reopen(dir, flags) : sys.openat(dir, name, flags | O.NOFOLLOW)
+  must(chmodAt(dir, name, mode & 0o7777), 'open')
+  return must(fd, 'open')
+}
+
+/** The node's backing file for one action; `close` leaves alone what the kernel holds open. */
+export function openBacking(node: UnionNode, writable: boolean): { fd: number; close(): void } {
+  if (node.open !== null && (node.open.writable || !writable)) {
+    return { fd: node.open.fd, close() {} }
+  }
+  const fd = openFile(node, writable)
+  return { fd, close: () => void sys.close(fd) }
+}
+
+/** The kernel closed one open of the node. */
+export function releaseNode(node: UnionNode): void {
+  if (node.open === null) return
+  node.open.count -= 1
+  if (node.open.count > 0) return
+  sys.close(node.open.fd)
+  node.open = null
+}
+
+export function readNode(node: UnionNode, offset: number, into: Buffer): number {
+  const open = node.open ?? fail('EBADF')
+  let done = 0
+  while (done < into.length) {
+    const rest = done === 0 ? into : into.subarray(done)
+    const count = must(sys.pread(open.fd, rest, rest.length, offset + done), 'read')
+    if (count === 0) break
+    done += count
+  }
+  return done
+}
+
+/** Writes all bytes. `killPriv`: the file loses setuid, setgid and capabilities. */
+export function writeNode(
+  view: View,
+  node: UnionNode,
+  offset: number,
+  data: Buffer,
+  killPriv: boolean,
+): number {
+  const open = writableOpen(view, node)
+  const branch = node.branch!
+  if (branch.freezes.length !== 0) beforeChange(branch, 'content', open.fd, '')
+  let done = 0
+  while (done < data.length) {
+    const rest = done === 0 ? data : data.subarray(done)
+    const count = sys.pwrite(open.fd, rest, rest.length, offset + done)
+    if (count < 0) {
+      if (done > 0) break
+      throw new Errno(-count, 'write')
+    }
+    done += count
+  }
+  if (killPriv) dropPrivileges(view, open.fd)
+  if (view.sharesBranches) view.changedBytes(node, offset, done)
+  return done
+}
+
+/** The open file of a node that is being changed, copied up where it is not yet. */
+export function writableOpen(view: View, node: UnionNode): OpenFile {
+  if (node.open === null) fail('EBADF')
+  if (!node.open!.writable || !node.branch!.writable) {
+    copyUp(view, node, 'content')
+    hold(node, true)
+  }
+  return node.open!
+}

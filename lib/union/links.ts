@@ -1,0 +1,77 @@
+// Hard links over copy-up: all names of one file stay one file.
+//
+// The index of a layer's read-only part knows all names of a linked file, so its copy-up
+// gives the copy all of them at once, and the writable sublayer needs no other record. In
+// the base and in a drop-in's lower trees the other names are not known: a name that the
+// kernel asks for later is linked to the copy then, as long as the mount lives.
+
+import { baseName, joinPath, parentPath, type RelPath } from '../base/path.ts'
+import { Stat } from '../host/stat.ts'
+import { must, S, sys } from '../host/sys.ts'
+import { isWhiteout, readMarks } from '../layer/marks.ts'
+import { locate } from './attributes.ts'
+import type { Branch } from './branch.ts'
+import { ensureDirectory, keepTimes } from './copy-up.ts'
+import { beforeChange } from './freeze.ts'
+import type { UnionLayer } from './layer.ts'
+import type { UnionNode } from './node.ts'
+import type { View } from './view.ts'
+
+const stat = new Stat()
+
+/** After the copy-up of a file that had several names in `from`: gives the copy the others. */
+export function linkOtherNames(
+  view: View,
+  node: UnionNode,
+  from: Branch,
+  backing: number,
+  layer: UnionLayer,
+): void {
+  if (from.layer !== layer || from.index === null) return
+  const names = from.index.names(backing)
+  if (names === null) return
+  for (const path of names) {
+    if (!stillShows(layer, path)) continue
+    const dir = view.resolve(parentPath(path))
+    if (dir === null || !dir.isDirectory) continue
+    ensureDirectory(view, dir, layer)
+    linkInto(node, layer, dir, baseName(path))
+  }
+}
+
+/** A name of the base or of a drop-in's lower tree, found after the file was copied up under another. */
+export function adoptName(view: View, node: UnionNode, dir: UnionNode, name: string): void {
+  const layer = node.branch!.layer
+  if (view.options.readOnly || node.parent === null) return
+  ensureDirectory(view, dir, layer)
+  linkInto(node, layer, dir, name)
+}
+
+function linkInto(node: UnionNode, layer: UnionLayer, dir: UnionNode, name: string): void {
+  const into = layer.rw!.dirFd(dir.path)
+  const { dir: from, name: fromName } = locate(node)
+  beforeChange(layer.rw!, 'names', into, '')
+  keepTimes(into, () => {
+    const done = sys.linkat(from, fromName, into, name)
+    if (done !== -17) must(done, 'link') // EEXIST: it is linked already
+  })
+}
+
+/** True where the writable sublayer neither hides, moves nor replaces what `ro` has at a path. */
+function stillShows(layer: UnionLayer, path: RelPath): boolean {
+  const rw = layer.rw!
+  let at = '' as RelPath
+  for (const part of path.split('/')) {
+    if (!rw.peek(at, part, stat)) return true
+    if ((stat.mode & S.IFMT) !== S.IFDIR || isWhiteout(stat)) return false
+    const marks = rw.prefix === null ? null : readMarks(rw.dirFd(at), part, rw.prefix)
+    if (marks !== null && (marks.opaque || marks.redirect !== null)) return false
+    at = joinPath(at, part)
+  }
+  return false
+}
+
+/** Gives an unnamed file (O_TMPFILE) its first name. */
+export function nameUnnamed(node: UnionNode, into: number, name: string): number {
+  return node.open === null ? sys.linkFd(node.fd, into, name) : sys.linkFd(node.open.fd, into, name)
+}

@@ -1,0 +1,173 @@
+// The one walk over the layers: what a name in a directory turns out to be.
+//
+//   for each place of the directory, top first:
+//     absent        go on
+//     whiteout      the walk ends
+//     a file        first of all: it is the answer; below a directory: ends the walk, unseen
+//     a directory   merges; opaque ends the walk; a redirect says where the same layer's
+//                   read-only part lies; a base mark says where the base's part lies
+//
+// Lookup, readdir, rmdir, emptiness and rename all ask here. Decided as the kernel does it
+// (fs/overlayfs/namei.c: ovl_lookup), layer by layer.
+//
+// Rule: nothing is changed here. `view.stat` holds the attributes of what was found on top.
+
+import { baseName, joinPath, parentPath, type RelPath } from '../base/path.ts'
+import { S } from '../host/sys.ts'
+import { isWhiteout, type Marks, readMarks } from '../layer/marks.ts'
+import type { Branch } from './branch.ts'
+import type { UnionLayer } from './layer.ts'
+import type { FilePlace, Place, UnionNode } from './node.ts'
+import { pathIn } from './node.ts'
+import type { View } from './view.ts'
+
+export type Found =
+  /** No layer has it. Creating it needs nothing more. */
+  | { at: 'nowhere' }
+  /** Hidden by a whiteout of this layer. Creating it must go there or above, over the whiteout. */
+  | { at: 'whiteout'; layer: UnionLayer }
+  | { at: 'file'; branch: Branch; dir: RelPath; data: FilePlace | null }
+  /** Its places, top first; `number` is its inode number, by the lowest place. */
+  | { at: 'directory'; places: Place[]; closed: boolean; number: number }
+
+const NOWHERE: Found = { at: 'nowhere' }
+
+/**
+ * Looks for a name in the places of a directory from index `from` on (0 for the whole view;
+ * higher to ask what would show if the places above had nothing). Throws Errno.
+ */
+export function find(view: View, dir: UnionNode, name: string, from = 0): Found {
+  let merged: Merge | null = null
+  const { places } = dir
+  for (let at = from; at < places.length; at++) {
+    const place = places[at]!
+    const { branch } = place
+    if (merged?.skips(branch)) continue
+    const path = pathIn(dir, place)
+    const stat = merged === null ? view.stat : view.below
+    if (!branch.peek(path, name, stat)) continue
+    const type = stat.mode & S.IFMT
+    if (type === S.IFDIR) {
+      merged ??= new Merge(view, dir.closed)
+      if (merged.add(branch, joinPath(path, name), stat.ino)) break
+      continue
+    }
+    if (merged !== null) {
+      merged.close()
+      break
+    }
+    if (branch.prefix !== null && isWhiteout(stat)) return { at: 'whiteout', layer: branch.layer }
+    return { at: 'file', branch, dir: path, data: dataOf(view, dir, branch, path, name) }
+  }
+  return merged === null ? NOWHERE : merged.result()
+}
+
+/** Collects the places of one merged directory, from the top down. */
+class Merge {
+  readonly #view: View
+  readonly #places: Place[] = []
+  #closed: boolean
+  #bottom: Branch | null = null
+  #bottomIno = 0
+  /** A layer whose read-only part was found through a redirect already. */
+  #redirected: UnionLayer | null = null
+  #base: RelPath | null = null
+
+  constructor(view: View, closed: boolean) {
+    this.#view = view
+    this.#closed = closed
+  }
+
+  /** True for a branch that the walk by name must pass over. */
+  skips(branch: Branch): boolean {
+    return branch.layer === this.#redirected || (this.#base !== null && branch.layer.isBase)
+  }
+
+  /** Takes the directory at `path` of a branch. True when nothing below may merge. */
+  add(branch: Branch, path: RelPath, ino: number): boolean {
+    this.#push(branch, path, ino)
+    if (branch.prefix === null) return false
+    const marks = readMarks(branch.dirFd(parentPath(path)), baseName(path), branch.prefix)
+    return marks !== null && this.#follow(branch, marks)
+  }
+
+  /** A whiteout or a file lies below: lower layers cannot show in it. */
+  close(): void {
+    this.#closed = true
+  }
+
+  result(): Found {
+    if (this.#base !== null) this.#addBase(this.#base)
+    return {
+      at: 'directory',
+      places: this.#places,
+      closed: this.#closed,
+      number: this.#view.numberOf(this.#bottom!, this.#bottomIno),
+    }
+  }
+
+  #push(branch: Branch, path: RelPath, ino: number): void {
+    this.#places.push({ branch, path: branch.writable ? null : path })
+    this.#bottom = branch
+    this.#bottomIno = ino
+  }
+
+  #follow(branch: Branch, marks: Marks): boolean {
+    if (marks.base !== null) this.#base = marks.base
+    if (marks.opaque || marks.veil) this.#closed = true
+    if (marks.opaque) return true
+    if (marks.redirect !== null) this.#redirect(branch, marks.redirect)
+    return marks.veil
+  }
+
+  #redirect(from: Branch, path: RelPath): void {
+    const { layer } = from
+    this.#redirected = layer
+    for (const ro of layer.ros.slice(layer.ros.indexOf(from) + 1)) {
+      const stat = this.#view.below
+      if (!ro.peek(parentPath(path), baseName(path), stat)) continue
+      if ((stat.mode & S.IFMT) !== S.IFDIR) return
+      this.#push(ro, path, stat.ino)
+      if (ro.prefix === null) continue
+      const marks = readMarks(ro.dirFd(parentPath(path)), baseName(path), ro.prefix)
+      if (marks?.opaque) return
+    }
+  }
+
+  #addBase(path: RelPath): void {
+    const branch = this.#view.stack.base?.ros[0]
+    if (branch === undefined) return
+    const stat = this.#view.below
+    if (!branch.peek(parentPath(path), baseName(path), stat)) return
+    if ((stat.mode & S.IFMT) === S.IFDIR) this.#push(branch, path, stat.ino)
+  }
+}
+
+// A metacopy is a file whose bytes were never written: size without blocks. Only then is it
+// worth asking for the mark.
+function dataOf(
+  view: View,
+  dir: UnionNode,
+  branch: Branch,
+  path: RelPath,
+  name: string,
+): FilePlace | null {
+  const { stat } = view
+  if (branch.prefix === null || stat.blocks !== 0 || stat.size === 0) return null
+  if ((stat.mode & S.IFMT) !== S.IFREG) return null
+  const marks = readMarks(branch.dirFd(path), name, branch.prefix)
+  if (marks === null || !marks.metacopy) return null
+  const lower = branch.layer.ros.slice(branch.layer.ros.indexOf(branch) + 1)
+  for (const ro of lower) {
+    const at = marks.redirect ?? naturalPath(dir, ro, name)
+    if (at === null || !ro.peek(parentPath(at), baseName(at), view.below)) continue
+    return { branch: ro, dir: parentPath(at), name: baseName(at) }
+  }
+  return null
+}
+
+/** Where a name of the directory lies in a branch, or null where the directory is not in it. */
+export function naturalPath(dir: UnionNode, branch: Branch, name: string): RelPath | null {
+  const place = dir.places.find((one) => one.branch === branch)
+  return place === undefined ? null : joinPath(pathIn(dir, place), name)
+}

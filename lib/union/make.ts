@@ -1,0 +1,225 @@
+// New names: files, directories, links of both kinds, devices.
+//
+//   nothing there   made in place, as the caller: owner, setgid, default ACL, umask and quota
+//                   are the disk's own
+//   over a whiteout made in `work/`, in a directory like the parent, then renamed over it; a
+//                   directory is made opaque first, then exchanged in
+//
+// Rule: the caller's identity is taken for the one call that makes the thing, and given back
+// whatever happens.
+
+import { ERRNO, Errno, fail } from '../base/errno.ts'
+import { joinPath } from '../base/path.ts'
+import type { Caller } from '../fuse/filesystem.ts'
+import { Stat } from '../host/stat.ts'
+import { AT_REMOVEDIR, must, O, RENAME_EXCHANGE, S, sys } from '../host/sys.ts'
+import { setFileOwner } from '../host/thread.ts'
+import { getXattr, setXattr } from '../host/xattr.ts'
+import { setMark } from '../layer/marks.ts'
+import { chmodAt, locate } from './attributes.ts'
+import type { Branch } from './branch.ts'
+import { copyUp, ensureDirectory } from './copy-up.ts'
+import { beforeChange, born } from './freeze.ts'
+import type { UnionLayer } from './layer.ts'
+import { nameUnnamed } from './links.ts'
+import { find } from './lookup.ts'
+import type { UnionNode } from './node.ts'
+import { layerForName, raise } from './route.ts'
+import type { View } from './view.ts'
+
+/** Makes the thing at (dir, name); answers a value >= 0, or the negative errno. */
+type Make = (dir: number, name: string) => number
+
+const stat = new Stat()
+const DEFAULT_ACL = 'system.posix_acl_default'
+
+/**
+ * Makes a new name in a directory, and its node. The made file's attributes are in
+ * `view.stat` afterwards. Answers also what `make` did: a descriptor, for a file.
+ */
+export function makeName(
+  view: View,
+  caller: Caller,
+  dir: UnionNode,
+  name: string,
+  umask: number,
+  type: number,
+  make: Make,
+): { node: UnionNode; value: number } {
+  if (dir.fd !== -1) fail('ENOENT')
+  const hidden = view.whatHides(dir, name)
+  if (hidden === 'something') fail('EEXIST')
+  const layer = layerForName(
+    view,
+    dir,
+    name,
+    hidden === null ? { at: 'nowhere' } : { at: 'whiteout', layer: hidden },
+  )
+  ensureDirectory(view, dir, layer)
+  const rw = layer.rw!
+  const into = rw.dirFd(dir.path)
+  beforeChange(rw, 'names', into, '')
+  const covers = hidden === layer
+  const value = covers
+    ? makeOver(view, caller, rw, layer, into, name, umask, type, make)
+    : asCaller(view, caller, umask, into, make, name)
+  must(sys.stat(into, name, view.stat), 'stat')
+  born(rw, view.stat.ino)
+  const node = view.adoptNew(dir, name, rw, hidden !== null && type === S.IFDIR)
+  return { node, value }
+}
+
+/** Runs `make` with the caller's identity and umask. Throws Errno. */
+function asCaller(
+  view: View,
+  caller: Caller,
+  umask: number,
+  dir: number,
+  make: Make,
+  name: string,
+): number {
+  view.setUmask(umask)
+  const { uid, gid } = caller
+  if (!view.options.privileged || (uid === 0 && gid === 0)) return must(make(dir, name), 'create')
+  setFileOwner(uid, gid)
+  let value: number
+  try {
+    value = make(dir, name)
+  } finally {
+    setFileOwner(0, 0)
+  }
+  if (value !== -ERRNO.EACCES && value !== -ERRNO.EPERM) return must(value, 'create')
+  // The kernel allowed it by a supplementary group or a capability that a request does not
+  // tell: made as root, then given away.
+  return giveAway(dir, name, must(make(dir, name), 'create'), uid, gid)
+}
+
+function giveAway(dir: number, name: string, value: number, uid: number, gid: number): number {
+  must(sys.stat(dir, '', stat), 'stat')
+  const inherits = (stat.mode & S.ISGID) !== 0
+  must(sys.stat(dir, name, stat), 'stat')
+  const { mode } = stat
+  must(sys.chownat(dir, name, uid, inherits ? 0xffffffff : gid), 'chown')
+  if ((mode & S.IFMT) !== S.IFLNK && mode & (S.ISUID | S.ISGID)) {
+    must(chmodAt(dir, name, mode & ~S.IFMT), 'chmod')
+  }
+  return value
+}
+
+function makeOver(
+  view: View,
+  caller: Caller,
+  rw: Branch,
+  layer: UnionLayer,
+  into: number,
+  name: string,
+  umask: number,
+  type: number,
+  make: Make,
+): number {
+  const { work } = layer
+  const room = view.tempName()
+  const fd = likeParent(work, room, into)
+  let value = -1
+  try {
+    value = asCaller(view, caller, umask, fd, make, name)
+    if (type === S.IFDIR) {
+      setMark(fd, name, 'opaque', rw.prefix!)
+      // The whiteout may lie in a lower tree of a drop-in's: then there is none to exchange with.
+      const there = sys.stat(into, name, stat) >= 0
+      must(sys.renameat(fd, name, into, name, there ? RENAME_EXCHANGE : 0), 'create')
+      if (there) must(sys.unlinkat(fd, name), 'create')
+    } else {
+      must(sys.renameat(fd, name, into, name), 'create')
+    }
+    return value
+  } catch (err) {
+    if (value > 0 && type === S.IFREG) sys.close(value)
+    sys.unlinkat(fd, name, type === S.IFDIR ? AT_REMOVEDIR : 0)
+    throw err
+  } finally {
+    sys.close(fd)
+    sys.unlinkat(work, room, AT_REMOVEDIR)
+  }
+}
+
+/** A directory in `work/` from which new things inherit what they would from the parent. */
+function likeParent(work: number, room: string, parent: number): number {
+  must(sys.mkdirat(work, room, 0o700), 'work')
+  const fd = must(sys.openat(work, room, O.PATH | O.DIRECTORY | O.NOFOLLOW), 'work')
+  must(sys.stat(parent, '', stat), 'work')
+  sys.chownat(fd, '', stat.uid, stat.gid)
+  const acl = getXattr(parent, '', DEFAULT_ACL)
+  if (typeof acl !== 'number') setXattr(fd, '', DEFAULT_ACL, acl)
+  must(sys.chmodFd(fd, stat.mode & ~S.IFMT), 'work')
+  return fd
+}
+
+/** A further name for a file. Throws Errno. */
+export function makeLink(view: View, node: UnionNode, dir: UnionNode, name: string): void {
+  if (dir.fd !== -1) fail('ENOENT')
+  const found = find(view, dir, name)
+  if (found.at === 'file' || found.at === 'directory') fail('EEXIST')
+  copyUp(view, node, 'attributes')
+  const { layer } = node.branch!
+  // All names of one file lie in one layer; where that layer cannot show a name there, none can.
+  const shows = found.at === 'whiteout' ? topOf(view, found.layer, layer) : layer
+  if (raise(view, shows, dir, name) !== (layer.owner ?? layer) && shows !== layer) fail('EMLINK')
+  ensureDirectory(view, dir, layer)
+  const rw = layer.rw!
+  const into = rw.dirFd(dir.path)
+  beforeChange(rw, 'names', into, '')
+  if (node.data !== null && rw.prefix !== null) markRedirect(node, rw)
+  const over = found.at === 'whiteout' && found.layer === layer
+  if (over) linkOver(view, node, layer, into, name)
+  else must(link(node, into, name), 'link')
+  view.addName(node, dir, name)
+}
+
+const topOf = (view: View, one: UnionLayer, other: UnionLayer): UnionLayer =>
+  view.stack.isAbove(one, other) ? one : other
+
+// A metacopy found by its own name alone would not be found under a second one.
+function markRedirect(node: UnionNode, rw: Branch): void {
+  const { dir, name } = locate(node)
+  setMark(dir, name, 'redirect', rw.prefix!, joinPath(node.data!.dir, node.data!.name))
+}
+
+function link(node: UnionNode, into: number, name: string): number {
+  if (node.fd !== -1) return nameUnnamed(node, into, name)
+  const { dir, name: from } = locate(node)
+  return sys.linkat(dir, from, into, name)
+}
+
+function linkOver(
+  view: View,
+  node: UnionNode,
+  layer: UnionLayer,
+  into: number,
+  name: string,
+): void {
+  const temp = view.tempName()
+  must(link(node, layer.work, temp), 'link')
+  const done = sys.renameat(layer.work, temp, into, name)
+  if (done >= 0) return
+  sys.unlinkat(layer.work, temp)
+  throw new Errno(-done, 'link')
+}
+
+/** An unnamed file (O_TMPFILE) in the layer that would receive a name in this directory. */
+export function makeUnnamed(
+  view: View,
+  caller: Caller,
+  dir: UnionNode,
+  flags: number,
+  mode: number,
+  umask: number,
+): { fd: number; layer: UnionLayer } {
+  if (dir.fd !== -1) fail('ENOENT')
+  const layer = layerForName(view, dir, '', { at: 'nowhere' })
+  ensureDirectory(view, dir, layer)
+  const into = layer.rw!.dirFd(dir.path)
+  const excl = flags & O.EXCL
+  const make: Make = (at, name) => sys.openat(at, name, O.RDWR | O.TMPFILE | excl, mode)
+  return { fd: asCaller(view, caller, umask, into, make, '.'), layer }
+}

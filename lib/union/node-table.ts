@@ -1,0 +1,414 @@
+// The nodes of one view: which the kernel knows, how they hang together, when they end.
+//
+//   node ─ lookups > 0, or open, or has children      lives
+//        ─ nothing of these                           is dropped, with its descriptors
+//
+// Rule: every change of a node's parent, name, path or places happens here, so that the tree,
+// the table and the link registry always agree.
+
+import { ERRNO, fail } from '../base/errno.ts'
+import { joinPath, type RelPath } from '../base/path.ts'
+import { type Announce, type NodeId, ROOT_NODE } from '../fuse/filesystem.ts'
+import type { Stat } from '../host/stat.ts'
+import { must, S, sys } from '../host/sys.ts'
+import { locate } from './attributes.ts'
+import type { Branch } from './branch.ts'
+import type { UnionLayer } from './layer.ts'
+import { adoptName } from './links.ts'
+import { type Found, find } from './lookup.ts'
+import { type Place, type Stamp, UnionNode } from './node.ts'
+import { keepFile } from './remove.ts'
+import type { ViewOptions } from './spec.ts'
+import type { Stack } from './stack.ts'
+import type { View } from './view.ts'
+
+/** Inode numbers of further disks of a base: above those that layers use. */
+const FOREIGN_TAG = 8191
+const TAG = 2 ** 40
+/** Above this many, detached directories are not kept in hand for who still stands in them. */
+const MOST_KEPT = 4096
+
+export abstract class NodeTable {
+  readonly nodes = new Map<NodeId, UnionNode>()
+  abstract readonly options: ViewOptions
+  abstract readonly announce: Announce
+  abstract readonly stat: Stat
+  abstract stack: Stack
+  root!: UnionNode
+  /** After `child` answered null: the layer whose whiteout hides the name, if one does. */
+  hiddenBy: UnionLayer | null = null
+  #nextId = (ROOT_NODE as number) + 1
+  /** Nodes of files with several names, by branch and backing inode. */
+  readonly #linked = new Map<Branch, Map<number, UnionNode>>()
+  readonly #devices = new Map<number, number>()
+
+  /** Told after a name appeared, went, or got another content. */
+  protected abstract nameChanged(dir: UnionNode, name: string): void
+  protected abstract placeAdded(node: UnionNode, branch: Branch): void
+
+  get #view(): View {
+    return this as unknown as View
+  }
+
+  /** The root lies in every branch of the stack. */
+  rootPlaces(): Place[] {
+    return this.stack.branches.map((branch) => ({
+      branch,
+      path: branch.writable ? null : ('' as RelPath),
+    }))
+  }
+
+  setRoot(places: Place[]): void {
+    const bottom = places.at(-1)?.branch ?? fail('ENOENT')
+    must(sys.stat(bottom.root, '', this.stat), 'root')
+    const ino = this.numberOf(bottom, this.stat.ino, this.stat.dev)
+    this.root = new UnionNode(ROOT_NODE, S.IFDIR, ino, null, '')
+    this.root.places = places
+    this.root.lookups = 1
+    this.nodes.set(ROOT_NODE, this.root)
+  }
+
+  /** The inode number programs see for a backing inode of a branch. */
+  numberOf(branch: Branch, backing: number, dev = branch.dev): number {
+    if (branch.index !== null) {
+      const position = branch.index.number(backing)
+      if (position !== 0) return branch.numberBase + position
+    }
+    const numbers = branch.writable ? branch.layer.numbers : null
+    return numbers !== null ? numbers.of(backing) : this.#diskNumber(backing, dev)
+  }
+
+  // The first disk's numbers are shown as they are; those of others are kept apart from it.
+  #diskNumber(backing: number, dev: number): number {
+    let place = this.#devices.get(dev)
+    if (place === undefined) {
+      place = this.#devices.size
+      this.#devices.set(dev, place)
+    }
+    return place === 0 ? backing : (FOREIGN_TAG - place) * TAG + (backing % TAG)
+  }
+
+  /** The node of a name, found and made where the kernel does not know it; null where absent. */
+  child(dir: UnionNode, name: string): UnionNode | null {
+    const known = dir.children?.get(name)
+    if (known !== undefined && !this.#changedBehind(known)) return known
+    this.hiddenBy = null
+    if (dir.fd !== -1) return null
+    const hidden = dir.absent?.get(name)
+    if (hidden !== undefined) {
+      this.hiddenBy = hidden
+      return null
+    }
+    const found = find(this.#view, dir, name)
+    if (found.at === 'whiteout') this.hiddenBy = found.layer
+    return found.at === 'nowhere' || found.at === 'whiteout' ? null : this.#adopt(dir, name, found)
+  }
+
+  #adopt(dir: UnionNode, name: string, found: Found & { at: 'file' | 'directory' }): UnionNode {
+    if (found.at === 'directory') {
+      const node = this.#new(S.IFDIR, found.number, dir, name)
+      node.path = joinPath(dir.path, name)
+      node.places = found.places
+      node.closed = found.closed
+      return node
+    }
+    const { branch } = found
+    const { ino, dev, mode, nlink } = this.stat
+    if (nlink > 1) {
+      const known = this.#linked.get(branch)?.get(ino)
+      if (known !== undefined) return this.#adoptLink(known, dir, name, branch)
+    }
+    const number = this.numberOf(branch, ino, dev)
+    const node = this.#new(mode & S.IFMT, number, dir, name)
+    node.branch = branch
+    if (!branch.writable) {
+      node.inDir = found.dir
+      node.inName = name
+    }
+    node.data = found.data
+    if (branch.foreign) node.stamp = stampOf(this.stat)
+    if (nlink > 1) this.rememberLink(branch, ino, node)
+    return node
+  }
+
+  #adoptLink(node: UnionNode, dir: UnionNode, name: string, branch: Branch): UnionNode {
+    this.#attach(node, dir, name)
+    if (node.branch !== branch && node.branch!.writable) adoptName(this.#view, node, dir, name)
+    return node
+  }
+
+  /** The node of a thing just made in a writable branch; its attributes are in `stat`. */
+  adoptNew(dir: UnionNode, name: string, rw: Branch, closed: boolean): UnionNode {
+    const { ino, dev, mode } = this.stat
+    const numbers = rw.layer.numbers
+    const number = numbers === null ? this.numberOf(rw, ino, dev) : numbers.fresh(ino)
+    const type = mode & S.IFMT
+    const node = this.#new(type, number, dir, name)
+    if (type === S.IFDIR) {
+      node.path = joinPath(dir.path, name)
+      node.places = [{ branch: rw, path: null }]
+      node.closed = dir.closed || closed
+    } else {
+      node.branch = rw
+    }
+    dir.absent?.delete(name)
+    this.nameChanged(dir, name)
+    return node
+  }
+
+  /** The node of a file that has no name yet. */
+  adoptUnnamed(fd: number, layer: UnionLayer): UnionNode {
+    must(sys.stat(fd, '', this.stat), 'stat')
+    const { ino, dev, mode } = this.stat
+    const rw = layer.rw!
+    const number = layer.numbers?.fresh(ino) ?? this.numberOf(rw, ino, dev)
+    const node = new UnionNode(this.#nextId++ as NodeId, mode & S.IFMT, number, null, '')
+    node.branch = rw
+    node.fd = fd
+    this.nodes.set(node.id, node)
+    return node
+  }
+
+  #new(type: number, number: number, dir: UnionNode, name: string): UnionNode {
+    const node = new UnionNode(this.#nextId++ as NodeId, type, number, dir, name)
+    this.nodes.set(node.id, node)
+    dir.children ??= new Map()
+    dir.children.set(name, node)
+    return node
+  }
+
+  /** All names under which the kernel finds this backing inode are one node. */
+  rememberLink(branch: Branch, backing: number, node: UnionNode): void {
+    const known = this.#linked.get(branch) ?? new Map<number, UnionNode>()
+    this.#linked.set(branch, known)
+    known.set(backing, node)
+  }
+
+  /** A file got a further name (or, unnamed until now, its first). */
+  addName(node: UnionNode, dir: UnionNode, name: string): void {
+    const wasUnnamed = node.fd !== -1
+    dir.absent?.delete(name)
+    this.#attach(node, dir, name)
+    if (wasUnnamed) {
+      sys.close(node.fd)
+      node.fd = -1
+    }
+    const { dir: at, name: as } = locate(node)
+    must(sys.stat(at, as, this.stat), 'stat')
+    this.rememberLink(node.branch!, this.stat.ino, node)
+    this.nameChanged(dir, name)
+  }
+
+  #attach(node: UnionNode, dir: UnionNode, name: string): void {
+    dir.children ??= new Map()
+    dir.children.set(name, node)
+    if (node.parent === null) {
+      node.parent = dir
+      node.name = name
+      return
+    }
+    node.links ??= []
+    node.links.push({ parent: dir, name })
+  }
+
+  /** A name is gone. The node's file is kept by a descriptor unless another name is known. */
+  removeName(node: UnionNode, dir: UnionNode, name: string): void {
+    dir.children?.delete(name)
+    const { links } = node
+    const other = links?.findIndex((one) => one.parent === dir && one.name === name) ?? -1
+    if (other !== -1) links!.splice(other, 1)
+    else this.#nextName(node)
+    if (node.parent !== null && node.fd !== -1) {
+      sys.close(node.fd)
+      node.fd = -1
+    }
+    this.nameChanged(dir, name)
+  }
+
+  #nextName(node: UnionNode): void {
+    const next = node.links?.shift()
+    node.parent = next?.parent ?? null
+    node.name = next?.name ?? ''
+    // In a read-only branch each name has a place of its own, which is not remembered.
+    if (next !== undefined && !node.branch!.writable) {
+      const found = find(this.#view, next.parent, next.name)
+      if (found.at === 'file') {
+        node.inDir = found.dir
+        node.inName = next.name
+      }
+    }
+  }
+
+  moveName(node: UnionNode, to: UnionNode, newName: string): void {
+    const from = node.parent!
+    const { name } = node
+    from.children?.delete(name)
+    to.absent?.delete(newName)
+    node.parent = to
+    node.name = newName
+    to.children ??= new Map()
+    to.children.set(newName, node)
+    if (node.isDirectory) repath(node, joinPath(to.path, newName))
+    this.nameChanged(from, name)
+    this.nameChanged(to, newName)
+  }
+
+  swapNames(one: UnionNode, other: UnionNode): void {
+    const [parent, name] = [one.parent!, one.name]
+    one.parent = other.parent
+    one.name = other.name
+    other.parent = parent
+    other.name = name
+    for (const node of [one, other]) {
+      node.parent!.children!.set(node.name, node)
+      if (node.isDirectory) repath(node, joinPath(node.parent!.path, node.name))
+      this.nameChanged(node.parent!, node.name)
+    }
+  }
+
+  /** A directory was written out whole into one branch. */
+  onlyIn(node: UnionNode, rw: Branch): void {
+    node.places = [{ branch: rw, path: null }]
+    node.closed = true
+    node.absent = null
+  }
+
+  /** A directory was made in a writable branch for a node that lies in others already. */
+  addPlace(node: UnionNode, rw: Branch): void {
+    const rank = this.stack.rank(rw)!
+    const at = node.places.findIndex((place) => this.stack.rank(place.branch)! > rank)
+    const place: Place = { branch: rw, path: null }
+    if (at === -1) node.places.push(place)
+    else node.places.splice(at, 0, place)
+    this.placeAdded(node, rw)
+  }
+
+  forgetAbsent(dir: UnionNode, name: string): void {
+    dir.absent?.delete(name)
+  }
+
+  forget(id: NodeId, count: number): void {
+    const node = this.nodes.get(id)
+    if (node === undefined) return
+    node.lookups -= count
+    this.forgetIfUnused(node)
+  }
+
+  forgetIfUnused(node: UnionNode): void {
+    if (node.lookups > 0 || node === this.root || node.open !== null || node.pending !== null)
+      return
+    if (node.children !== null && node.children.size > 0) return
+    this.#unlink(node)
+    this.nodes.delete(node.id)
+    if (node.fd !== -1) sys.close(node.fd)
+    node.fd = -1
+  }
+
+  #unlink(node: UnionNode): void {
+    const names = [{ parent: node.parent, name: node.name }, ...(node.links ?? [])]
+    for (const { parent, name } of names) {
+      if (parent?.children?.get(name) === node) {
+        parent.children.delete(name)
+        if (parent.lookups <= 0) this.forgetIfUnused(parent)
+      }
+    }
+    if (node.links === null && node.isDirectory) return
+    for (const known of this.#linked.values()) {
+      for (const [backing, one] of known) if (one === node) known.delete(backing)
+    }
+  }
+
+  /**
+   * The content behind a name is another, or none: the node lives on without a name, for who
+   * has it open, and the kernel is told to ask for the name again.
+   */
+  detach(node: UnionNode, tell: boolean): void {
+    const { parent, name } = node
+    if (parent === null) return
+    for (const child of node.children?.values() ?? []) this.detach(child, false)
+    if (node.isDirectory ? this.nodes.size < MOST_KEPT || node.lookups > 0 : false) {
+      tryKeep(node)
+    }
+    if (tell) this.announce({ kind: 'entry', parent: parent.id, name, expire: true })
+    for (const other of node.links ?? []) other.parent.children?.delete(other.name)
+    parent.children?.delete(name)
+    node.parent = null
+    node.links = null
+    node.children = null
+    node.absent = null
+    node.stale = true
+    this.forgetIfUnused(node)
+  }
+
+  /** ESTALE for a file of the base that was exchanged behind the mount: its name gets a new node. */
+  checkStamp(node: UnionNode): void {
+    if (node.stale) fail('ESTALE')
+    if (node.stamp === null || node.parent === null) return
+    if (this.#changedBehind(node)) fail('ESTALE')
+  }
+
+  #changedBehind(node: UnionNode): boolean {
+    if (node.stamp === null || node.fd !== -1) return node.isDirectory && this.#goneBehind(node)
+    const { dir, name } = locate(node)
+    const done = sys.stat(dir, name, this.stat)
+    if (done === 0 && sameStamp(node.stamp, this.stat)) return false
+    if (done === 0 && node.stamp.ino === this.stat.ino && node.open !== null) {
+      node.stamp = stampOf(this.stat)
+      this.announce({ kind: 'inode', node: node.id, offset: 0, length: 0 })
+    }
+    this.detach(node, true)
+    return true
+  }
+
+  #goneBehind(node: UnionNode): boolean {
+    const last = node.places.at(-1)
+    if (node.parent === null || last === undefined || !last.branch.foreign) return false
+    if (last.branch.writable || last.path === null) return false
+    if (node.places.length > 1) return false
+    const gone = sys.stat(last.branch.dirFd(parentOf(last.path)), node.name, this.stat)
+    if (gone !== -ERRNO.ENOENT) return false
+    last.branch.moved(last.path)
+    this.detach(node, true)
+    return true
+  }
+
+  closeAll(): void {
+    for (const node of this.nodes.values()) {
+      if (node.open !== null) sys.close(node.open.fd)
+      if (node.fd !== -1) sys.close(node.fd)
+      if (node.pending !== null) sys.unlinkat(node.pending.layer.work, node.pending.temp)
+    }
+    this.nodes.clear()
+  }
+}
+
+const parentOf = (path: RelPath): RelPath =>
+  path.slice(0, Math.max(path.lastIndexOf('/'), 0)) as RelPath
+
+function tryKeep(node: UnionNode): void {
+  try {
+    keepFile(node)
+  } catch {
+    // Already gone from its branch, too: the node answers ESTALE from here on.
+  }
+}
+
+/** After a directory was renamed: its path, and that of every directory known below it. */
+function repath(node: UnionNode, path: RelPath): void {
+  node.path = path
+  for (const child of node.children?.values() ?? []) {
+    if (child.isDirectory) repath(child, joinPath(path, child.name))
+  }
+}
+
+function stampOf({ ino, size, mtime, mtimeNsec, ctime, ctimeNsec }: Stat): Stamp {
+  return { ino, size, mtime, mtimeNsec, ctime, ctimeNsec }
+}
+
+const sameStamp = (stamp: Stamp, stat: Stat): boolean =>
+  stamp.ino === stat.ino &&
+  stamp.size === stat.size &&
+  stamp.mtime === stat.mtime &&
+  stamp.mtimeNsec === stat.mtimeNsec &&
+  stamp.ctime === stat.ctime &&
+  stamp.ctimeNsec === stat.ctimeNsec

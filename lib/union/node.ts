@@ -1,0 +1,139 @@
+// One file of the merged tree: the kernel's node, and where it lies in the sublayers.
+//
+//   directory   places  top first, one for each branch that has it: only these merge
+//   the rest    branch (inDir, inName)   one place; `data` where its bytes lie elsewhere
+//
+// In a writable branch a thing lies at its path in the view, so nothing of that is kept in
+// the node and renaming a directory touches no child. In a read-only branch the place was
+// fixed when it was found.
+//
+// Rule: a node stands for one content. When something other than a request of this mount
+// exchanges the content behind a name, the name gets a new node (`detach`), and the old one
+// answers OPEN with ESTALE.
+
+import { joinPath, type RelPath } from '../base/path.ts'
+import type { Job, NodeId } from '../fuse/filesystem.ts'
+import { S } from '../host/sys.ts'
+import type { Branch } from './branch.ts'
+import type { UnionLayer } from './layer.ts'
+
+/** A directory in one branch; path null where it is the node's own path (writable branches). */
+export interface Place {
+  readonly branch: Branch
+  readonly path: RelPath | null
+}
+
+/** A file in one branch, by the directory it lies in there. */
+export interface FilePlace {
+  readonly branch: Branch
+  readonly dir: RelPath
+  readonly name: string
+}
+
+/** The backing file of a node that programs have open: one descriptor for all of them. */
+export interface OpenFile {
+  fd: number
+  writable: boolean
+  /** Inode of the backing disk, for the freeze. */
+  backing: number
+  /** How many opens the kernel was told of and has not released. */
+  count: number
+}
+
+/** A copy-up that waits for an io thread. */
+export interface PendingCopy {
+  readonly temp: string
+  readonly fd: number
+  readonly layer: UnionLayer
+  job: Job
+}
+
+export class UnionNode {
+  /** Number the kernel knows it by. Never reused while the mount lives. */
+  readonly id: NodeId
+  /** Type bits of the mode. */
+  readonly type: number
+  /** What programs see as st_ino. */
+  readonly ino: number
+
+  // Mutable below, by the union's thread alone.
+
+  /** Where the node hangs. Changed by rename; null for the root, a removed and a detached node. */
+  parent: UnionNode | null
+  name: string
+  /** Further names of a hard-linked file that the kernel was told of. */
+  links: { parent: UnionNode; name: string }[] | null = null
+  /** How many times the kernel was told of this node and has not yet forgotten it. */
+  lookups = 0
+  /** Keeps a removed or detached node's file in hand; -1 while it has a name. */
+  fd = -1
+  /** True when its content was exchanged behind it: OPEN answers ESTALE. */
+  stale = false
+
+  // Directories.
+
+  /** Path in the view; '' for the root. */
+  path: RelPath = '' as RelPath
+  places: Place[] = NONE
+  /** True where nothing of lower layers may show inside, here or further down. */
+  closed = false
+  children: Map<string, UnionNode> | null = null
+  /** Absent names the kernel was told, with the layer whose whiteout hides them, if one does. */
+  absent: Map<string, UnionLayer | null> | null = null
+
+  // Everything else.
+
+  branch: Branch | null = null
+  /** Directory and name in a read-only branch; null in a writable one. */
+  inDir: RelPath | null = null
+  inName: string | null = null
+  /** Where the bytes of a metacopy lie. */
+  data: FilePlace | null = null
+  open: OpenFile | null = null
+  pending: PendingCopy | null = null
+  /** What a file of the base looked like when it was found; null for all others. */
+  stamp: Stamp | null = null
+
+  constructor(id: NodeId, type: number, ino: number, parent: UnionNode | null, name: string) {
+    this.id = id
+    this.type = type
+    this.ino = ino
+    this.parent = parent
+    this.name = name
+  }
+
+  get isDirectory(): boolean {
+    return this.type === S.IFDIR
+  }
+
+  /** Topmost branch that provides it. */
+  get top(): Branch {
+    return this.type === S.IFDIR ? this.places[0]!.branch : this.branch!
+  }
+}
+
+/** Identity of a content that is not ours to guard. */
+export interface Stamp {
+  readonly ino: number
+  readonly size: number
+  readonly mtime: number
+  readonly mtimeNsec: number
+  readonly ctime: number
+  readonly ctimeNsec: number
+}
+
+const NONE: Place[] = []
+
+/** Path of a directory in the branch of one of its places. */
+export const pathIn = (node: UnionNode, place: Place): RelPath => place.path ?? node.path
+
+/** Path in the view of a node that has a name. */
+export const viewPath = (node: UnionNode): RelPath =>
+  node.isDirectory ? node.path : joinPath(node.parent?.path ?? ('' as RelPath), node.name)
+
+/** The directory's place in a branch, or null. */
+export const placeIn = (node: UnionNode, branch: Branch): Place | null =>
+  node.places.find((place) => place.branch === branch) ?? null
+
+/** The layer with a writable sublayer that provides a node, or null where none does. */
+export const providerOf = (node: UnionNode): UnionLayer => node.top.layer

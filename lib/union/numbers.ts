@@ -1,0 +1,95 @@
+// Inode numbers of a writable sublayer: the number that programs see, for each inode of the
+// disk. Backing numbers change with every copy-up and restore; these do not.
+//
+//   number = tag * 2^40 + slot * 2^32 + sequence      slot 255 for what was born in `rw`, 254
+//                                                     in `scratch`, version % 254 in a
+//                                                     read-only sublayer
+//
+// Log: 16-byte records, appended, little-endian: backing inode u64, number u64. The last
+// record of an inode wins; a torn one at the end is ignored. Without it (a drop-in mount
+// that gave none) numbers live as long as the mount.
+//
+// Rule: a number is never given twice in one layer. A record is written before the reply
+// that tells the kernel of the file.
+
+import { readFileSync } from 'node:fs'
+import { must, O, sys } from '../host/sys.ts'
+
+const TAG = 2 ** 40
+const SLOT = 2 ** 32
+/** Slots of what was born in a writable sublayer, and in a scratch area. */
+export const BORN = 255
+export const BORN_SCRATCH = 254
+
+/** What is added to a position in a read-only sublayer to make the file's number. */
+export const publishedBase = (tag: number, version: number): number =>
+  tag * TAG + (version % BORN_SCRATCH) * SLOT
+
+export class Numbers {
+  readonly #known = new Map<number, number>()
+  readonly #tag: number
+  readonly #log: number
+  readonly #record = Buffer.alloc(16)
+  #next: number
+
+  /** `path` is the log (made where it is absent), or null. Throws Errno. */
+  constructor(path: string | null, tag: number, slot = BORN) {
+    this.#tag = tag
+    this.#next = tag * TAG + slot * SLOT + 1
+    this.#log = path === null ? -1 : openLog(path)
+    if (path !== null) this.#load(path)
+  }
+
+  /** The number of a backing inode; one never seen gets the next, or its own in a drop-in. */
+  of(backing: number): number {
+    const known = this.#known.get(backing)
+    if (known !== undefined) return known
+    if (this.#tag === 0) return backing
+    const number = this.#next++
+    this.set(backing, number)
+    return number
+  }
+
+  /** Gives a backing inode a number: its copy-up's, its restore's. */
+  set(backing: number, number: number): void {
+    if (this.#known.get(backing) === number) return
+    if (this.#tag === 0 && backing === number && !this.#known.has(backing)) return
+    this.#known.set(backing, number)
+    if (this.#log === -1) return
+    this.#put(0, backing)
+    this.#put(8, number)
+    must(sys.write(this.#log, this.#record, 16), 'numbers log')
+  }
+
+  /** The number of a file just made: never what an earlier file of that inode had. */
+  fresh(backing: number): number {
+    const number = this.#tag === 0 ? backing : this.#next++
+    this.set(backing, number)
+    return number
+  }
+
+  close(): void {
+    if (this.#log !== -1) sys.close(this.#log)
+  }
+
+  #put(at: number, value: number): void {
+    this.#record.writeUInt32LE(value % SLOT, at)
+    this.#record.writeUInt32LE(Math.floor(value / SLOT), at + 4)
+  }
+
+  #load(path: string): void {
+    const bytes = readFileSync(Buffer.from(path, 'latin1'))
+    const u64 = (at: number) => bytes.readUInt32LE(at) + bytes.readUInt32LE(at + 4) * SLOT
+    for (let at = 0; at + 16 <= bytes.length; at += 16) {
+      const number = u64(at + 8)
+      this.#known.set(u64(at), number)
+      if (number >= this.#next && number - this.#next < SLOT) this.#next = number + 1
+    }
+    // A record torn by a power loss would shift all that follow.
+    const whole = bytes.length - (bytes.length % 16)
+    if (whole !== bytes.length) must(sys.ftruncate(this.#log, whole), 'numbers log')
+  }
+}
+
+const openLog = (path: string): number =>
+  must(sys.openat(-100, path, O.RDWR | O.CREAT | O.APPEND, 0o600), 'numbers log')

@@ -1,0 +1,192 @@
+// The trees that the views of one thread are made of, each opened once: two mounts that show
+// one layer share its branches, so they share its inode numbers and its freezes.
+
+import type { RelPath } from '../base/path.ts'
+import { cloneTree } from '../host/mount.ts'
+import { AT_FDCWD, must, O, sys } from '../host/sys.ts'
+import { openIndex } from '../layer/index-file.ts'
+import type { MarkPrefix } from '../layer/marks.ts'
+import { Branch, openRoot } from './branch.ts'
+import { UnionLayer } from './layer.ts'
+import { BORN, BORN_SCRATCH, Numbers, publishedBase } from './numbers.ts'
+import type { BaseSpec, LayerSpec, StackSpec } from './spec.ts'
+import { Stack } from './stack.ts'
+
+interface Shared<T> {
+  value: T
+  uses: number
+}
+
+export class Pool {
+  readonly #privileged: boolean
+  readonly #branches = new Map<string, Shared<Branch>>()
+  readonly #numbers = new Map<string, Shared<Numbers>>()
+  readonly #layers = new Map<string, Shared<{ layers: UnionLayer[]; close(): void }>>()
+
+  constructor(privileged: boolean) {
+    this.#privileged = privileged
+  }
+
+  /** Opens what a stack is made of. `close` it when no view shows it any more. Throws Errno. */
+  open(spec: StackSpec, blocked: readonly string[]): { stack: Stack; close(): void } {
+    const closers: (() => void)[] = []
+    const close = () => {
+      for (const one of closers.splice(0).reverse()) one()
+    }
+    try {
+      const layers = spec.layers.flatMap((layer) => this.#layer(layer, closers))
+      const base = spec.base === null ? null : this.#base(spec.base, blocked, closers)
+      return { stack: new Stack(layers, base), close }
+    } catch (err) {
+      close()
+      throw err
+    }
+  }
+
+  /** The open writable branch of a layer, or null where no view shows it. */
+  writable(id: string): Branch | null {
+    for (const { value } of this.#branches.values()) {
+      if (value.writable && value.layer.id === id && value.layer.owner === null) return value
+    }
+    return null
+  }
+
+  // Views of one layer share the object, so that a branch knows which layer it belongs to.
+  #layer(spec: LayerSpec, closers: (() => void)[]): UnionLayer[] {
+    return this.#share(this.#layers, JSON.stringify(spec), closers, () => {
+      const own: (() => void)[] = []
+      const close = () => {
+        for (const one of own.splice(0).reverse()) one()
+      }
+      try {
+        return { layers: this.#openLayer(spec, own), close }
+      } catch (err) {
+        close()
+        throw err
+      }
+    }).layers
+  }
+
+  #openLayer(spec: LayerSpec, closers: (() => void)[]): UnionLayer[] {
+    const dropIn = spec.tag === 0
+    const ros = spec.ro.map((ro) =>
+      this.#share(this.#branches, ro.path, closers, () => this.#published(ro, spec.tag, dropIn)),
+    )
+    const layer = new UnionLayer({
+      id: spec.id,
+      name: spec.name,
+      rw: spec.rw === null ? null : this.#writable(spec.rw, closers),
+      ros,
+      work: spec.work === null ? -1 : openWork(spec.work, closers),
+      numbers:
+        spec.rw === null ? null : this.#numbersOf(spec.numbers, spec.rw, spec.tag, BORN, closers),
+      excludes: spec.excludes,
+    })
+    for (const branch of [layer.rw, ...ros]) if (branch !== null) branch.layer = layer
+    return spec.scratch === null ? [layer] : [this.#scratch(spec, layer, closers), layer]
+  }
+
+  #scratch(spec: LayerSpec, owner: UnionLayer, closers: (() => void)[]): UnionLayer {
+    const path = spec.scratch!
+    const rw = this.#writable(path, closers)
+    const numbers = this.#numbersOf(`${path}.numbers`, path, spec.tag, BORN_SCRATCH, closers)
+    const { id, name, work } = owner
+    const scratch = new UnionLayer({ id, name, rw, ros: [], work, numbers, owner })
+    rw.layer = scratch
+    owner.scratch = scratch
+    return scratch
+  }
+
+  #base(spec: BaseSpec, blocked: readonly string[], closers: (() => void)[]): UnionLayer {
+    // Not shared: what is mounted in it is as it was when this view was made.
+    const root = this.#privileged && !spec.writable ? cloneTree(spec.path) : openRoot(spec.path)
+    const branch = new Branch({
+      path: spec.path,
+      root,
+      writable: spec.writable,
+      foreign: true,
+      prefix: null,
+      index: null,
+    })
+    closers.push(() => branch.close())
+    const inside = blocked.map((path) => within(path, spec.path)).filter((path) => path !== null)
+    if (inside.length > 0) branch.blocked = new Set(inside)
+    const layer = new UnionLayer({
+      id: '/',
+      name: 'base',
+      rw: spec.writable ? branch : null,
+      ros: spec.writable ? [] : [branch],
+      work: -1,
+      numbers: null,
+      isBase: true,
+    })
+    branch.layer = layer
+    return layer
+  }
+
+  #published(ro: LayerSpec['ro'][number], tag: number, dropIn: boolean): Branch {
+    const root = openRoot(ro.path)
+    const index = ro.index === null ? null : openIndex(ro.index, root)
+    return new Branch({
+      path: ro.path,
+      root,
+      writable: false,
+      foreign: false,
+      prefix: dropIn ? this.#prefix : null,
+      index,
+      numberBase: index === null ? 0 : publishedBase(tag, ro.version),
+    })
+  }
+
+  #writable(path: string, closers: (() => void)[]): Branch {
+    return this.#share(this.#branches, path, closers, () => {
+      const root = openRoot(path)
+      const prefix = this.#prefix
+      return new Branch({ path, root, writable: true, foreign: false, prefix, index: null })
+    })
+  }
+
+  #numbersOf(
+    log: string | null,
+    key: string,
+    tag: number,
+    slot: number,
+    closers: (() => void)[],
+  ): Numbers {
+    return this.#share(this.#numbers, key, closers, () => new Numbers(log, tag, slot))
+  }
+
+  get #prefix(): MarkPrefix {
+    return this.#privileged ? 'trusted' : 'user'
+  }
+
+  #share<T extends { close(): void }>(
+    all: Map<string, Shared<T>>,
+    key: string,
+    closers: (() => void)[],
+    open: () => T,
+  ): T {
+    const shared = all.get(key) ?? { value: open(), uses: 0 }
+    all.set(key, shared)
+    shared.uses += 1
+    closers.push(() => {
+      shared.uses -= 1
+      if (shared.uses > 0) return
+      all.delete(key)
+      shared.value.close()
+    })
+    return shared.value
+  }
+}
+
+function openWork(path: string, closers: (() => void)[]): number {
+  const fd = must(sys.openat(AT_FDCWD, path, O.PATH | O.DIRECTORY), path)
+  closers.push(() => void sys.close(fd))
+  return fd
+}
+
+/** Path of `path` below `root`, or null where it is not below it. */
+function within(path: string, root: string): RelPath | null {
+  if (root === '/') return path.slice(1) as RelPath
+  return path.startsWith(`${root}/`) ? (path.slice(root.length + 1) as RelPath) : null
+}

@@ -1,0 +1,109 @@
+// Directory listings: the names of all places of a directory, each once, what is deleted
+// left out.
+//
+// A listing is taken as a whole when it is first read, so that `telldir` positions stay good
+// and a name is told exactly once while others come and go; reading from the start takes a
+// new one.
+
+import type { DirSink, HandleId } from '../fuse/filesystem.ts'
+import { type DirEntry, DT, listDirectory } from '../host/directory.ts'
+import { isWhiteout } from '../layer/marks.ts'
+import type { Branch } from './branch.ts'
+import { pathIn, type UnionNode } from './node.ts'
+import type { View } from './view.ts'
+
+export interface Listed {
+  name: string
+  ino: number
+  type: number
+}
+
+/** A directory that the kernel has open. */
+export interface DirHandle {
+  readonly id: HandleId
+  readonly node: UnionNode
+  entries: Listed[] | null
+}
+
+/** All names of a directory, without `.` and `..`. Throws Errno. */
+export function listMerged(view: View, node: UnionNode): Listed[] {
+  if (node.fd !== -1) return []
+  const { places } = node
+  const first = places[0]!
+  if (places.length === 1 && first.branch.blocked === null) return listOne(view, node, first.branch)
+  const byName = new Map<string, Listed | null>()
+  for (const place of places) {
+    const path = pathIn(node, place)
+    const dir = place.branch.dirFd(path)
+    for (const entry of listDirectory(dir)) {
+      if (isBlocked(place.branch, path, entry.name)) continue
+      const known = byName.get(entry.name)
+      if (known === undefined) {
+        const gone = entry.type === DT.CHR && deleted(view, dir, entry, place.branch)
+        byName.set(entry.name, gone ? null : listed(view, place.branch, entry))
+      } else if (known?.type === DT.DIR && entry.type === DT.DIR) {
+        // A merged directory's number is its lowest place's.
+        known.ino = view.numberOf(place.branch, entry.ino)
+      }
+    }
+  }
+  return [...byName.values()].filter((entry) => entry !== null)
+}
+
+function listOne(view: View, node: UnionNode, branch: Branch): Listed[] {
+  const dir = branch.dirFd(pathIn(node, node.places[0]!))
+  const entries: Listed[] = []
+  for (const entry of listDirectory(dir)) {
+    if (entry.type === DT.CHR && deleted(view, dir, entry, branch)) continue
+    entries.push(listed(view, branch, entry))
+  }
+  return entries
+}
+
+const listed = (view: View, branch: Branch, entry: DirEntry): Listed => ({
+  name: entry.name,
+  ino: view.numberOf(branch, entry.ino),
+  type: entry.type,
+})
+
+// Where no marks are held, in the base above all, a device 0/0 is what it is.
+function deleted(view: View, dir: number, entry: DirEntry, branch: Branch): boolean {
+  if (branch.prefix === null) return false
+  return view.statQuiet(dir, entry.name) && isWhiteout(view.below)
+}
+
+const isBlocked = (branch: Branch, path: string, name: string): boolean =>
+  branch.blocked?.has(path === '' ? name : `${path}/${name}`) ?? false
+
+/** Tells the sink what comes after `offset`: 0 and 1 are `.` and `..`, the rest by position. */
+export function readdir(view: View, handle: DirHandle, offset: number, sink: DirSink): void {
+  const { node } = handle
+  if (offset === 0 || handle.entries === null) handle.entries = listMerged(view, node)
+  if (offset < 1 && !sink.plain('.', node.ino, DT.DIR, 1)) return
+  if (offset < 2 && !sink.plain('..', (node.parent ?? node).ino, DT.DIR, 2)) return
+  const { entries } = handle
+  for (let at = Math.max(offset - 2, 0); at < entries.length; at++) {
+    const { name, ino, type } = entries[at]!
+    if (!sink.hasRoom(name)) return
+    const told = sink.wantsPlus
+      ? tellPlus(view, node, entries[at]!, at + 3, sink)
+      : sink.plain(name, ino, type, at + 3)
+    if (!told) return
+  }
+}
+
+function tellPlus(
+  view: View,
+  dir: UnionNode,
+  listed: Listed,
+  next: number,
+  sink: DirSink,
+): boolean {
+  const child = view.child(dir, listed.name)
+  // Gone since the listing was taken: its name alone, as a plain filesystem may still tell it.
+  if (child === null) return true
+  const told = sink.plus(listed.name, view.entryOf(child), next)
+  if (told) child.lookups += 1
+  else view.forgetIfUnused(child)
+  return told
+}

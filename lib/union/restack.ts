@@ -1,0 +1,156 @@
+// What programs see changes from our side: another stack, or files replaced in a sublayer.
+//
+//   names the kernel was told, and that now mean something else   expired: it asks again
+//   absences it was told, and that now exist                      invalidated
+//   directories whose list changed                                invalidated, watchers told
+//
+// Only directories that a changed branch has a part in are visited: what another layer alone
+// provides is not looked at, and below a name that changed only the name itself is told.
+
+import { baseName, parentPath, type RelPath } from '../base/path.ts'
+import { S } from '../host/sys.ts'
+import type { Branch } from './branch.ts'
+import { type Found, find } from './lookup.ts'
+import type { Place, UnionNode } from './node.ts'
+import type { StackSpec } from './spec.ts'
+import type { Stack } from './stack.ts'
+import type { View } from './view.ts'
+
+/** Swaps a view's stack, and tells its kernel. Answers what closes the old one's branches. */
+export function restack(view: View, spec: StackSpec): () => void {
+  const { old, close } = view.swapStack(spec)
+  const changed = changedBranches(old, view.stack)
+  const { root } = view
+  root.places = view.rootPlaces()
+  reconcile(view, root, (places) => places.some((place) => changed.has(place.branch)), false)
+  return close
+}
+
+/** Branches that came, went, or moved past another. */
+function changedBranches(before: Stack, after: Stack): Set<Branch> {
+  const changed = new Set<Branch>()
+  for (const branch of before.branches) if (after.rank(branch) === undefined) changed.add(branch)
+  for (const branch of after.branches) if (before.rank(branch) === undefined) changed.add(branch)
+  const kept = after.branches.filter((branch) => before.rank(branch) !== undefined)
+  // Of two that changed places both are visited; those that only moved along are not.
+  for (const [at, branch] of kept.entries()) {
+    const jumped = kept.slice(0, at).some((other) => before.rank(other)! > before.rank(branch)!)
+    if (jumped) changed.add(branch)
+  }
+  return changed
+}
+
+type Touched = (places: readonly Place[]) => boolean
+
+function reconcile(view: View, dir: UnionNode, touched: Touched, force: boolean): void {
+  let changed = false
+  for (const [name, child] of [...(dir.children ?? [])]) {
+    if (recheck(view, dir, name, child, touched, force)) changed = true
+  }
+  if (recheckAbsent(view, dir)) changed = true
+  tellList(view, dir)
+  if (changed) view.announce({ kind: 'touch', node: dir.id, path: dir.path })
+}
+
+/** True where the name now shows something else. */
+function recheck(
+  view: View,
+  dir: UnionNode,
+  name: string,
+  child: UnionNode,
+  touched: Touched,
+  force: boolean,
+): boolean {
+  const found = find(view, dir, name)
+  if (!stillIs(view, child, found) || (force && !child.isDirectory)) {
+    view.detach(child, true)
+    return true
+  }
+  if (found.at !== 'directory') return false
+  const before = child.places
+  child.places = found.places
+  child.closed = found.closed
+  if (force || touched(before) || touched(found.places)) reconcile(view, child, touched, force)
+  return false
+}
+
+function stillIs(view: View, node: UnionNode, found: Found): boolean {
+  if (found.at === 'directory') return node.isDirectory
+  if (found.at !== 'file' || node.isDirectory) return false
+  if (found.branch !== node.branch || (view.stat.mode & S.IFMT) !== node.type) return false
+  return view.numberOf(found.branch, view.stat.ino, view.stat.dev) === node.ino
+}
+
+function recheckAbsent(view: View, dir: UnionNode): boolean {
+  let changed = false
+  for (const name of [...(dir.absent?.keys() ?? [])]) {
+    const found = find(view, dir, name)
+    if (found.at === 'nowhere' || found.at === 'whiteout') {
+      dir.absent!.set(name, found.at === 'whiteout' ? found.layer : null)
+      continue
+    }
+    dir.absent!.delete(name)
+    view.announce({ kind: 'entry', parent: dir.id, name, expire: false })
+    changed = true
+  }
+  return changed
+}
+
+function tellList(view: View, dir: UnionNode): void {
+  view.announce({ kind: 'inode', node: dir.id, offset: 0, length: 0 })
+}
+
+/**
+ * Files of a writable branch were exchanged behind the view (a restore): `paths` are those that
+ * were placed or removed, relative to the branch.
+ */
+export function replaced(view: View, branch: Branch, paths: readonly RelPath[]): void {
+  if (view.stack.rank(branch) === undefined) return
+  const parents = new Map<RelPath, string[]>()
+  for (const path of paths) {
+    if (path === '') continue
+    branch.moved(path)
+    const dir = parentPath(path)
+    parents.set(dir, [...(parents.get(dir) ?? []), baseName(path)])
+  }
+  // Shorter paths first: what is detached with its directory needs no look of its own.
+  for (const path of [...parents.keys()].sort((a, b) => a.length - b.length)) {
+    const dir = refreshed(view, path)
+    if (dir !== null) recheckNames(view, dir, parents.get(path)!, true)
+  }
+}
+
+/** Looks again at some names of a directory, and tells what became different. */
+export function recheckNames(
+  view: View,
+  dir: UnionNode,
+  names: readonly string[],
+  force: boolean,
+): void {
+  const all: Touched = () => true
+  let changed = false
+  for (const name of names) {
+    const child = dir.children?.get(name)
+    if (child !== undefined && recheck(view, dir, name, child, all, force)) changed = true
+  }
+  if (recheckAbsent(view, dir)) changed = true
+  tellList(view, dir)
+  if (changed || names.length > 0) {
+    view.announce({ kind: 'touch', node: dir.id, path: dir.path })
+  }
+}
+
+/** The loaded directory at a path, its places looked up anew; null where the kernel knows none. */
+export function refreshed(view: View, path: RelPath): UnionNode | null {
+  let dir = view.root
+  for (const name of path === '' ? [] : path.split('/')) {
+    const child = dir.children?.get(name)
+    if (child === undefined || !child.isDirectory) return null
+    const found = find(view, dir, name)
+    if (found.at !== 'directory') return null
+    child.places = found.places
+    child.closed = found.closed
+    dir = child
+  }
+  return dir
+}

@@ -1,0 +1,529 @@
+// The merged tree of one mount: its nodes, and the operations that the kernel asks for.
+//
+//   FileSystem (numbers, names) ─▶ View ─▶ lookup.ts    what a name is
+//                                      ├─▶ route.ts     which layer receives a change
+//                                      ├─▶ copy-up.ts   make.ts  remove.ts  rename.ts
+//                                      └─▶ files.ts  attributes.ts  readdir.ts
+//
+// Rule: synchronous, in one thread, without locks: between two lines nothing changes. What the
+// view shows changes by a request, by `restack` or by `replaced`, and each of these tells
+// the kernel what it had been told otherwise.
+
+import { fail } from '../base/errno.ts'
+import type { Log } from '../base/log.ts'
+import { NAME_MAX, type RelPath } from '../base/path.ts'
+import {
+  ABSENT,
+  type Announce,
+  type Attr,
+  type AttrReply,
+  type Caller,
+  type CopyRangeRequest,
+  type Created,
+  type CreateRequest,
+  type DirSink,
+  type Entry,
+  FATTR,
+  type FileSystem,
+  FOPEN,
+  type HandleId,
+  type Job,
+  type JobWork,
+  type NodeId,
+  type Opened,
+  Parked,
+  type RenameRequest,
+  type SetattrRequest,
+  type Statfs,
+  type WriteRequest,
+} from '../fuse/filesystem.ts'
+import { libcDevice, Stat } from '../host/stat.ts'
+import { must, O, S, sys } from '../host/sys.ts'
+import {
+  attributesOf,
+  deleteXattr,
+  listXattrs,
+  locate,
+  readXattr,
+  setAttributes,
+  statNode,
+  writeXattr,
+} from './attributes.ts'
+import type { Branch } from './branch.ts'
+import * as bytes from './bytes.ts'
+import { adoptOpen, openNode, readNode, releaseNode, writeNode } from './files.ts'
+import type { UnionLayer } from './layer.ts'
+import { find } from './lookup.ts'
+import { makeLink, makeName, makeUnnamed } from './make.ts'
+import type { UnionNode } from './node.ts'
+import { NodeTable } from './node-table.ts'
+import { noticeAttributes, noticeBytes, noticeName, noticePlaces } from './notice.ts'
+import type { Pool } from './pool.ts'
+import { type DirHandle, readdir } from './readdir.ts'
+import { rmdirName, unlinkName } from './remove.ts'
+import { rename } from './rename.ts'
+import type { StackSpec, ViewOptions } from './spec.ts'
+import type { Stack } from './stack.ts'
+
+/** "Without limit", in seconds: what the kernel's clock can hold, and what its peers say. */
+const FOREVER = 1e9
+/** Absences remembered in one directory; above it they are told with a short timeout. */
+const MOST_ABSENT = 4096
+const ABSENT_OVERFLOW = 1
+
+export class View extends NodeTable implements FileSystem {
+  readonly options: ViewOptions
+  readonly log: Log
+  readonly announce: Announce
+  readonly pool: Pool
+  /** Views that share branches with this one, itself not among them. */
+  readonly peers: Set<View>
+  /** Attributes of what the last walk found on top; filled again by the next. */
+  readonly stat = new Stat()
+  readonly below = new Stat()
+  readonly attr: Attr = {
+    ino: 0,
+    size: 0,
+    blocks: 0,
+    atime: 0,
+    atimeNsec: 0,
+    mtime: 0,
+    mtimeNsec: 0,
+    ctime: 0,
+    ctimeNsec: 0,
+    mode: 0,
+    nlink: 0,
+    uid: 0,
+    gid: 0,
+    rdev: 0,
+    blksize: 4096,
+  }
+  stack: Stack
+  /** Seconds for which the kernel may trust what the base showed. */
+  #baseTimeout: number
+  /** Requests of all views of the process get different temporary names. */
+  static #temp = 0
+  static #job = 0
+  static #umask = -1
+  #closeStack: () => void
+  readonly #handles = new Map<HandleId, DirHandle>()
+  #nextHandle = 1
+  readonly #statfs = Buffer.alloc(256)
+  readonly #link = Buffer.alloc(4096)
+  readonly #entry: Entry = { node: ABSENT, attr: this.attr, entryValid: 0, attrValid: 0 }
+  readonly #attrReply: AttrReply = { attr: this.attr, attrValid: 0 }
+
+  /** Throws Errno where a directory of the stack cannot be opened. */
+  constructor(options: {
+    pool: Pool
+    peers: Set<View>
+    stack: StackSpec
+    view: ViewOptions
+    announce: Announce
+    log: Log
+  }) {
+    super()
+    this.options = options.view
+    this.pool = options.pool
+    this.announce = options.announce
+    this.log = options.log
+    const { stack, close } = options.pool.open(options.stack, options.view.blocked)
+    this.stack = stack
+    this.#closeStack = close
+    this.#baseTimeout = options.stack.base?.timeout ?? FOREVER
+    this.peers = options.peers
+    this.setRoot(this.rootPlaces())
+    options.peers.add(this)
+  }
+
+  // What the other files of lib/union ask.
+
+  get privateLayer(): UnionLayer | null {
+    return this.options.privateTo === null ? null : this.stack.layer(this.options.privateTo)
+  }
+
+  get writeTo(): UnionLayer | null {
+    const named = this.options.writeTo === null ? null : this.stack.layer(this.options.writeTo)
+    return named ?? this.stack.topWritable
+  }
+
+  get sharesBranches(): boolean {
+    return this.peers.size > 1
+  }
+
+  tempName(): string {
+    return `t${process.pid}-${View.#temp++}`
+  }
+
+  newJob(work: JobWork): Job {
+    return { id: View.#job++, error: 0, done: false, ...work }
+  }
+
+  /** The umask belongs to the thread's own filesystem context (`ownUmask`, lib/host/thread.ts). */
+  setUmask(umask: number): void {
+    if (View.#umask === umask) return
+    View.#umask = umask
+    sys.umask(umask)
+  }
+
+  statQuiet(dir: number, name: string): boolean {
+    return sys.stat(dir, name, this.below) >= 0
+  }
+
+  readLink(node: UnionNode): string {
+    const { dir, name } = locate(node)
+    const length = must(sys.readlinkat(dir, name, this.#link), 'readlink')
+    return this.#link.latin1Slice(0, length)
+  }
+
+  /** What keeps a new name from simply being made: the layer of a whiteout, or something there. */
+  whatHides(dir: UnionNode, name: string): UnionLayer | null | 'something' {
+    checkName(name)
+    const known = dir.absent?.get(name)
+    if (known !== undefined) return known
+    if (dir.children?.has(name) && this.child(dir, name) !== null) return 'something'
+    const found = find(this, dir, name)
+    if (found.at === 'nowhere') return null
+    return found.at === 'whiteout' ? found.layer : 'something'
+  }
+
+  /** A change that the other mounts of the same layers must show. */
+  changed(node: UnionNode): void {
+    if (this.peers.size > 1) noticeAttributes(this, node)
+  }
+
+  changedBytes(node: UnionNode, offset: number, length: number): void {
+    noticeBytes(this, node, offset, length)
+  }
+
+  protected override nameChanged(dir: UnionNode, name: string): void {
+    if (this.peers.size > 1) noticeName(this, dir, name)
+  }
+
+  protected override placeAdded(node: UnionNode, branch: Branch): void {
+    if (this.peers.size > 1) noticePlaces(this, node, branch)
+  }
+
+  /** Swaps in a new stack; the caller reconciles (restack.ts). Answers what closes the old one. */
+  swapStack(spec: StackSpec): { old: Stack; close(): void } {
+    const opened = this.pool.open(spec, this.options.blocked)
+    const old = { old: this.stack, close: this.#closeStack }
+    this.stack = opened.stack
+    this.#baseTimeout = spec.base?.timeout ?? FOREVER
+    this.#closeStack = opened.close
+    return old
+  }
+
+  // The operations.
+
+  entryOf(node: UnionNode): Entry {
+    const entry = this.#entry
+    attributesOf(this, node, statNode(this, node))
+    entry.node = node.id
+    entry.entryValid = this.#trust(node)
+    entry.attrValid = entry.entryValid
+    return entry
+  }
+
+  lookup(_caller: Caller, parent: NodeId, name: string): Entry {
+    const dir = this.directory(parent)
+    if (name === '.') return this.#known(dir)
+    if (name === '..') return this.#known(dir.parent ?? dir)
+    checkName(name)
+    const node = this.child(dir, name)
+    return node === null ? this.#absent(dir, name) : this.#known(node)
+  }
+
+  #known(node: UnionNode): Entry {
+    const entry = this.entryOf(node)
+    node.lookups += 1
+    return entry
+  }
+
+  #absent(dir: UnionNode, name: string): Entry {
+    const entry = this.#entry
+    entry.node = ABSENT
+    entry.attrValid = 0
+    entry.entryValid = this.#trust(dir)
+    if (entry.entryValid !== FOREVER || dir.fd !== -1) return entry
+    if ((dir.absent?.size ?? 0) >= MOST_ABSENT) {
+      entry.entryValid = ABSENT_OVERFLOW
+      return entry
+    }
+    dir.absent ??= new Map()
+    dir.absent.set(name, this.hiddenBy)
+    return entry
+  }
+
+  #trust(node: UnionNode): number {
+    const { timeout } = this.options
+    const own = timeout === Number.POSITIVE_INFINITY ? FOREVER : timeout
+    return isForeign(node) ? Math.min(own, this.#baseTimeout) : own
+  }
+
+  getattr(_caller: Caller, id: NodeId, _handle: HandleId | null): AttrReply {
+    return this.#attributes(this.node(id))
+  }
+
+  setattr(_caller: Caller, id: NodeId, request: SetattrRequest): AttrReply {
+    const node = this.node(id)
+    const onlyCtime = (request.valid & ~(FATTR.CTIME | FATTR.FH | FATTR.LOCKOWNER)) === 0
+    // ctime is the disk's own: it cannot be set, and follows every change by itself.
+    if (!onlyCtime) setAttributes(this, node, request)
+    return this.#attributes(node)
+  }
+
+  #attributes(node: UnionNode): AttrReply {
+    attributesOf(this, node, statNode(this, node))
+    this.#attrReply.attrValid = this.#trust(node)
+    return this.#attrReply
+  }
+
+  readlink(_caller: Caller, id: NodeId): string {
+    return this.readLink(this.node(id))
+  }
+
+  symlink(caller: Caller, parent: NodeId, name: string, target: string): Entry {
+    const make = (at: number, as: string) => sys.symlinkat(target, at, as)
+    return this.#made(makeName(this, caller, this.directory(parent), name, 0, S.IFLNK, make).node)
+  }
+
+  mknod(
+    caller: Caller,
+    parent: NodeId,
+    request: { name: string; mode: number; umask: number; rdev: number },
+  ): Entry {
+    const { name, mode, umask, rdev } = request
+    // The device 0/0 is a whiteout on disk: made through the mount it would delete.
+    if ((mode & S.IFMT) === S.IFCHR && rdev === 0) fail('EPERM')
+    const make = (at: number, as: string) => sys.mknodat(at, as, mode, libcDevice(rdev))
+    const dir = this.directory(parent)
+    return this.#made(makeName(this, caller, dir, name, umask, mode & S.IFMT, make).node)
+  }
+
+  mkdir(
+    caller: Caller,
+    parent: NodeId,
+    request: { name: string; mode: number; umask: number },
+  ): Entry {
+    const { name, mode, umask } = request
+    const make = (at: number, as: string) => sys.mkdirat(at, as, mode)
+    return this.#made(
+      makeName(this, caller, this.directory(parent), name, umask, S.IFDIR, make).node,
+    )
+  }
+
+  #made(node: UnionNode): Entry {
+    return this.#known(node)
+  }
+
+  unlink(_caller: Caller, parent: NodeId, name: string): void {
+    const dir = this.directory(parent)
+    const node = this.child(dir, name) ?? fail('ENOENT')
+    if (node.isDirectory) fail('EISDIR')
+    unlinkName(this, dir, name, node)
+    this.forgetIfUnused(node)
+  }
+
+  rmdir(_caller: Caller, parent: NodeId, name: string): void {
+    const dir = this.directory(parent)
+    const node = this.child(dir, name) ?? fail('ENOENT')
+    if (!node.isDirectory) fail('ENOTDIR')
+    rmdirName(this, dir, name, node)
+    this.forgetIfUnused(node)
+  }
+
+  rename(_caller: Caller, parent: NodeId, request: RenameRequest): void {
+    checkName(request.newName)
+    const from = this.directory(parent)
+    const to = this.directory(request.newParent)
+    if (from.fd !== -1 || to.fd !== -1) fail('ENOENT')
+    rename(this, from, request.name, to, request.newName, request.flags)
+  }
+
+  link(_caller: Caller, parent: NodeId, request: { node: NodeId; name: string }): Entry {
+    checkName(request.name)
+    const node = this.node(request.node)
+    makeLink(this, node, this.directory(parent), request.name)
+    return this.#known(node)
+  }
+
+  open(_caller: Caller, id: NodeId, flags: number, killPriv: boolean): Opened {
+    const node = this.node(id)
+    this.checkStamp(node)
+    openNode(this, node, flags, killPriv)
+    return this.#opened(node)
+  }
+
+  #opened(node: UnionNode): Opened {
+    return { handle: node.id as number as HandleId, flags: FOPEN.KEEP_CACHE, backing: 0 }
+  }
+
+  create(caller: Caller, parent: NodeId, request: CreateRequest): Created {
+    const { name, mode, umask } = request
+    const flags = O.RDWR | O.CREAT | O.EXCL | O.NOFOLLOW
+    const make = (at: number, as: string) => sys.openat(at, as, flags, mode & ~S.IFMT)
+    const dir = this.directory(parent)
+    const { node, value } = makeName(this, caller, dir, name, umask, S.IFREG, make)
+    adoptOpen(node, value)
+    return { entry: this.#known(node), opened: this.#opened(node) }
+  }
+
+  tmpfile(caller: Caller, parent: NodeId, request: CreateRequest): Created {
+    const { flags, mode, umask } = request
+    const dir = this.directory(parent)
+    const { fd, layer } = makeUnnamed(this, caller, dir, flags, mode & ~S.IFMT, umask)
+    const node = this.adoptUnnamed(fd, layer)
+    adoptOpen(node, must(sys.reopen(fd, O.RDWR), 'open'))
+    return { entry: this.#known(node), opened: this.#opened(node) }
+  }
+
+  read(_caller: Caller, id: NodeId, _handle: HandleId, offset: number, into: Buffer): number {
+    return readNode(this.node(id), offset, into)
+  }
+
+  write(_caller: Caller, id: NodeId, request: WriteRequest): number {
+    return writeNode(this, this.node(id), request.offset, request.data, request.killPriv)
+  }
+
+  release(_caller: Caller, id: NodeId, _handle: HandleId): void {
+    const node = this.nodes.get(id)
+    if (node === undefined) return
+    releaseNode(node)
+    this.forgetIfUnused(node)
+  }
+
+  fsync(caller: Caller, id: NodeId, _handle: HandleId, dataOnly: boolean): void {
+    const node = this.node(id)
+    if (!node.branch!.writable || node.open === null) return
+    this.#flush(caller, node.open.fd, dataOnly)
+  }
+
+  fsyncdir(caller: Caller, id: NodeId, _handle: HandleId, dataOnly: boolean): void {
+    const node = this.node(id)
+    if (node.fd !== -1 || !node.top.writable) return
+    if (caller.finished === null) {
+      const fd = must(sys.reopen(locate(node).dir, O.RDONLY), 'open')
+      throw new Parked(this.newJob({ kind: 'fsync', fd, dataOnly }))
+    }
+    if (caller.finished.kind === 'fsync') sys.close(caller.finished.fd)
+    bytes.checkJob(caller.finished)
+  }
+
+  #flush(caller: Caller, fd: number, dataOnly: boolean): void {
+    if (caller.finished === null) throw new Parked(this.newJob({ kind: 'fsync', fd, dataOnly }))
+    bytes.checkJob(caller.finished)
+  }
+
+  statfs(_caller: Caller, _id: NodeId): Statfs {
+    const branch = this.stack.topWritable?.rw ?? this.stack.branches[0]!
+    return bytes.statfs(branch.root, this.#statfs)
+  }
+
+  setxattr(
+    _caller: Caller,
+    id: NodeId,
+    request: { name: string; value: Buffer; flags: number; killSgid: boolean },
+  ): void {
+    const { name, value, flags, killSgid } = request
+    writeXattr(this, this.node(id), name, value, flags, killSgid)
+  }
+
+  getxattr(_caller: Caller, id: NodeId, name: string): Buffer | null {
+    return readXattr(this.node(id), name)
+  }
+
+  listxattr(_caller: Caller, id: NodeId): string[] {
+    return listXattrs(this.node(id))
+  }
+
+  removexattr(_caller: Caller, id: NodeId, name: string): void {
+    deleteXattr(this, this.node(id), name)
+  }
+
+  /** Never asked: with `default_permissions` the kernel decides by the attributes. */
+  access(_caller: Caller, id: NodeId, _mask: number): void {
+    this.node(id)
+  }
+
+  opendir(_caller: Caller, id: NodeId, _flags: number): Opened {
+    const node = this.directory(id)
+    const handle = this.#nextHandle++ as HandleId
+    this.#handles.set(handle, { id: handle, node, entries: null })
+    const flags = this.#trust(node) === FOREVER ? FOPEN.CACHE_DIR | FOPEN.KEEP_CACHE : 0
+    return { handle, flags, backing: 0 }
+  }
+
+  readdir(_caller: Caller, _id: NodeId, handle: HandleId, offset: number, sink: DirSink): void {
+    readdir(this, this.#handles.get(handle) ?? fail('EBADF'), offset, sink)
+  }
+
+  releasedir(_caller: Caller, _id: NodeId, handle: HandleId): void {
+    this.#handles.delete(handle)
+  }
+
+  fallocate(
+    _caller: Caller,
+    id: NodeId,
+    request: { handle: HandleId; offset: number; length: number; mode: number },
+  ): void {
+    bytes.allocate(this, this.node(id), request.mode, request.offset, request.length)
+  }
+
+  lseek(_caller: Caller, id: NodeId, _handle: HandleId, offset: number, whence: number): number {
+    const { open } = this.node(id)
+    return must(sys.lseek((open ?? fail('EBADF')).fd, offset, whence), 'lseek')
+  }
+
+  copyFileRange(_caller: Caller, id: NodeId, request: CopyRangeRequest): number {
+    return bytes.copyRange(this, this.node(id), this.node(request.toNode), request)
+  }
+
+  syncfs(_caller: Caller, _id: NodeId): void {
+    for (const layer of this.stack.layers) {
+      if (layer.rw !== null) bytes.flushTree(layer.rw.root)
+    }
+  }
+
+  destroy(): void {
+    this.peers.delete(this)
+    this.#handles.clear()
+    this.closeAll()
+    this.#closeStack()
+  }
+
+  /** How many nodes and open directories the kernel holds. */
+  get counts(): { nodes: number; handles: number } {
+    return { nodes: this.nodes.size, handles: this.#handles.size }
+  }
+
+  /** A node by its number. Throws ESTALE for one that was forgotten. */
+  node(id: NodeId): UnionNode {
+    return this.nodes.get(id) ?? fail('ESTALE')
+  }
+
+  directory(id: NodeId): UnionNode {
+    const node = this.node(id)
+    return node.isDirectory ? node : fail('ENOTDIR')
+  }
+
+  /** The node at a path of the view, or null; made without a lookup of the kernel's. */
+  resolve(path: RelPath): UnionNode | null {
+    let node: UnionNode | null = this.root
+    for (const part of path === '' ? [] : path.split('/')) {
+      if (node === null || !node.isDirectory) return null
+      node = this.child(node, part)
+    }
+    return node
+  }
+}
+
+/** True where the base, which others may change, has a part in it. */
+function isForeign(node: UnionNode): boolean {
+  if (!node.isDirectory) return node.branch!.foreign
+  return node.places.at(-1)?.branch.foreign ?? false
+}
+
+function checkName(name: string): void {
+  if (name.length > NAME_MAX) fail('ENAMETOOLONG')
+}

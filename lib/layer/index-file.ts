@@ -18,7 +18,7 @@
 
 import { Cursor, ShortMessage, Writer } from '../base/cursor.ts'
 import { Failure } from '../base/failure.ts'
-import { type RelPath, relPath, shown } from '../base/path.ts'
+import { isWithin, type RelPath, relPath, shown } from '../base/path.ts'
 import { readWhole, writeWhole } from '../host/file.ts'
 import { Stat } from '../host/stat.ts'
 import { AT_FDCWD, must, O, S, sys } from '../host/sys.ts'
@@ -48,6 +48,8 @@ export interface TreeIndex extends TreeFacts {
   number(ino: number): number
   /** All names of a file that has several, in the order of the walk; null for any other. */
   names(ino: number): readonly RelPath[] | null
+  /** True where a name of a hard-linked file is the path or lies below it. */
+  linkedWithin(path: string): boolean
   /** What the disk could not hold of a file (an ordinary user's import); null for most. */
   override(ino: number): Override | null
 }
@@ -91,7 +93,13 @@ export function openIndex(index: string, root: number): TreeIndex {
     number: (ino) => numberIn(load(), ino),
     names: (ino) => load().groups.get(numberIn(load(), ino)) ?? null,
     override: (ino) => overrideIn(load(), ino),
+    linkedWithin: (path) => linkedWithin(load().groups, path),
   }
+}
+
+function linkedWithin(groups: Tables['groups'], path: string): boolean {
+  for (const names of groups.values()) if (names.some((name) => isWithin(name, path))) return true
+  return false
 }
 
 interface Tables {

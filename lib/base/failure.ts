@@ -7,6 +7,10 @@
 // Rule: programming mistakes are plain TypeErrors, without a code.
 
 export const FAILURES = {
+  SVS_ALLOW_OTHER_REFUSED: [
+    9,
+    'other users may not enter your mounts; root permits it by a line user_allow_other in /etc/fuse.conf',
+  ],
   SVS_ARCHIVE_ESCAPES: [10, 'entry %s of %s leads out of its tree; do not use this archive'],
   SVS_ARCHIVE_INVALID: [10, '%s cannot be unpacked: %s; fetch it again'],
   SVS_BAD_REQUEST: [2, '%s cannot be asked that way: %s'],
@@ -20,6 +24,7 @@ export const FAILURES = {
     1,
     'the daemon ended before it answered (its log in the store: run/daemon.log)',
   ],
+  SVS_DAEMON_STOPPING: [5, 'the daemon of the store is ending; try again in a moment'],
   SVS_DIRECTORY_INVALID: [3, '%s cannot be used as a directory: %s'],
   SVS_DISK_FULL: [1, 'no room left: %s; free some space and try again'],
   SVS_DISK_UNFIT: [8, 'the disk under %s cannot hold: %s; choose another place with --store'],

@@ -75,7 +75,7 @@ function call(
 
 function failureOf(request: MountRequest, said: string): Failure {
   if (/\/dev\/fuse|fuse device/.test(said)) return new Failure('SVS_FUSE_UNAVAILABLE', said)
-  if (said.includes('allow_other')) return new Failure('SVS_ALLOW_OTHER')
+  if (said.includes('allow_other')) return new Failure('SVS_ALLOW_OTHER_REFUSED')
   return new Failure('SVS_MOUNT_POINT_INVALID', shown(request.mountPoint), said)
 }
 

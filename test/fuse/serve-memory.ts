@@ -35,6 +35,7 @@ const log = logTo(2, 'serve')
 const fs = new MemoryFileSystem()
 fs.valid = options.valid ?? 1000
 fs.put('hello', 'hello\n')
+fs.root.attr.uid = process.geteuid?.() ?? 0
 
 const device = mountFuse({
   mountPoint: bytesOf(mountPoint),

@@ -1,0 +1,84 @@
+// A MemoryFileSystem mounted by a program of its own, for a test: gone when the test is over.
+
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { mkdtempSync, rmdirSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import type { Test } from 'tap'
+import type { ServeOptions } from './serve-memory.ts'
+
+export class Served {
+  readonly mountPoint: string
+  readonly lines: string[] = []
+  readonly child: ChildProcess
+  stderr = ''
+  #wake: () => void = () => {}
+
+  constructor(mountPoint: string, options: ServeOptions, as?: { uid: number; gid: number }) {
+    this.mountPoint = mountPoint
+    const program = new URL('./serve-memory.js', import.meta.url).pathname
+    this.child = spawn(process.execPath, [program, mountPoint, JSON.stringify(options)], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      ...as,
+    })
+    this.child.stderr?.on('data', (text) => {
+      this.stderr += text
+    })
+    this.child.on('exit', () => this.#wake())
+    createInterface({ input: this.child.stdout! }).on('line', (line) => {
+      this.lines.push(line)
+      this.#wake()
+    })
+  }
+
+  /** Waits for a line that begins so, takes it out, and answers what follows. */
+  async line(start: string, patience = 10_000): Promise<string> {
+    const until = Date.now() + patience
+    for (;;) {
+      const place = this.lines.findIndex((line) => line.startsWith(`${start} `))
+      if (place !== -1) return this.lines.splice(place, 1)[0]!.slice(start.length + 1)
+      const dead = this.child.exitCode !== null || this.child.signalCode !== null
+      if (dead || Date.now() > until) {
+        throw new Error(`no "${start}"; said ${this.lines.join(' | ')}; ${this.stderr}`)
+      }
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve
+        setTimeout(resolve, 100)
+      })
+    }
+  }
+
+  /** One of the commands of serve-memory.ts. */
+  command(text: string): void {
+    const args = ['-n', 'user.command', '-v', text, this.mountPoint]
+    const ran = spawnSync('setfattr', args, { encoding: 'utf8' })
+    if (ran.status !== 0) throw new Error(`setfattr: ${ran.stderr}`)
+  }
+
+  async exit(): Promise<number | null> {
+    if (this.child.exitCode === null && this.child.signalCode === null) {
+      await new Promise((resolve) => this.child.once('exit', resolve))
+    }
+    return this.child.exitCode
+  }
+}
+
+/** Mounted and answering; unmounted, ended and removed when the test is over. */
+export async function served(
+  t: Test,
+  options: ServeOptions = {},
+  as?: { uid: number; gid: number },
+): Promise<Served> {
+  const mountPoint = mkdtempSync(join(tmpdir(), 'svsfs-fuse-'))
+  if (as !== undefined) spawnSync('chown', [`${as.uid}:${as.gid}`, mountPoint])
+  const server = new Served(mountPoint, options, as)
+  t.teardown(async () => {
+    spawnSync('umount', ['-l', mountPoint], { stdio: 'ignore' })
+    if (server.child.exitCode === null) server.child.kill('SIGKILL')
+    await server.exit()
+    rmdirSync(mountPoint)
+  })
+  await server.line('ready')
+  return server
+}

@@ -1,6 +1,6 @@
 // The command line as a story calls it: a process of its own, its answer read from --json.
 //
-//   ask('snapshot', 'firefox', '-m', 'first')  ─▶  svsfs --store DIR snapshot … --json  ─▶  data
+//   ask('snapshot', 'firefox', '-m', 'first')  ─▶  svsfs snapshot … --json  ─▶  data
 //
 // Rule: nothing of lib is called; what works here works in a terminal.
 
@@ -74,7 +74,8 @@ export class Svsfs {
   }
 
   #spawn(words: readonly string[]): ChildProcess {
-    const child = spawn(process.execPath, [PROGRAM, '--store', this.store, ...words], {
+    const child = spawn(process.execPath, [PROGRAM, ...words], {
+      env: { ...process.env, SVSFS_STORE: this.store },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     this.#running.add(child)

@@ -1,0 +1,85 @@
+// The README held against the program: its command lines exist, with the options it names.
+// Runs once: no user matters to it.
+
+import { spawnSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+
+const project = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
+const readme = readFileSync(join(project, 'README.md'), 'utf8')
+
+/** Command lines of the code blocks, as words, without their remarks. */
+const commandLines = [...readme.matchAll(/^```sh\n([\s\S]*?)^```/gm)]
+  .flatMap(([, block]) => (block ?? '').split('\n'))
+  .map((line) => line.replace(/\s+#.*$/, '').trim())
+  .filter((line) => line.startsWith('svsfs '))
+  .map((line) => line.split(' -- ')[0]!.split(/\s+/).slice(1))
+
+/** `layer create` or `mount`: the words in front that name the command. */
+const commandOf = (words: readonly string[]): string[] =>
+  words[0] === 'layer' ? words.slice(0, 2) : words.slice(0, 1)
+
+function help(...words: string[]) {
+  const program = join(project, 'dist/bin/svsfs.js')
+  return spawnSync(process.execPath, [program, 'help', ...words], { encoding: 'utf8' })
+}
+
+t.test('every command line of the README names a command and options that exist', async (t) => {
+  t.ok(commandLines.length > 10, 'command lines were found')
+  for (const words of commandLines) {
+    const command = commandOf(words)
+    const manual = help(...command)
+    t.equal(manual.status, 0, `svsfs help ${command.join(' ')}`)
+    const unknown = words
+      .filter((word) => /^--?[a-z]/.test(word))
+      .filter((option) => !new RegExp(`(^|[\\s,])${option}\\b`, 'm').test(manual.stdout))
+    t.same(unknown, [], `svsfs ${words.join(' ')}`)
+  }
+})
+
+t.test("the README's table of commands is the manual's list", async (t) => {
+  const cells = [...readme.matchAll(/^\| (`[^|]+) \|/gm)].map(([, cell]) => cell ?? '')
+  const named = cells
+    .filter((cell) => !cell.includes('--'))
+    .flatMap((cell) => [...cell.matchAll(/`([a-z ]+)`/g)].map(([, name]) => name!.split(' ')[0]!))
+  const layer = ['list', 'show', 'rename', 'replace', 'delete']
+  const manual = help().stdout
+  const missing = named.filter((name) => !layer.includes(name) && !manual.includes(name))
+  t.same(missing, [])
+  const manualOfLayer = help('layer').stdout
+  t.same(
+    layer.filter((name) => !manualOfLayer.includes(name)),
+    [],
+  )
+})
+
+t.test('every file that the README names is there', async (t) => {
+  const files = [...readme.matchAll(/`((?:lib|layers|test|bin|bench)\/[\w./-]+)`/g)].map(
+    ([, file]) => file!,
+  )
+  t.ok(files.length > 3)
+  t.same(
+    files.filter((file) => !existsSync(join(project, file))),
+    [],
+  )
+})
+
+t.test('the README has what a newcomer needs, in order', async (t) => {
+  const wanted = [
+    'Two commands',
+    'Five minutes',
+    'Commands',
+    'What differs',
+    'The store',
+    'Security',
+    'Licence',
+  ]
+  const at = wanted.map((title) => readme.indexOf(`\n## ${title}`))
+  t.notOk(at.includes(-1), 'every part is there')
+  t.same(
+    at,
+    at.toSorted((a, b) => a - b),
+  )
+})

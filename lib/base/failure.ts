@@ -14,12 +14,16 @@ export const FAILURES = {
   SVS_ARCHIVE_ESCAPES: [10, 'entry %s of %s leads out of its tree; do not use this archive'],
   SVS_ARCHIVE_INVALID: [10, '%s cannot be unpacked: %s; fetch it again'],
   SVS_BAD_REQUEST: [2, '%s cannot be asked that way: %s'],
+  SVS_CANCELLED: [1, 'nothing was done'],
   SVS_CATALOGUE_DAMAGED: [
     7,
     'the catalogue is damaged at %s: %s; put the store back from a copy, or delete what it names',
   ],
   SVS_CHUNK_DAMAGED: [7, 'state %s cannot be read at %s: %s; other states may still be whole'],
-  SVS_DAEMON_DIED: [1, 'the daemon ended before it was ready (%s); its log: %s'],
+  SVS_DAEMON_DIED: [
+    1,
+    'the daemon ended before it was ready (%s); its log in the store, run/daemon.log, has more',
+  ],
   SVS_DAEMON_GONE: [
     1,
     'the daemon ended before it answered (its log in the store: run/daemon.log)',
@@ -57,6 +61,7 @@ export const FAILURES = {
   ],
   SVS_NOT_MOUNTED: [3, 'svsfs is not mounted at %s (svsfs status shows the mounts)'],
   SVS_NO_DAEMON: [6, '%s needs the daemon of the store, which svsfs mount starts'],
+  SVS_NO_TERMINAL: [2, 'there is no terminal to ask at; pass %s instead'],
   SVS_OPTION_MISSING: [2, 'the option %s is missing'],
   SVS_OPTION_UNKNOWN: [2, 'the mount option %s is not one that svsfs knows'],
   SVS_PATH_NOT_FOUND: [3, '%s does not exist'],
@@ -89,7 +94,12 @@ export const FAILURES = {
     'the daemon of this store mounts by %s; svsfs umount --all ends it, then %s can be used',
   ],
   SVS_TREE_DAMAGED: [7, '%s does not match its read-only sublayer: %s; import the layer again'],
+  SVS_USAGE: [2, '%s (svsfs help shows the commands)'],
   SVS_ZSTD_MISSING: [8, 'the library libzstd.so.1 is missing; install the package libzstd1'],
+  SVS_TREE_INSIDE_MOUNT: [
+    9,
+    '%s lies inside %s, which this daemon serves itself; name a directory outside of it',
+  ],
 } as const satisfies Record<`SVS_${string}`, readonly [exit: number, text: string]>
 
 export type FailureCode = keyof typeof FAILURES

@@ -17,6 +17,8 @@ import type { Session } from './session.ts'
 export interface LoopOptions {
   /** Called in this thread when somebody called wake(). */
   readonly onMessages: () => void
+  /** Eventfd that wakes the loop, where other threads had to know it first; made here otherwise. */
+  readonly wakeFd?: number
   /**
    * Microseconds for which devices are asked again before the thread sleeps. Waking an idle core
    * costs more than a request; a core that looks costs its power. 0: sleep at once.
@@ -37,7 +39,7 @@ export class Loop {
 
   constructor(options: LoopOptions) {
     this.#options = options
-    this.wakeFd = must(sys.eventfd(), 'eventfd')
+    this.wakeFd = options.wakeFd ?? must(sys.eventfd(), 'eventfd')
     this.#polled = this.#pollFds()
   }
 

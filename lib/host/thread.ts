@@ -13,6 +13,7 @@ const SYS = {
   capget: arm ? 90 : 125,
   capset: arm ? 91 : 126,
   setgroups: arm ? 159 : 116,
+  unshare: arm ? 97 : 272,
 } as const
 
 const RLIMIT_NOFILE = 7
@@ -62,6 +63,13 @@ export function setThreadGroups(groups: readonly number[]): number {
   const list = Buffer.alloc(Math.max(4, groups.length * 4))
   for (const [i, gid] of groups.entries()) list.writeUInt32LE(gid, i * 4)
   return libc.setgroups(SYS.setgroups, groups.length, list) < 0 ? -errno() : 0
+}
+
+const CLONE_FS = 0x200
+
+/** Gives this thread a umask and a working directory of its own. Throws Errno. */
+export function ownUmask(): void {
+  if (libc.syscall1(SYS.unshare, CLONE_FS) < 0) throw new Errno(errno(), 'unshare')
 }
 
 const ONE = Buffer.from([1, 0, 0, 0, 0, 0, 0, 0])

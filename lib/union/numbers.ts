@@ -30,6 +30,7 @@ export class Numbers {
   readonly #tag: number
   readonly #log: number
   readonly #record = Buffer.alloc(16)
+  readonly #path: string | null
   #next: number
 
   /** `path` is the log (made where it is absent), or null. Throws Errno. */
@@ -37,7 +38,8 @@ export class Numbers {
     this.#tag = tag
     this.#next = tag * TAG + slot * SLOT + 1
     this.#log = path === null ? -1 : openLog(path)
-    if (path !== null) this.#load(path)
+    this.#path = path
+    this.refresh()
   }
 
   /** The number of a backing inode; one never seen gets the next, or its own in a drop-in. */
@@ -77,8 +79,10 @@ export class Numbers {
     this.#record.writeUInt32LE(Math.floor(value / SLOT), at + 4)
   }
 
-  #load(path: string): void {
-    const bytes = readFileSync(Buffer.from(path, 'latin1'))
+  /** Reads the log again: a restore appended to it. */
+  refresh(): void {
+    if (this.#path === null) return
+    const bytes = readFileSync(Buffer.from(this.#path, 'latin1'))
     const u64 = (at: number) => bytes.readUInt32LE(at) + bytes.readUInt32LE(at + 4) * SLOT
     for (let at = 0; at + 16 <= bytes.length; at += 16) {
       const number = u64(at + 8)

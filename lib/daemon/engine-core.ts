@@ -1,0 +1,385 @@
+// The engine itself: the views and sessions of all mounts of one store, in one thread.
+//
+//   call ─▶ EngineCore ─▶ View (lib/union)  ◀─▶ Session (lib/fuse) ◀─▶ kernel
+//                └─▶ KernelCalls: mount, umount, sync, notifications (never from this thread)
+//
+// Rule: a call's effect on what programs see is one step of this thread; the call is answered
+// when the kernel has been told. Calls that wait go on in callbacks, so requests are served
+// meanwhile.
+
+import { Failure } from '../base/failure.ts'
+import type { Log } from '../base/log.ts'
+import { isWithin, joinPath, type RelPath, relPath, shown } from '../base/path.ts'
+import type { Notification } from '../fuse/filesystem.ts'
+import type { Jobs } from '../fuse/io.ts'
+import type { KernelCalls, Outcome } from '../fuse/kernel-calls.ts'
+import { Session } from '../fuse/session.ts'
+import type { Stat } from '../host/stat.ts'
+import { AT_FDCWD, must, O, S, sys } from '../host/sys.ts'
+import { isWhiteout } from '../layer/marks.ts'
+import { applyRedo, type RedoPlan, replacedPaths } from '../snapshot/redo.ts'
+import type { Branch } from '../union/branch.ts'
+import { Freeze } from '../union/freeze.ts'
+import { pathIn } from '../union/node.ts'
+import { Pool } from '../union/pool.ts'
+import { replaced, restack } from '../union/restack.ts'
+import type { LayerSpec, StackSpec } from '../union/spec.ts'
+import { View } from '../union/view.ts'
+import type { EngineCalls, EngineEvent, MountSpec } from './engine-api.ts'
+
+interface Mounted {
+  readonly spec: MountSpec
+  stack: StackSpec
+  readonly view: View
+  session: Session | null
+  device: number
+  /** Set while we unmount it: its end is no news then. */
+  leaving: boolean
+  onEnd: (() => void)[]
+}
+
+type Answer<T> = (outcome: { value: T } | { error: Error }) => void
+
+export class EngineCore {
+  readonly #log: Log
+  readonly #kernel: KernelCalls
+  readonly #jobs: Jobs
+  readonly #serve: (session: Session) => void
+  readonly #emit: (event: EngineEvent) => void
+  readonly #mounts = new Map<number, Mounted>()
+  readonly #peers = new Set<View>()
+  readonly #freezes = new Map<number, Freeze>()
+  readonly #pools = new Map<boolean, Pool>()
+  #nextFreeze = 1
+  /** Collects notifications while one step changes many names. */
+  #batch: Map<Mounted, Notification[]> | null = null
+
+  constructor(options: {
+    log: Log
+    kernel: KernelCalls
+    jobs: Jobs
+    serve: (session: Session) => void
+    emit: (event: EngineEvent) => void
+  }) {
+    this.#log = options.log
+    this.#kernel = options.kernel
+    this.#jobs = options.jobs
+    this.#serve = options.serve
+    this.#emit = options.emit
+    options.kernel.onTid = (tid) => {
+      for (const { session } of this.#mounts.values()) if (session !== null) session.kernelTid = tid
+    }
+  }
+
+  /** Carries out one call; `answer` is called once, now or later. Never throws. */
+  call(name: keyof EngineCalls, args: unknown[], answer: Answer<unknown>): void {
+    try {
+      const run = this.#calls[name] as (answer: Answer<unknown>, ...args: unknown[]) => void
+      run(answer, ...args)
+    } catch (err) {
+      answer({ error: err instanceof Error ? err : new Error(String(err)) })
+    }
+  }
+
+  readonly #calls: {
+    [Name in keyof EngineCalls]: (
+      answer: Answer<ReturnType<EngineCalls[Name]>>,
+      ...args: Parameters<EngineCalls[Name]>
+    ) => void
+  } = {
+    mount: (answer, spec) => this.#mount(spec, answer),
+    umount: (answer, id, lazy) => this.#umount(this.#mounted(id), lazy, answer),
+    restack: (answer, changes) => this.#restack(changes, answer),
+    freeze: (answer, layer, area) => this.#freeze(layer, area, answer),
+    thaw: (answer, freeze) => {
+      this.#freezes.get(freeze)?.thaw()
+      this.#freezes.delete(freeze)
+      answer({ value: undefined })
+    },
+    applyRedo: (answer, layer, plan) => this.#applyRedo(layer, plan, answer),
+    which: (answer, id, path) => answer({ value: which(this.#mounted(id).view, relPath(path)) }),
+    stats: (answer, id) => {
+      const { view, session } = this.#mounted(id)
+      const memory = process.memoryUsage.rss()
+      answer({ value: { ...view.counts, requests: session?.requests ?? 0, memory } })
+    },
+  }
+
+  #mounted(id: number): Mounted {
+    return this.#mounts.get(id) ?? raise(new Failure('SVS_INTERNAL', `no mount ${id}`))
+  }
+
+  #pool(privileged: boolean): Pool {
+    const pool = this.#pools.get(privileged) ?? new Pool(privileged)
+    this.#pools.set(privileged, pool)
+    return pool
+  }
+
+  /** Makes the view of a mount: its directories are opened before the mount hides any. */
+  open(spec: MountSpec): Mounted {
+    this.#refuseOwnTrees(spec)
+    const mounted = { spec, stack: spec.stack, session: null, device: -1, leaving: false } as const
+    const announce = (told: Notification) => this.#announce(made, told)
+    const view = new View({
+      pool: this.#pool(spec.view.privileged),
+      peers: this.#peers,
+      stack: spec.stack,
+      view: spec.view,
+      announce,
+      log: this.#log,
+    })
+    const made: Mounted = { ...mounted, view, onEnd: [] }
+    return made
+  }
+
+  // Opening a directory inside a mount that this thread serves would wait for itself.
+  #refuseOwnTrees({ stack }: MountSpec): void {
+    const paths = [
+      ...stack.layers.flatMap(({ rw, ro }) => [
+        ...(rw === null ? [] : [rw]),
+        ...ro.map((one) => one.path),
+      ]),
+      ...(stack.base === null ? [] : [stack.base.path]),
+    ]
+    for (const path of paths) {
+      for (const { spec } of this.#mounts.values()) {
+        if (!isWithin(path, spec.mountPoint)) continue
+        throw new Failure('SVS_TREE_INSIDE_MOUNT', shown(path), shown(spec.mountPoint))
+      }
+    }
+  }
+
+  #mount(spec: MountSpec, answer: Answer<void>): void {
+    const mounted = this.open(spec)
+    const { mountPoint, source, allowOther } = spec
+    const { readOnly } = spec.view
+    const request = { mountPoint, source, readOnly, allowOther }
+    this.#kernel.call({ kind: 'mount', request }, (outcome) => {
+      if ('error' in outcome) {
+        mounted.view.destroy()
+        answer(outcome)
+        return
+      }
+      mounted.device = outcome.value
+      this.#mounts.set(spec.id, mounted)
+      this.#start(mounted, answer)
+    })
+  }
+
+  #start(mounted: Mounted, answer: Answer<void>): void {
+    const { spec } = mounted
+    const line = (text: string) => this.#emit({ kind: 'trace', id: spec.id, line: text })
+    const session = new Session({
+      fs: mounted.view,
+      device: mounted.device,
+      log: this.#log,
+      submit: this.#jobs.submit,
+      cap: spec.kernelCap,
+      trace: spec.trace ? line : null,
+      kernelTid: this.#kernel.tid,
+      onReady: () => answer({ value: undefined }),
+      onEnded: (reason) => this.#ended(mounted, reason),
+    })
+    mounted.session = session
+    this.#serve(session)
+  }
+
+  #ended(mounted: Mounted, reason: string): void {
+    this.#mounts.delete(mounted.spec.id)
+    this.#kernel.call({ kind: 'close', fd: mounted.device }, () => {})
+    for (const done of mounted.onEnd) done()
+    if (!mounted.leaving) this.#emit({ kind: 'unmounted', id: mounted.spec.id, reason })
+  }
+
+  #umount(mounted: Mounted, lazy: boolean, answer: Answer<void>): void {
+    mounted.leaving = true
+    const { mountPoint } = mounted.spec
+    let waits = 2
+    const done = () => {
+      waits -= 1
+      if (waits === 0) answer({ value: undefined })
+    }
+    // A busy mount that is only detached ends when its last user does.
+    if (lazy) waits = 1
+    else mounted.onEnd.push(done)
+    this.#kernel.call({ kind: 'umount', mountPoint, lazy }, (outcome) => {
+      if ('value' in outcome) {
+        done()
+        return
+      }
+      mounted.leaving = false
+      mounted.onEnd.length = 0
+      answer(outcome)
+    })
+  }
+
+  #restack(changes: { id: number; stack: StackSpec }[], answer: Answer<void>): void {
+    const known = changes.filter(({ id }) => this.#mounts.has(id))
+    const closers: (() => void)[] = []
+    this.#inOneStep(() => {
+      for (const { id, stack } of known) {
+        const mounted = this.#mounted(id)
+        closers.push(restack(mounted.view, stack))
+        mounted.stack = stack
+      }
+    }, answer)
+    for (const close of closers) close()
+  }
+
+  /** Runs `act`; what it announces is told in order, and `answer` comes when all is told. */
+  #inOneStep(act: () => void, answer: Answer<void>): void {
+    const batch = new Map<Mounted, Notification[]>()
+    this.#batch = batch
+    try {
+      act()
+    } finally {
+      this.#batch = null
+      this.#tell(batch, answer)
+    }
+  }
+
+  #tell(batch: ReadonlyMap<Mounted, Notification[]>, answer: Answer<void>): void {
+    let waits = batch.size
+    if (waits === 0) answer({ value: undefined })
+    for (const [mounted, told] of batch) {
+      this.#notify(mounted, told, (outcome) => {
+        if ('error' in outcome) this.#log.warn('the kernel refused a notification', outcome.error)
+        waits -= 1
+        if (waits === 0) answer({ value: undefined })
+      })
+    }
+  }
+
+  #announce(mounted: Mounted, told: Notification): void {
+    if (this.#batch !== null) {
+      const list = this.#batch.get(mounted) ?? []
+      this.#batch.set(mounted, list)
+      list.push(told)
+      return
+    }
+    this.#notify(mounted, [told], () => {})
+  }
+
+  #notify(mounted: Mounted, batch: Notification[], done: (outcome: Outcome) => void): void {
+    const { session, device, spec } = mounted
+    if (session === null || session.ended) {
+      done({ value: 0 })
+      return
+    }
+    const expireOnly = session.agreed?.expireOnly ?? false
+    const { mountPoint } = spec
+    this.#kernel.call({ kind: 'notify', device, mountPoint, expireOnly, batch }, done)
+  }
+
+  #showing(layer: string): Mounted[] {
+    return [...this.#mounts.values()].filter(({ stack }) =>
+      stack.layers.some(({ id }) => id === layer),
+    )
+  }
+
+  // The pages that programs wrote before the instant are sent to us first.
+  #freeze(layer: string, area: string, answer: Answer<{ freeze: number; at: number }>): void {
+    const showing = this.#showing(layer)
+    let waits = showing.length
+    const start = () => {
+      const branch = this.#pool(this.#privileged(showing)).writable(layer)
+      if (branch === null) throw new Failure('SVS_INTERNAL', `layer ${layer} is not mounted`)
+      const fd = must(sys.openat(AT_FDCWD, area, O.PATH | O.DIRECTORY), area)
+      const freeze = new Freeze(this.#nextFreeze++, branch, fd)
+      this.#freezes.set(freeze.id, freeze)
+      answer({ value: { freeze: freeze.id, at: Date.now() } })
+    }
+    if (waits === 0) start()
+    for (const { spec } of showing) {
+      const { mountPoint } = spec
+      this.#kernel.call({ kind: 'sync', mountPoint }, (outcome) => {
+        if ('error' in outcome) this.#log.warn(`sync of ${shown(mountPoint)}`, outcome.error)
+        waits -= 1
+        if (waits > 0) return
+        try {
+          start()
+        } catch (err) {
+          answer({ error: err as Error })
+        }
+      })
+    }
+  }
+
+  #privileged(mounts: readonly Mounted[]): boolean {
+    return mounts[0]?.spec.view.privileged ?? process.geteuid?.() === 0
+  }
+
+  #applyRedo(layer: string, plan: RedoPlan, answer: Answer<void>): void {
+    const showing = this.#showing(layer)
+    const dirs = showing[0]?.stack.layers.find(({ id }) => id === layer)
+    if (dirs === undefined) throw new Failure('SVS_INTERNAL', `layer ${layer} is not mounted`)
+    const branch = this.#pool(this.#privileged(showing)).writable(layer)
+    if (branch === null) throw new Failure('SVS_INTERNAL', `layer ${layer} has nothing to write to`)
+    this.#inOneStep(() => {
+      applyRedo(dirsOf(dirs), plan)
+      branch.layer.numbers?.refresh()
+      const paths = replacedPaths(plan)
+      for (const { view } of showing) replaced(view, branch, paths)
+    }, answer)
+  }
+
+  /** Detaches every mount, for the end of the process. Answers when the kernel has done it. */
+  stop(answer: () => void): void {
+    const all = [...this.#mounts.values()]
+    let waits = all.length
+    if (waits === 0) answer()
+    for (const mounted of all) {
+      this.#umount(mounted, true, () => {
+        waits -= 1
+        if (waits === 0) answer()
+      })
+    }
+  }
+}
+
+function dirsOf({ rw, work, numbers }: LayerSpec) {
+  if (rw === null || work === null) throw new Failure('SVS_INTERNAL', 'no writable sublayer')
+  return { rw, work, numbers }
+}
+
+function raise(err: Error): never {
+  throw err
+}
+
+/** Everything that has an entry at a path, top first: what provides it, then what that hides. */
+function which(view: View, path: RelPath): ReturnType<EngineCalls['which']> {
+  const rows: ReturnType<EngineCalls['which']> = []
+  const at = path.lastIndexOf('/')
+  const name = path.slice(at + 1)
+  const dir = view.resolve(path.slice(0, Math.max(at, 0)) as RelPath)
+  if (dir === null || !dir.isDirectory) return rows
+  for (const place of dir.places) {
+    const { branch } = place
+    const inside = pathIn(dir, place)
+    if (path !== '' && !branch.peek(inside, name, view.stat)) continue
+    const { layer } = branch
+    const part = layer.isBase
+      ? 'base'
+      : layer.owner !== null
+        ? 'scratch'
+        : branch.writable
+          ? 'rw'
+          : 'ro'
+    const kind = path === '' ? 'directory' : kindOf(view.stat, branch)
+    rows.push({ layer: layer.name, part, path: path === '' ? '' : joinPath(inside, name), kind })
+  }
+  return rows
+}
+
+const KINDS: Readonly<Record<number, string>> = {
+  [S.IFREG]: 'file',
+  [S.IFDIR]: 'directory',
+  [S.IFLNK]: 'symlink',
+  [S.IFIFO]: 'fifo',
+  [S.IFSOCK]: 'socket',
+  [S.IFBLK]: 'block device',
+  [S.IFCHR]: 'character device',
+}
+
+const kindOf = (stat: Stat, branch: Branch): string =>
+  branch.prefix !== null && isWhiteout(stat) ? 'whiteout' : (KINDS[stat.mode & S.IFMT] ?? 'other')

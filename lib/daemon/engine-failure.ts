@@ -1,0 +1,33 @@
+// Failures that cross from one thread to another: a structured clone keeps an error's message
+// and forgets its class.
+
+import { Errno } from '../base/errno.ts'
+import { FAILURES, Failure, type FailureCode } from '../base/failure.ts'
+
+export interface FailureData {
+  readonly message: string
+  /** Code of a Failure, or null. */
+  readonly code: string | null
+  /** Number of an Errno, or null. */
+  readonly errno: number | null
+}
+
+export function failureData(error: Error): FailureData {
+  return {
+    message: error.message,
+    code: error instanceof Failure ? error.code : null,
+    errno: error instanceof Errno ? error.number : null,
+  }
+}
+
+/** The same error again, with its words. */
+export function failureFrom({ message, code, errno }: FailureData): Error {
+  const isKnown = code !== null && code in FAILURES
+  const error = isKnown
+    ? new Failure(code as FailureCode)
+    : errno !== null
+      ? new Errno(errno)
+      : new Failure('SVS_INTERNAL', message)
+  if (isKnown || errno !== null) error.message = message
+  return error
+}

@@ -1,0 +1,155 @@
+// The engine as the daemon's main thread has it: calls in, answers and events out.
+//
+//   direct        a fuse thread with its loop; a kernel-call thread; two io threads
+//   fuse-native   the same core in this thread, because that library needs the process's own loop
+//
+// Rule: an answer is a promise; nothing here waits for the union.
+
+import { EventEmitter } from 'node:events'
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
+import type { Log } from '../base/log.ts'
+import { startIoThreads } from '../fuse/io.ts'
+import { startKernelThread } from '../fuse/kernel-calls.ts'
+import { must, sys } from '../host/sys.ts'
+import { wake } from '../host/thread.ts'
+import type { Engine, EngineCalls, EngineEvent, MountSpec } from './engine-api.ts'
+import { failureFrom } from './engine-failure.ts'
+import type { FromFuseThread, FuseThreadData, ToFuseThread } from './fuse-thread.ts'
+
+const IO_THREADS = 2
+
+/** Starts an engine for mounts of one transport. `logFd` is where its threads write their log. */
+export async function createEngine(options: {
+  log: Log
+  logFd?: number
+  transport: MountSpec['transport']
+}): Promise<Engine> {
+  const { log, logFd = 2, transport } = options
+  if (transport === 'direct') return new ThreadedEngine(log, logFd).engine
+  const { createNativeEngine } = await import('./engine-native.ts')
+  return createNativeEngine(log)
+}
+
+const CALLS: readonly (keyof EngineCalls)[] = [
+  'mount',
+  'umount',
+  'restack',
+  'freeze',
+  'thaw',
+  'applyRedo',
+  'which',
+  'stats',
+]
+
+/** An Engine whose calls all go through one function. */
+export function engineOf(
+  call: (name: keyof EngineCalls, args: unknown[]) => Promise<unknown>,
+  events: EventEmitter,
+  stop: () => Promise<void>,
+): Engine {
+  const calls = CALLS.map((name) => [name, (...args: unknown[]) => call(name, args)])
+  return {
+    ...(Object.fromEntries(calls) as Pick<Engine, keyof EngineCalls>),
+    onEvent: (listener: (event: EngineEvent) => void) => void events.on('event', listener),
+    stop,
+  }
+}
+
+class ThreadedEngine {
+  readonly engine: Engine
+  readonly #log: Log
+  readonly #events = new EventEmitter()
+  readonly #wakeFd = must(sys.eventfd(), 'eventfd')
+  readonly #port: MessagePort
+  readonly #workers: Worker[]
+  readonly #waiting = new Map<number, PromiseWithResolvers<unknown>>()
+  readonly #stopped = withResolvers<void>()
+  #ticket = 0
+  #stopping = false
+
+  constructor(log: Log, logFd: number) {
+    this.#log = log
+    const kernel = startKernelThread(this.#wakeFd)
+    const io = startIoThreads(IO_THREADS, this.#wakeFd)
+    const { port1, port2 } = new MessageChannel()
+    this.#port = port1
+    const workerData: FuseThreadData = {
+      port: port2,
+      kernelPort: kernel.port,
+      ioPorts: io.ports,
+      wakeFd: this.#wakeFd,
+      logFd,
+    }
+    const fuse = new Worker(new URL('./fuse-thread.js', import.meta.url), {
+      workerData,
+      transferList: [port2, kernel.port, ...io.ports],
+    })
+    this.#workers = [fuse, kernel.worker, ...io.workers]
+    this.#port.on('message', (message: FromFuseThread) => this.#take(message))
+    for (const worker of this.#workers) worker.on('error', (err) => this.#died(err))
+    this.engine = engineOf(
+      (name, args) => this.#call(name, args),
+      this.#events,
+      () => this.#stop(),
+    )
+  }
+
+  #call(name: keyof EngineCalls, args: unknown[]): Promise<unknown> {
+    const ticket = ++this.#ticket
+    const answer = withResolvers<unknown>()
+    this.#waiting.set(ticket, answer)
+    this.#send({ ticket, name, args })
+    return answer.promise
+  }
+
+  #send(message: ToFuseThread): void {
+    this.#port.postMessage(message)
+    wake(this.#wakeFd)
+  }
+
+  #take(message: FromFuseThread): void {
+    if ('event' in message) this.#events.emit('event', message.event)
+    else if ('stopped' in message) this.#stopped.resolve()
+    else {
+      const answer = this.#waiting.get(message.ticket)
+      this.#waiting.delete(message.ticket)
+      if ('failure' in message) answer?.reject(failureFrom(message.failure))
+      else answer?.resolve(message.value)
+    }
+  }
+
+  // Without its threads every user of a mount would hang: the daemon detaches what it serves
+  // and ends, on this event.
+  #died(err: Error): void {
+    if (this.#stopping) return
+    this.#log.error('a thread of the engine ended', err)
+    for (const answer of this.#waiting.values()) answer.reject(err)
+    this.#waiting.clear()
+    this.#events.emit('event', { kind: 'failed', id: 0, reason: err.message } satisfies EngineEvent)
+    this.#stopped.resolve()
+  }
+
+  async #stop(): Promise<void> {
+    this.#stopping = true
+    this.#send({ stop: true })
+    await this.#stopped.promise
+    this.#port.close()
+    await Promise.all(this.#workers.map((worker) => worker.terminate()))
+  }
+}
+
+interface PromiseWithResolvers<T> {
+  promise: Promise<T>
+  resolve: (value: T) => void
+  reject: (error: Error) => void
+}
+
+function withResolvers<T>(): PromiseWithResolvers<T> {
+  let resolve: (value: T) => void = () => {}
+  let reject: (error: Error) => void = () => {}
+  const promise = new Promise<T>((yes, no) => {
+    resolve = yes
+    reject = no
+  })
+  return { promise, resolve, reject }
+}

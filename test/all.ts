@@ -68,7 +68,7 @@ function parts(): Part[] {
   const forUsers = files.filter((file) => file.needsRoot === null)
   if (process.getuid?.() !== 0) return [{ name: 'user', root: project, files: forUsers }]
   return [
-    { name: 'root', root: project, files },
+    { name: 'root', root: project, files: files.filter((file) => !file.forUsers) },
     {
       name: 'user',
       root: readableByAll(),

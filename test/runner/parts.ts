@@ -3,6 +3,7 @@
 //   root part   every file, run as root
 //   user part   run as an ordinary user: every file but those whose header has a line
 //               `// Needs root: why`, and, after a root part, `// Runs once: why`
+//   user alone  those with `// For users: why` are in the user part only
 //
 // Rule: a file is listed by its source, so that what a deleted test left in dist/ is not run.
 
@@ -18,6 +19,8 @@ export interface TestFile {
   readonly needsRoot: string | null
   /** True where a second run under another user could not find anything new. */
   readonly once: boolean
+  /** True where root is not who the file is about. */
+  readonly forUsers: boolean
 }
 
 /** All test files of the project at `root`, by name. `only` keeps the names that contain one of its words. */
@@ -33,7 +36,13 @@ export function testFiles(root: string, only: readonly string[]): TestFile[] {
     // The header is the comment that opens the file.
     const header = readFileSync(source, 'utf8').split('\n\n', 1)[0] ?? ''
     const needsRoot = /^\/\/ Needs root: (.+)$/m.exec(header)?.[1] ?? null
-    files.push({ name, script, needsRoot, once: /^\/\/ Runs once: /m.test(header) })
+    files.push({
+      name,
+      script,
+      needsRoot,
+      once: /^\/\/ Runs once: /m.test(header),
+      forUsers: /^\/\/ For users: /m.test(header),
+    })
   }
   return files.sort((a, b) => (a.name < b.name ? -1 : 1))
 }

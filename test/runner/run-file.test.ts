@@ -64,4 +64,5 @@ t.test('what is skipped or to do is neither passed nor failed', async (t) => {
   t.equal(outcome.passed, 1)
   t.same(outcome.skips, ['later', 'elsewhere: no such disk'])
   t.same(outcome.failures, [])
+  t.same((await outcomeOf(`t.plan(0, 'no such kernel')`)).skips, ['no such kernel'])
 })

@@ -119,6 +119,10 @@ class Tally {
       else if (result.ok) this.passed++
       else this.fail(result.fullname, detailOf(result.diag))
     })
+    // A plan of nothing, with the reason behind it: how a whole file is skipped.
+    parser.on('plan', (plan: { end: number; comment: string }) => {
+      if (plan.end === 0 && plan.comment !== '') this.skips.push(plan.comment)
+    })
     parser.on('bailout', (reason: string) => this.fail('bailed out', reason))
   }
 }

@@ -70,6 +70,38 @@ export function readMarks(dir: number, name: string, prefix: MarkPrefix): Marks 
   }
 }
 
+/** The marks among attributes that were read before; null for none. */
+export function marksAmong(found: ReadonlyMap<string, Buffer>, prefix: MarkPrefix): Marks | null {
+  if (![...found.keys()].some(isMarkName)) return null
+  const value = (mark: MarkName) => found.get(`${prefix}.${NAMES[mark]}`)
+  const path = (mark: MarkName) => {
+    const bytes = value(mark)
+    return bytes === undefined ? null : relPath(bytes.latin1Slice())
+  }
+  return {
+    opaque: value('opaque')?.latin1Slice() === 'y',
+    redirect: path('redirect'),
+    metacopy: value('metacopy') !== undefined,
+    veil: value('veil') !== undefined,
+    base: path('base'),
+  }
+}
+
+/** The attributes by which the disk holds these marks. */
+export function markAttributes(
+  marks: { readonly [Mark in MarkName]?: boolean | RelPath | null | undefined },
+  prefix: MarkPrefix,
+): Map<string, Buffer> {
+  const attributes = new Map<string, Buffer>()
+  for (const [mark, name] of Object.entries(NAMES)) {
+    const set = marks[mark as MarkName]
+    if (set === undefined || set === null || set === false) continue
+    const text = set === true ? (mark === 'metacopy' ? '' : 'y') : `/${set}`
+    attributes.set(`${prefix}.${name}`, Buffer.from(text, 'latin1'))
+  }
+  return attributes
+}
+
 /** Sets a mark: text for redirect and base (a path), ignored for the others. Throws Errno. */
 export function setMark(
   dir: number,

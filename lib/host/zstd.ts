@@ -1,0 +1,129 @@
+// Zstandard through the system's libzstd: frames that may refer to a prefix, which is how a
+// changed file becomes a small delta against the one before it.
+//
+//   compress(target, { prefix: reference }) ─▶ frame
+//   decompress(frame, size, reference)      ─▶ target
+//
+// Rule: the reader says how long the content must be. A frame that claims anything else is
+// refused before a byte is allocated for it, so a hostile one cannot fill the memory.
+
+import koffi from 'koffi'
+import { Failure } from '../base/failure.ts'
+
+/** Prefix and data together: what the window of a decoder reaches back over by default. */
+export const LARGEST_WINDOW = 128 * 1024 * 1024
+
+/** A frame that is damaged, or is not what its reader was told. */
+export class BadFrame extends Error {
+  override name = 'BadFrame'
+}
+
+// ZSTD_cParameter and ZSTD_ResetDirective of zstd.h
+const COMPRESSION_LEVEL = 100
+const WINDOW_LOG = 101
+const LONG_DISTANCE = 160
+const RESET_ALL = 3
+
+type Call = (...args: unknown[]) => number
+
+interface Zstd {
+  readonly bound: Call
+  readonly setParameter: Call
+  readonly reset: Call
+  readonly refPrefix: Call
+  readonly compress: Call
+  readonly decoderReset: Call
+  readonly decoderRefPrefix: Call
+  readonly decompress: Call
+  readonly contentSize: Call
+  readonly encoder: unknown
+  readonly decoder: unknown
+}
+
+let loaded: Zstd | null = null
+
+// Sizes are declared signed: the library's error codes are the top of size_t, so negative here.
+function zstd(): Zstd {
+  if (loaded !== null) return loaded
+  const library = open()
+  const declare = (prototype: string): Call => library.func(prototype) as unknown as Call
+  loaded = {
+    bound: declare('int64_t ZSTD_compressBound(size_t size)'),
+    setParameter: declare('int64_t ZSTD_CCtx_setParameter(void *context, int name, int value)'),
+    reset: declare('int64_t ZSTD_CCtx_reset(void *context, int what)'),
+    refPrefix: declare('int64_t ZSTD_CCtx_refPrefix(void *context, const void *p, size_t size)'),
+    compress: declare(
+      'int64_t ZSTD_compress2(void *context, void *to, size_t room, const void *from, size_t size)',
+    ),
+    decoderReset: declare('int64_t ZSTD_DCtx_reset(void *context, int what)'),
+    decoderRefPrefix: declare(
+      'int64_t ZSTD_DCtx_refPrefix(void *context, const void *p, size_t size)',
+    ),
+    decompress: declare(
+      'int64_t ZSTD_decompressDCtx(void *context, void *to, size_t room, const void *from, size_t size)',
+    ),
+    contentSize: declare('int64_t ZSTD_getFrameContentSize(const void *from, size_t size)'),
+    encoder: library.func('void *ZSTD_createCCtx(void)')(),
+    decoder: library.func('void *ZSTD_createDCtx(void)')(),
+  }
+  return loaded
+}
+
+function open(): ReturnType<typeof koffi.load> {
+  try {
+    return koffi.load('libzstd.so.1')
+  } catch (cause) {
+    throw new Failure('SVS_ZSTD_MISSING', { cause })
+  }
+}
+
+export interface CompressOptions {
+  readonly level?: number
+  /** Bytes that the frame may refer to; the reader needs the very same. */
+  readonly prefix?: Buffer | null
+}
+
+const EMPTY = Buffer.alloc(1)
+
+/** One frame that holds `data`. Prefix and data together are at most LARGEST_WINDOW. */
+export function compress(data: Buffer, { level = 3, prefix = null }: CompressOptions = {}): Buffer {
+  const reach = data.length + (prefix?.length ?? 0)
+  if (reach > LARGEST_WINDOW) throw new TypeError(`${reach} bytes do not fit one window`)
+  const z = zstd()
+  checked(z.reset(z.encoder, RESET_ALL))
+  checked(z.setParameter(z.encoder, COMPRESSION_LEVEL, level))
+  if (prefix !== null && prefix.length > 0) {
+    checked(z.setParameter(z.encoder, WINDOW_LOG, windowLog(reach)))
+    checked(z.setParameter(z.encoder, LONG_DISTANCE, 1))
+    checked(z.refPrefix(z.encoder, prefix, prefix.length))
+  }
+  const room = Buffer.allocUnsafeSlow(checked(z.bound(data.length)))
+  const from = data.length === 0 ? EMPTY : data
+  const length = checked(z.compress(z.encoder, room, room.length, from, data.length))
+  // What is kept must not keep the whole of the room alive.
+  return Buffer.from(room.subarray(0, length))
+}
+
+/** The content of a frame, which must be `size` bytes long. Throws BadFrame. */
+export function decompress(frame: Buffer, size: number, prefix: Buffer | null = null): Buffer {
+  const z = zstd()
+  if (frame.length === 0) throw new BadFrame('empty frame')
+  const claimed = z.contentSize(frame, frame.length)
+  if (claimed !== size) throw new BadFrame(`frame of ${claimed} bytes where ${size} belong`)
+  checked(z.decoderReset(z.decoder, RESET_ALL))
+  if (prefix !== null && prefix.length > 0)
+    checked(z.decoderRefPrefix(z.decoder, prefix, prefix.length))
+  const into = Buffer.allocUnsafeSlow(Math.max(1, size))
+  const length = checked(z.decompress(z.decoder, into, size, frame, frame.length))
+  if (length !== size) throw new BadFrame(`${length} bytes where ${size} belong`)
+  return into.subarray(0, size)
+}
+
+// The decoder accepts up to 2^27 by itself; below 2^10 there is no window.
+const windowLog = (reach: number): number =>
+  Math.min(27, Math.max(10, Math.ceil(Math.log2(reach + 1))))
+
+function checked(value: number): number {
+  if (value < 0) throw new BadFrame(`zstd error ${-value}`)
+  return value
+}

@@ -1,0 +1,117 @@
+// The preservation area of a freeze, as its reader sees it: what the union laid there
+// before the first change after the instant (lib/union writes it).
+//
+//   list-<ino>  attr-<ino>  data-<ino>  link-<ino>  dir-<ino>  failed
+//
+// Rule: the live thing is looked at first, then the area is asked: whatever is not in the
+// area by then was still unchanged when it was looked at. The order is the proof.
+
+import { z } from 'zod'
+import { ERRNO } from '../base/errno.ts'
+import { Failure } from '../base/failure.ts'
+import { shown } from '../base/path.ts'
+import type { DirEntry } from '../host/directory.ts'
+import { Stat } from '../host/stat.ts'
+import { AT_FDCWD, must, O, sys } from '../host/sys.ts'
+
+const listing = z.array(z.tuple([z.string(), z.number(), z.number()]))
+
+const attributes = z.looseObject({
+  mode: z.number(),
+  uid: z.number(),
+  gid: z.number(),
+  size: z.number(),
+  nlink: z.number(),
+  rdev: z.number(),
+  atime: z.number(),
+  atimeNsec: z.number(),
+  mtime: z.number(),
+  mtimeNsec: z.number(),
+  xattrs: z.record(z.string(), z.string()),
+})
+export type PreservedAttributes = z.infer<typeof attributes>
+
+export class FrozenArea {
+  readonly #fd: number
+  readonly #path: string
+  readonly #stat = new Stat()
+
+  constructor(path: string) {
+    this.#path = path
+    this.#fd = must(sys.openat(AT_FDCWD, path, O.RDONLY | O.DIRECTORY), shown(path))
+  }
+
+  /** The listing of a directory at the instant, where it changed since. */
+  list(ino: number): DirEntry[] | null {
+    const text = this.#read(`list-${ino}`)
+    if (text === null) return null
+    const read = listing.safeParse(parse(text))
+    if (!read.success) this.#fail(`list-${ino} cannot be read`)
+    return read.data.map(([name, ino, type]) => ({ name, ino, type }))
+  }
+
+  attributes(ino: number): PreservedAttributes | null {
+    const text = this.#read(`attr-${ino}`)
+    if (text === null) return null
+    const read = attributes.safeParse(parse(text))
+    if (!read.success) this.#fail(`attr-${ino} cannot be read`)
+    return read.data
+  }
+
+  /** Descriptor of the content at the instant, or null while the file has not changed. */
+  data(ino: number): number | null {
+    return this.#open(`data-${ino}`, O.RDONLY | O.NOFOLLOW)
+  }
+
+  /** O_PATH descriptor of a file or directory that lost its name since. Throws SVS_FREEZE_FAILED. */
+  lost(ino: number, name: string): number {
+    const link = this.#open(`link-${ino}`, O.PATH | O.NOFOLLOW)
+    if (link !== null) return link
+    const text = this.#read(`dir-${ino}`)
+    const dir = text === null ? Number.NaN : Number.parseInt(text, 10)
+    if (!Number.isSafeInteger(dir)) this.#fail(`${shown(name)} was lost`)
+    return must(sys.openat(dir, '.', O.PATH | O.DIRECTORY), 'preserved directory')
+  }
+
+  /** Throws SVS_FREEZE_FAILED where something could not be preserved: what was read counts for nothing. */
+  check(): void {
+    const reason = this.#read('failed')
+    if (reason !== null) throw new Failure('SVS_FREEZE_FAILED', shown(this.#path), reason)
+  }
+
+  close(): void {
+    sys.close(this.#fd)
+  }
+
+  // Where the area itself says why it failed, that is the better reason.
+  #fail(reason: string): never {
+    this.check()
+    throw new Failure('SVS_FREEZE_FAILED', shown(this.#path), reason)
+  }
+
+  #open(name: string, flags: number): number | null {
+    const fd = sys.openat(this.#fd, name, flags)
+    return fd === -ERRNO.ENOENT ? null : must(fd, name)
+  }
+
+  #read(name: string): string | null {
+    const fd = this.#open(name, O.RDONLY | O.NOFOLLOW)
+    if (fd === null) return null
+    try {
+      must(sys.stat(fd, '', this.#stat), name)
+      const bytes = Buffer.alloc(this.#stat.size)
+      const length = must(sys.pread(fd, bytes, bytes.length, 0), name)
+      return bytes.toString('utf8', 0, length)
+    } finally {
+      sys.close(fd)
+    }
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return null
+  }
+}

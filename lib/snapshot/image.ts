@@ -1,0 +1,312 @@
+// A writable sublayer as it was at one instant: every name with its attributes, and the
+// bytes of its files, while the application goes on changing the live thing.
+//
+//   rw/<n>/           ─▶ ┐
+//   frozen/<n>/       ─▶ ├─ image(): ImageEntry, in the order of a walk
+//   rw/<n>.numbers    ─▶ ┘
+//
+// A layer that is not mounted has no preservation area: its image is its directory.
+//
+// Rule: nothing is followed, every step is relative to a descriptor, and the live thing
+// is always looked at before the area is asked (area.ts).
+
+import { ERRNO, Errno } from '../base/errno.ts'
+import { joinPath, type RelPath, ROOT, shown } from '../base/path.ts'
+import { type DirEntry, listDirectory } from '../host/directory.ts'
+import { Stat } from '../host/stat.ts'
+import { AT_FDCWD, must, O, S, sys } from '../host/sys.ts'
+import { getXattr, listXattr } from '../host/xattr.ts'
+import { isCarried } from '../layer/attributes.ts'
+import { type MarkPrefix, type Marks, marksAmong } from '../layer/marks.ts'
+import { FrozenArea } from './area.ts'
+import { type FileData, holesOf, readFull } from './file-data.ts'
+import { readNumbers } from './numbers.ts'
+import type { Entry, EntryMarks, Kind } from './records.ts'
+import type { Stamp } from './tree.ts'
+
+/** Where a writable sublayer lies. Absolute paths, bytes as latin1 text. */
+export interface ImageDirs {
+  readonly rw: string
+  /** The log of its inode numbers; null where it has none. */
+  readonly numbers: string | null
+  /** Preservation area of the freeze; null for a layer that is not mounted. */
+  readonly area: string | null
+}
+
+/** One name of the image. Valid until the next step. */
+export interface ImageEntry {
+  /** Without `content`, which only reading tells. */
+  readonly entry: Entry
+  /** Inode on the disk. */
+  readonly ino: number
+  /** Null where the disk's own times are no longer those of the instant. */
+  readonly stamp: Stamp | null
+  /** Where the own read-only sublayer may have this name: what it hides or merges with. */
+  readonly shownOver: RelPath | null
+  /** Where its data or its merged directory lies there; null where nothing shows through. */
+  readonly lower: RelPath | null
+  /** Opens a regular file's bytes. */
+  open(): FileData
+}
+
+export interface Image {
+  /** Every name, the root first as ''. */
+  entries(): Generator<ImageEntry, void, void>
+  /** Throws SVS_FREEZE_FAILED where the image was not kept: ask it last. */
+  check(): void
+  close(): void
+}
+
+export function openImage(dirs: ImageDirs, prefix: MarkPrefix): Image {
+  const root = must(sys.openat(AT_FDCWD, dirs.rw, O.RDONLY | O.DIRECTORY), shown(dirs.rw))
+  const area = dirs.area === null ? null : new FrozenArea(dirs.area)
+  const reader = new ImageReader(root, area, readNumbers(dirs.numbers), prefix)
+  return {
+    entries: () => reader.entries(),
+    check: () => area?.check(),
+    close() {
+      area?.close()
+      sys.close(root)
+    },
+  }
+}
+
+interface Level {
+  readonly fd: number
+  readonly path: RelPath
+  readonly lower: RelPath | null
+  readonly items: readonly DirEntry[]
+  at: number
+}
+
+const KIND_OF: Record<number, Kind> = {
+  [S.IFREG]: 'file',
+  [S.IFDIR]: 'dir',
+  [S.IFLNK]: 'symlink',
+  [S.IFIFO]: 'fifo',
+  [S.IFSOCK]: 'socket',
+  [S.IFCHR]: 'char',
+  [S.IFBLK]: 'block',
+}
+
+/** Attributes of one inode at the instant, from the disk or from the area. */
+interface Found {
+  mode: number
+  uid: number
+  gid: number
+  size: number
+  nlink: number
+  rdev: number
+  atime: number
+  atimeNsec: number
+  mtime: number
+  mtimeNsec: number
+  xattrs: Map<string, Buffer>
+  stamp: Stamp | null
+}
+
+const linkTarget = Buffer.alloc(4096)
+
+class ImageReader {
+  readonly #root: number
+  readonly #area: FrozenArea | null
+  readonly #numbers: ReadonlyMap<number, number>
+  readonly #prefix: MarkPrefix
+  readonly #stat = new Stat()
+  /** First names of files that may have several, by inode. */
+  readonly #firsts = new Map<number, RelPath>()
+
+  constructor(
+    root: number,
+    area: FrozenArea | null,
+    numbers: ReadonlyMap<number, number>,
+    prefix: MarkPrefix,
+  ) {
+    this.#root = root
+    this.#area = area
+    this.#numbers = numbers
+    this.#prefix = prefix
+  }
+
+  *entries(): Generator<ImageEntry, void, void> {
+    const levels: Level[] = []
+    this.#firsts.clear()
+    try {
+      const fd = must(sys.openat(this.#root, '.', O.PATH | O.DIRECTORY), 'root')
+      yield* this.#visit(fd, ROOT, ROOT, levels)
+      while (levels.length > 0) {
+        const here = levels.at(-1)!
+        const item = here.items[here.at++]
+        if (item === undefined) {
+          sys.close(here.fd)
+          levels.pop()
+          continue
+        }
+        const child = this.#openChild(here.fd, item)
+        if (child === null) continue
+        const lower = here.lower === null ? null : joinPath(here.lower, item.name)
+        yield* this.#visit(child, joinPath(here.path, item.name), lower, levels)
+      }
+    } finally {
+      for (const { fd } of levels) sys.close(fd)
+    }
+  }
+
+  // Yields the name behind an O_PATH descriptor, which is closed, or kept by a new level.
+  *#visit(
+    fd: number,
+    path: RelPath,
+    shownOver: RelPath | null,
+    levels: Level[],
+  ): Generator<ImageEntry, void, void> {
+    let kept = false
+    try {
+      must(sys.stat(fd, '', this.#stat), shown(path))
+      const { ino } = this.#stat
+      const found = this.#look(fd, ino)
+      const marks = marksAmong(found.xattrs, this.#prefix)
+      const lower = marks?.redirect ?? (marks?.opaque === true ? null : shownOver)
+      const entry = this.#entryOf(fd, path, ino, found, marks)
+      const open = () => this.#open(fd, ino, found.size)
+      yield { entry, ino, stamp: found.stamp, shownOver, lower, open }
+      if (entry.kind !== 'dir') return
+      levels.push({ fd, path, lower, items: this.#list(fd, ino), at: 0 })
+      kept = true
+    } finally {
+      if (!kept) sys.close(fd)
+    }
+  }
+
+  #list(fd: number, ino: number): readonly DirEntry[] {
+    const live = listDirectory(fd)
+    const items = this.#area?.list(ino) ?? live
+    return items.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0))
+  }
+
+  // Null for a name that vanished although nothing preserves the sublayer.
+  #openChild(dir: number, item: DirEntry): number | null {
+    const fd = sys.openat(dir, item.name, O.PATH | O.NOFOLLOW)
+    if (fd >= 0) {
+      must(sys.stat(fd, '', this.#stat), item.name)
+      if (this.#stat.ino === item.ino || this.#area === null) return fd
+      sys.close(fd)
+    } else if (fd !== -ERRNO.ENOENT) throw new Errno(-fd, shown(item.name))
+    return this.#area?.lost(item.ino, item.name) ?? null
+  }
+
+  #look(fd: number, ino: number): Found {
+    const live = lookLive(fd, this.#stat)
+    const kept = this.#area?.attributes(ino)
+    if (kept === undefined || kept === null) return live
+    const xattrs = new Map<string, Buffer>()
+    for (const [name, value] of Object.entries(kept.xattrs))
+      xattrs.set(name, Buffer.from(value, 'base64'))
+    return { ...kept, xattrs, stamp: null, nlink: Math.max(kept.nlink, live.nlink) }
+  }
+
+  #entryOf(fd: number, path: RelPath, ino: number, found: Found, marks: Marks | null): Entry {
+    const { mode, uid, gid, atime, atimeNsec, mtime, mtimeNsec, xattrs } = found
+    const kind = kindOf(found, path)
+    const times = { atime, atimeNsec, mtime, mtimeNsec }
+    const number = this.#numbers.get(ino) ?? 0
+    const entry: Entry = { path, kind, mode: mode & 0o7777, uid, gid, ...times, number }
+    if (kind === 'file') entry.size = found.size
+    if (kind === 'symlink') entry.target = readTarget(fd)
+    if (kind === 'char' || kind === 'block') entry.rdev = found.rdev
+    const carried = [...xattrs].filter(([name]) => isCarried(name))
+    if (carried.length > 0) entry.xattrs = encodeXattrs(carried)
+    if (marks !== null) entry.marks = setMarks(marks)
+    const first = kind === 'dir' ? undefined : this.#firstName(ino, found.nlink, path)
+    if (first !== undefined) entry.link = first
+    else if (kind !== 'dir' && found.nlink > 1) entry.linked = true
+    return entry
+  }
+
+  // A file whose second name was lost since has a third one in the area, so its count stays over 1.
+  #firstName(ino: number, nlink: number, path: RelPath): RelPath | undefined {
+    if (nlink < 2) return undefined
+    const first = this.#firsts.get(ino)
+    if (first === undefined) this.#firsts.set(ino, path)
+    return first
+  }
+
+  #open(fd: number, ino: number, size: number): FileData {
+    const live = openForReading(fd)
+    let preserved: number | null = null
+    const swap = (): boolean => {
+      if (preserved !== null || this.#area === null) return false
+      preserved = this.#area.data(ino)
+      return preserved !== null
+    }
+    try {
+      let holes = holesOf(live, size)
+      if (swap()) holes = holesOf(preserved!, size)
+      return {
+        size,
+        holes,
+        read(into, offset) {
+          try {
+            readFull(preserved ?? live, into, offset)
+          } catch (err) {
+            // Live and cut short since: then it was preserved before.
+            if (!swap()) throw err
+            readFull(preserved!, into, offset)
+            return
+          }
+          if (swap()) readFull(preserved!, into, offset)
+        },
+        close() {
+          sys.close(live)
+          if (preserved !== null) sys.close(preserved)
+        },
+      }
+    } catch (err) {
+      sys.close(live)
+      throw err
+    }
+  }
+}
+
+function lookLive(fd: number, stat: Stat): Found {
+  const { mode, uid, gid, size, nlink, rdev, atime, atimeNsec, mtime, mtimeNsec } = stat
+  const stamp = { ino: stat.ino, ctime: stat.ctime, ctimeNsec: stat.ctimeNsec }
+  const xattrs = new Map<string, Buffer>()
+  for (const name of listXattr(fd, '')) {
+    const value = getXattr(fd, '', name)
+    if (typeof value !== 'number') xattrs.set(name, value)
+  }
+  const times = { atime, atimeNsec, mtime, mtimeNsec }
+  return { mode, uid, gid, size, nlink, rdev, ...times, xattrs, stamp }
+}
+
+function kindOf({ mode, rdev }: Found, path: RelPath): Kind {
+  const kind = KIND_OF[mode & S.IFMT]
+  if (kind === undefined) throw new Error(`${shown(path)} has no known type`)
+  return kind === 'char' && rdev === 0 ? 'whiteout' : kind
+}
+
+function readTarget(fd: number): string {
+  const length = must(sys.readlinkat(fd, '', linkTarget), 'readlink')
+  return linkTarget.latin1Slice(0, length)
+}
+
+function encodeXattrs(found: readonly [string, Buffer][]): Record<string, string> {
+  const sorted = [...found].sort(([a], [b]) => (a < b ? -1 : 1))
+  return Object.fromEntries(sorted.map(([name, value]) => [name, value.toString('base64')]))
+}
+
+function setMarks(marks: Marks): EntryMarks {
+  const set: EntryMarks = {}
+  if (marks.opaque) set.opaque = true
+  if (marks.redirect !== null) set.redirect = marks.redirect
+  if (marks.metacopy) set.metacopy = true
+  if (marks.veil) set.veil = true
+  if (marks.base !== null) set.base = marks.base
+  return set
+}
+
+// Without touching the access time where that is allowed: it belongs to the application.
+export function openForReading(fd: number): number {
+  const quiet = sys.reopen(fd, O.RDONLY | O.NOATIME)
+  return quiet === -ERRNO.EPERM ? must(sys.reopen(fd, O.RDONLY), 'open') : must(quiet, 'open')
+}

@@ -1,0 +1,261 @@
+// What a restore has to do: the differences between the writable sublayer as it is and a
+// state, as a plain object that can be shown before anything is touched.
+//
+//   image (now) ─┐
+//   head        ─┼─ one walk ─▶ removes, places, attrs
+//   target      ─┘
+//
+// The head (the state that the sublayer came from) only spares reading: what it knows to be unchanged.
+//
+// Rule: nothing that is equal is touched. A file is replaced as a whole with all its names, where
+// its bytes, its number, or which names belong to it differ.
+
+import { isWithin, type RelPath } from '../base/path.ts'
+import { type MarkPrefix, markAttributes } from '../layer/marks.ts'
+import { sameAttributes, sameContent, sameRecord } from './changes.ts'
+import type { DepotReader } from './depot.ts'
+import { type ImageDirs, type ImageEntry, openImage } from './image.ts'
+import type { Report } from './jobs.ts'
+import { PresentContents } from './present.ts'
+import type { Entry, Piece } from './records.ts'
+import { comparePaths, readTree, TreeCursor } from './tree.ts'
+
+export interface PlanJob {
+  readonly dirs: ImageDirs
+  readonly prefix: MarkPrefix
+  /** The list of the state to go to. */
+  readonly target: readonly Piece[]
+  /** The list of the state that the sublayer came from; null where there is none. */
+  readonly head: readonly Piece[] | null
+}
+
+/** What people see of it. Paths are internal (bytes as latin1 text). */
+export interface RestorePlan {
+  readonly write: readonly { readonly path: RelPath; readonly size: number }[]
+  readonly remove: readonly RelPath[]
+  readonly attrs: readonly RelPath[]
+  /** Files whose present content is in no state, unless one is taken first. */
+  readonly lose: readonly RelPath[]
+}
+
+/** An entry whose attributes are set in place. */
+export interface Fix {
+  readonly entry: Entry
+  readonly removeXattrs: readonly string[]
+  /** The present inode, where it is to get the entry's number; else 0. */
+  readonly renumber: number
+}
+
+export interface PlannedSteps {
+  /** Topmost paths only. */
+  readonly removes: readonly RelPath[]
+  /** Directories before what lies in them, first names before further ones. */
+  readonly places: readonly Entry[]
+  /** Directories last, the deepest first. */
+  readonly fixes: readonly Fix[]
+}
+
+export interface Planned {
+  readonly plan: RestorePlan
+  readonly steps: PlannedSteps
+}
+
+export async function plan(job: PlanJob, depot: DepotReader, report: Report): Promise<Planned> {
+  const image = openImage(job.dirs, job.prefix)
+  try {
+    const comparison = new Comparison(job, depot)
+    let entries = 0
+    for (const item of image.entries()) {
+      await comparison.take(item)
+      report({ entries: (entries += 1), bytes: 0 })
+    }
+    const planned = await comparison.end()
+    image.check()
+    return planned
+  } finally {
+    image.close()
+  }
+}
+
+/** A directory of the target on the way down. */
+interface OpenDir extends Fix {
+  touched: boolean
+}
+
+/** One name of a file that has, or is to have, several. */
+interface Member {
+  readonly entry: Entry
+  readonly dir: OpenDir | null
+  /** What is there now; null for nothing, or nothing that could stay. */
+  readonly now: Entry | null
+  readonly ino: number
+}
+
+class Comparison {
+  readonly #prefix: MarkPrefix
+  readonly #target: TreeCursor
+  readonly #head: TreeCursor
+  readonly #removes: RelPath[] = []
+  readonly #places: Entry[] = []
+  readonly #fixes: Fix[] = []
+  readonly #lose: RelPath[] = []
+  readonly #dirs: OpenDir[] = []
+  readonly #touched: OpenDir[] = []
+  readonly #groups = new Map<string, Member[]>()
+  readonly #contents = new PresentContents()
+  #removed: RelPath | null = null
+
+  constructor(job: PlanJob, depot: DepotReader) {
+    this.#prefix = job.prefix
+    this.#target = new TreeCursor(readTree(depot, job.target))
+    this.#head = new TreeCursor(readTree(depot, job.head ?? []))
+  }
+
+  async take(item: ImageEntry): Promise<void> {
+    const { path } = item.entry
+    const wanted = await this.#target.at(path, ({ entry }) => this.#place(entry))
+    const known = await this.#head.at(path, () => {})
+    const now = this.#contents.complete(item, [known, wanted])
+    const goes = this.#removed !== null && isWithin(path, this.#removed)
+    const stays = !goes && wanted !== null && this.#pair(item, now, wanted.entry)
+    if (!goes && wanted === null) this.#remove(now)
+    if (!stays && isLost(now, known?.entry ?? null)) this.#lose.push(path)
+  }
+
+  async end(): Promise<Planned> {
+    await this.#target.end(({ entry }) => this.#place(entry))
+    const claimed = new Set<number>()
+    for (const members of this.#groups.values()) this.#settle(members, claimed)
+    const dirs = [...this.#touched].sort((a, b) => comparePaths(b.entry.path, a.entry.path))
+    const fixes = [...this.#fixes, ...dirs.map(({ touched, ...fix }) => fix)]
+    const steps = { removes: this.#removes, places: this.#places, fixes }
+    const placed = new Set(this.#places.map(({ path }) => path))
+    return {
+      steps,
+      plan: {
+        write: this.#places.map(({ path, size = 0 }) => ({ path, size })),
+        remove: this.#removes.filter((path) => !placed.has(path)),
+        attrs: fixes.map(({ entry }) => entry.path).filter((path) => !placed.has(path)),
+        lose: this.#lose,
+      },
+    }
+  }
+
+  // True where what is there now stays.
+  #pair(item: ImageEntry, now: Entry, wanted: Entry): boolean {
+    const dir = this.#enter(wanted.path)
+    if (now.kind === 'dir' && wanted.kind === 'dir') {
+      this.#pairDirs(item, now, wanted)
+      return true
+    }
+    if (now.kind === 'dir' || wanted.kind === 'dir') {
+      this.#remove(now)
+      this.#place(wanted)
+      return false
+    }
+    const stays = sameContent(now, wanted) && sameNumber(now, wanted)
+    if (hasLinks(now) || hasLinks(wanted)) {
+      this.#join({ entry: wanted, dir, now: stays ? now : null, ino: item.ino })
+      return stays
+    }
+    if (stays) this.#fix(now, wanted)
+    else this.#placeIn(dir, wanted)
+    return stays
+  }
+
+  #pairDirs(item: ImageEntry, now: Entry, wanted: Entry): void {
+    const renumber = sameNumber(now, wanted) ? 0 : item.ino
+    const removeXattrs = this.#xattrsToRemove(now, wanted)
+    const dir: OpenDir = { entry: wanted, removeXattrs, renumber, touched: false }
+    this.#dirs.push(dir)
+    const timed = now.mtime === wanted.mtime && now.mtimeNsec === wanted.mtimeNsec
+    const same = timed && sameAttributes(now, wanted) && sameRecord(now.marks, wanted.marks)
+    if (!same || renumber !== 0) this.#touch(dir)
+  }
+
+  #fix(now: Entry, wanted: Entry): void {
+    if (sameAttributes(now, wanted)) return
+    const removeXattrs = this.#xattrsToRemove(now, wanted)
+    this.#fixes.push({ entry: wanted, removeXattrs, renumber: 0 })
+  }
+
+  #xattrsToRemove(now: Entry, wanted: Entry): string[] {
+    const names = (entry: Entry) => [
+      ...Object.keys(entry.xattrs ?? {}),
+      ...markAttributes(entry.marks ?? {}, this.#prefix).keys(),
+    ]
+    const kept = new Set(names(wanted))
+    return names(now).filter((name) => !kept.has(name))
+  }
+
+  #remove({ path, kind }: Entry): void {
+    const dir = this.#enter(path)
+    if (dir !== null) this.#touch(dir)
+    this.#removes.push(path)
+    if (kind === 'dir') this.#removed = path
+  }
+
+  // A name of the target where nothing is, or nothing will be by then.
+  #place(entry: Entry): void {
+    const dir = this.#enter(entry.path)
+    if (hasLinks(entry)) return this.#join({ entry, dir, now: null, ino: 0 })
+    this.#placeIn(dir, entry)
+    if (entry.kind !== 'dir') return
+    const own: OpenDir = { entry, removeXattrs: [], renumber: 0, touched: false }
+    this.#dirs.push(own)
+    this.#touch(own)
+  }
+
+  #placeIn(dir: OpenDir | null, entry: Entry): void {
+    if (dir !== null) this.#touch(dir)
+    this.#places.push(entry)
+  }
+
+  #join(member: Member): void {
+    const name = member.entry.link ?? member.entry.path
+    const members = this.#groups.get(name)
+    if (members === undefined) this.#groups.set(name, [member])
+    else members.push(member)
+  }
+
+  // All names of a file stay where they are one file now, and no other file of the target; else
+  // all are made anew, as one.
+  #settle(members: readonly Member[], claimed: Set<number>): void {
+    const { ino, now, entry } = members[0]!
+    const one = members.every((member) => member.now !== null && member.ino === ino)
+    if (!one || now === null || claimed.has(ino)) {
+      for (const { dir, entry } of members) this.#placeIn(dir, entry)
+      return
+    }
+    claimed.add(ino)
+    this.#fix(now, entry)
+  }
+
+  // The target's directory that holds `path`; null for the root's own.
+  #enter(path: RelPath): OpenDir | null {
+    while (this.#dirs.length > 0) {
+      const dir = this.#dirs.at(-1)!
+      if (dir.entry.path !== path && isWithin(path, dir.entry.path)) return dir
+      this.#dirs.pop()
+    }
+    return null
+  }
+
+  #touch(dir: OpenDir): void {
+    if (dir.touched) return
+    dir.touched = true
+    this.#touched.push(dir)
+  }
+}
+
+const hasLinks = (entry: Entry): boolean => entry.linked === true || entry.link !== undefined
+
+// Unknown numbers are no difference: nothing was told of them.
+const sameNumber = (a: Entry, b: Entry): boolean =>
+  a.number === b.number || a.number === 0 || b.number === 0
+
+// Directories and whiteouts hold nothing that a person could miss.
+function isLost(now: Entry, known: Entry | null): boolean {
+  if (now.kind === 'dir' || now.kind === 'whiteout') return false
+  return known === null || !sameContent(now, known)
+}

@@ -1,0 +1,67 @@
+// What lies in a writable sublayer now, with the names of its contents, reading as little as
+// can be: files that a known state vouches for are not read.
+//
+// Rule: a content without a name here is one that no known state has at that path.
+
+import type { DepotReader } from './depot.ts'
+import { contentId } from './file-data.ts'
+import { type ImageEntry, openImage } from './image.ts'
+import type { PlanJob } from './plan.ts'
+import type { Entry } from './records.ts'
+import { sameStamp } from './scan.ts'
+import { type Listed, readTree, TreeCursor } from './tree.ts'
+
+export class PresentContents {
+  /** Contents of files that have several names, by inode. */
+  readonly #known = new Map<number, string | undefined>()
+
+  /** The present entry with the name of its content; `states`: what known states have there. */
+  complete(item: ImageEntry, states: readonly (Listed | null)[]): Entry {
+    const { entry, ino } = item
+    if (entry.kind !== 'file' || entry.size === 0 || entry.marks?.metacopy === true) return entry
+    const several = entry.linked === true || entry.link !== undefined
+    const content = this.#known.get(ino) ?? contentAmong(item, states)
+    if (several) this.#known.set(ino, content)
+    return content === undefined ? entry : { ...entry, content }
+  }
+}
+
+function contentAmong(item: ImageEntry, states: readonly (Listed | null)[]): string | undefined {
+  const here = states.filter((listed) => listed !== null)
+  const same = here.find((listed) => isUnchanged(item, listed))
+  if (same !== undefined) return same.entry.content
+  // Of another size than all of them: it is none, whatever its name.
+  if (!here.some(({ entry }) => entry.size === item.entry.size)) return undefined
+  const file = item.open()
+  try {
+    return contentId(file)
+  } finally {
+    file.close()
+  }
+}
+
+function isUnchanged({ entry, stamp }: ImageEntry, listed: Listed): boolean {
+  const { size, mtime, mtimeNsec } = listed.entry
+  if (!sameStamp(stamp, listed.stamp) || size !== entry.size) return false
+  return mtime === entry.mtime && mtimeNsec === entry.mtimeNsec
+}
+
+/** All that lies there now, as a state's list would have it. */
+export async function* presentEntries(job: PlanJob, depot: DepotReader): AsyncGenerator<Listed> {
+  const image = openImage(job.dirs, job.prefix)
+  const contents = new PresentContents()
+  const target = new TreeCursor(readTree(depot, job.target))
+  const head = new TreeCursor(readTree(depot, job.head ?? []))
+  try {
+    for (const item of image.entries()) {
+      const states = [
+        await head.at(item.entry.path, () => {}),
+        await target.at(item.entry.path, () => {}),
+      ]
+      yield { entry: contents.complete(item, states), stamp: item.stamp }
+    }
+    image.check()
+  } finally {
+    image.close()
+  }
+}

@@ -1,0 +1,247 @@
+// What the catalogue holds, as types and as the schemas that every record is read with.
+//
+//   SnapshotRecord ─▶ Piece[] ─▶ Entry[] ─▶ Content ─▶ Part[] ─▶ chunks
+//   one state         its list    a name     a file      a frame   bytes
+//
+// All are JSON. Names, paths and link targets are bytes as latin1 text. Fields that this version does not
+// know are kept as they are, so that a later one may add some; what an older program must
+// not misread needs a higher catalogue version.
+//
+// Rule: nothing of a record is used before its schema has passed it; numbers are bounded here.
+
+import { z } from 'zod'
+import { type RelPath, relPath } from '../base/path.ts'
+
+const count = z.number().int().nonnegative()
+const seconds = z.number().int()
+const nanoseconds = z.number().int().min(0).max(999_999_999)
+const id32 = z.number().int().min(0).max(0xffff_ffff)
+const digest = z.string().regex(/^[0-9a-f]{64}$/)
+const path = z.string().transform((text, context): RelPath => {
+  try {
+    const clean = relPath(text)
+    if (clean === text) return clean
+  } catch {
+    // Said below, like a path that is not in its plain form.
+  }
+  context.addIssue({ code: 'custom', message: 'not a path inside a layer' })
+  return z.NEVER
+})
+
+/** One read-only sublayer that a layer has or had. */
+const readOnlyVersion = z.looseObject({
+  version: count,
+  /** SHA-256 in hex over all that the tree holds; '' where nobody computed it. */
+  digest: z.string(),
+  entries: count,
+  bytes: count,
+})
+
+/** A layer, as the store knows it. */
+export const layerRecord = z.looseObject({
+  id: z.string().min(1).max(64),
+  name: z.string().min(1),
+  /** Upper part of the inode numbers of its files: 1..8000, unique in the store. */
+  tag: z.number().int().min(1).max(8000),
+  /** Milliseconds since 1970. */
+  created: count,
+  /** The current read-only sublayer. */
+  ro: readOnlyVersion,
+  /** All that are on the disk, the current one among them; states need the one they were made on. */
+  versions: z.array(readOnlyVersion),
+  /** Number of the current writable sublayer. */
+  rw: count,
+  active: z.boolean(),
+  /** The higher, the nearer to the top. */
+  priority: z.number().int(),
+  excludes: z.array(z.string()),
+  /** What the recipe or the manifest says; whoever reads it checks it. */
+  manifest: z.record(z.string(), z.unknown()),
+})
+export type LayerRecord = z.infer<typeof layerRecord>
+export type ReadOnlyVersion = z.infer<typeof readOnlyVersion>
+
+export const KINDS = [
+  'file',
+  'dir',
+  'symlink',
+  'fifo',
+  'socket',
+  'char',
+  'block',
+  'whiteout',
+] as const
+export type Kind = (typeof KINDS)[number]
+
+const marks = z.looseObject({
+  opaque: z.literal(true).optional(),
+  redirect: path.optional(),
+  metacopy: z.literal(true).optional(),
+  veil: z.literal(true).optional(),
+  base: path.optional(),
+})
+/** The marks of a file or directory of a writable sublayer (lib/layer/marks.ts), those that are set. */
+export type EntryMarks = z.infer<typeof marks>
+
+/** One name of a state. */
+export const entry = z.looseObject({
+  path,
+  kind: z.enum(KINDS),
+  /** Permission bits, without the type. */
+  mode: z.number().int().min(0).max(0o7777),
+  uid: id32,
+  gid: id32,
+  atime: seconds,
+  atimeNsec: nanoseconds,
+  mtime: seconds,
+  mtimeNsec: nanoseconds,
+  /** Inode number toward programs (st_ino); 0 where none was given yet. */
+  number: count,
+  /** Files only. */
+  size: count.optional(),
+  /** Files only: id of the Content; absent for an empty file and where the data lies below. */
+  content: digest.optional(),
+  /** Symlinks only. */
+  target: z.string().min(1).max(4096).optional(),
+  /** Devices only, in the 32-bit form of the FUSE protocol. */
+  rdev: id32.optional(),
+  /** Base64 values by name; without marks. */
+  xattrs: z.record(z.string(), z.string()).optional(),
+  marks: marks.optional(),
+  /** First name of a file that may have further ones. */
+  linked: z.literal(true).optional(),
+  /** Further names of a hard-linked file: path of its first name, which comes earlier. */
+  link: path.optional(),
+})
+export type Entry = z.infer<typeof entry>
+
+/** A stretch of another content, given to the decoder before a part's frame. */
+const reference = z.looseObject({
+  /** `ro`: a file of the read-only sublayer whose digest the content is kept under. */
+  source: z.enum(['ro', 'content']),
+  /** For `ro`. */
+  path: path.optional(),
+  /** For `content`: its id, kept under the same digest. */
+  content: digest.optional(),
+  offset: count,
+  length: count,
+  /** SHA-256 of the stretch, to tell a changed reference from a damaged chunk; '' = not kept. */
+  digest: z.union([digest, z.literal('')]),
+})
+export type Reference = z.infer<typeof reference>
+
+const part = z.looseObject({
+  /** `hole`: zeros that take no room. `raw`: chunks as they are. `zstd`: the chunks make one frame. */
+  codec: z.enum(['hole', 'raw', 'zstd']),
+  /** Bytes of the file that it makes. */
+  length: count,
+  chunks: z.array(digest).optional(),
+  /** Bytes that the frame makes, where other files share it, and those to skip before this one's. */
+  frame: count.optional(),
+  skip: count.optional(),
+  /** Holes within it: offset from its begin, length, and so on; the frame has zeros there. */
+  holes: z.array(count).optional(),
+  /** The frame's prefix: these, in this order, one after the other. */
+  references: z.array(reference).optional(),
+})
+export type Part = z.infer<typeof part>
+
+/** How to make the content of a file: its parts, one after the other. */
+export const content = z.looseObject({
+  size: count,
+  /** How many contents one after the other must be made to make this one; 0 without any. */
+  depth: count,
+  /** Bytes in its own chunks. */
+  stored: count,
+  parts: z.array(part),
+})
+export type Content = z.infer<typeof content>
+
+/** A run of entries: one chunk of compressed JSON, and one of stamps (tree.ts). */
+const piece = z.looseObject({
+  /** Path of its first entry. */
+  first: z.string(),
+  entries: count,
+  /** Length of the JSON before compression. */
+  bytes: count,
+  list: z.array(digest),
+  /** What the files looked like to the disk then; only a hint, empty where dropped. */
+  stamps: z.array(digest),
+})
+export type Piece = z.infer<typeof piece>
+export const pieces = z.array(piece)
+
+export const TRIGGERS = ['manual', 'before-restore', 'before-update', 'scheduled'] as const
+export type Trigger = (typeof TRIGGERS)[number]
+
+/** A state as lists show it; the long part (its pieces) lies beside it. */
+export const snapshotRecord = z.looseObject({
+  id: z.string().regex(/^[0-9a-f]{10,64}$/),
+  layer: z.string().min(1),
+  /** Milliseconds since 1970; of two states of a layer the later has the higher. */
+  time: count,
+  message: z.string(),
+  label: z.string().nullable(),
+  tags: z.record(z.string(), z.string()),
+  trigger: z.enum(TRIGGERS),
+  pinned: z.boolean(),
+  /** The state that the sublayer came from. */
+  parent: z.string().nullable(),
+  ro: z.looseObject({ version: count, digest: z.string() }),
+  /** The writable sublayer it was taken of. */
+  rw: count,
+  entries: count,
+  /** Bytes of its files, and bytes that this state added to the catalogue. */
+  bytes: count,
+  stored: count,
+  /** Against the parent; for a first state, against the read-only sublayer. */
+  counts: z.looseObject({ added: count, changed: count, deleted: count, attributes: count }),
+  /** Where the change journal stood; null without one. */
+  journal: count.nullable(),
+  /** True where a renamed directory of the base belongs to it. */
+  dependsOnBase: z.boolean(),
+  /** Names of the owners by uid and gid, as the machine knew them. */
+  owners: z.looseObject({
+    users: z.record(z.string(), z.string()),
+    groups: z.record(z.string(), z.string()),
+  }),
+  /** Version of the pieces' format. */
+  format: z.literal(1),
+})
+export type SnapshotRecord = z.infer<typeof snapshotRecord>
+
+// A redo plan's steps are described where they are applied: redo.ts.
+const time = { atime: seconds, atimeNsec: nanoseconds, mtime: seconds, mtimeNsec: nanoseconds }
+const redoStep = z.discriminatedUnion('op', [
+  z.looseObject({ op: z.literal('remove'), path, trash: z.string().regex(/^t\d+$/) }),
+  z.looseObject({
+    op: z.literal('place'),
+    path,
+    staged: z.string().regex(/^s\d+$/),
+    ino: count,
+    number: count,
+  }),
+  z.looseObject({
+    op: z.literal('attrs'),
+    path,
+    mode: z.number().int().min(0).max(0o7777),
+    uid: id32,
+    gid: id32,
+    ...time,
+    setXattrs: z.record(z.string(), z.string()),
+    removeXattrs: z.array(z.string()),
+    ino: count,
+    number: count,
+  }),
+])
+export const redoPlan = z.looseObject({
+  id: z.string().regex(/^[0-9a-f]{10,64}$/),
+  layer: z.string().min(1),
+  /** The state that the layer becomes. */
+  state: z.string(),
+  rw: count,
+  steps: z.array(redoStep),
+})
+export type RedoStep = z.infer<typeof redoStep>
+/** What turns the current writable sublayer into a state. */
+export type RedoPlan = z.infer<typeof redoPlan>

@@ -1,0 +1,165 @@
+// Applying a restore: steps that turn the current writable sublayer into a state. What they
+// put in place lies ready in `work/restore-<id>/`.
+//
+//   numbers  all inode numbers of what will be placed go to the log first
+//   remove   rw/path ─▶ work/restore-<id>/<trash>    done where <trash> exists, or path does not
+//   place    work/restore-<id>/<staged> ─▶ rw/path   done where <staged> does not exist
+//   attrs    owner, mode, attributes, times          may be done any number of times
+//
+// A path is removed before it is placed where its kind changes; attributes of directories come
+// last, after everything inside them, so that their times are the state's.
+//
+// Rule: synchronous, and the same whether it runs once or again after dying at any step. The
+// plan was synced to the catalogue before, with what it places; it goes after `finishRestore`.
+
+import { ERRNO, Errno } from '../base/errno.ts'
+import { baseName, parentPath, type RelPath, shown } from '../base/path.ts'
+import { Stat } from '../host/stat.ts'
+import { AT_FDCWD, must, O, S, sys } from '../host/sys.ts'
+import { setAttributes } from './attributes.ts'
+import { appendNumbers } from './numbers.ts'
+import type { RedoPlan, RedoStep } from './records.ts'
+
+export type { RedoPlan, RedoStep } from './records.ts'
+
+/** Where a layer's writable sublayer lies. Absolute paths, bytes as latin1 text. */
+export interface RedoDirs {
+  readonly rw: string
+  readonly work: string
+  readonly numbers: string | null
+}
+
+/** Name of the directory in `work` where a plan's things are. */
+export const stageName = (plan: Pick<RedoPlan, 'id'>): string => `restore-${plan.id}`
+
+/** Paths whose content or existence a plan changes: whoever shows them must look again. */
+export const replacedPaths = (plan: RedoPlan): RelPath[] => [
+  ...new Set(plan.steps.map((step) => step.path)),
+]
+
+/** Applies a plan. `after` is told each step that is done, for tests that stop there. */
+export function applyRedo(dirs: RedoDirs, plan: RedoPlan, after?: (step: number) => void): void {
+  const root = must(sys.openat(AT_FDCWD, dirs.rw, O.PATH | O.DIRECTORY), shown(dirs.rw))
+  const redo = new Redo(root, openStage(dirs, plan))
+  try {
+    if (dirs.numbers !== null) appendNumbers(dirs.numbers, plan.steps.filter(hasNumber))
+    for (const [index, step] of plan.steps.entries()) {
+      redo.apply(step)
+      after?.(index)
+    }
+  } finally {
+    redo.close()
+  }
+}
+
+function openStage(dirs: RedoDirs, plan: RedoPlan): number {
+  const path = `${dirs.work}/${stageName(plan)}`
+  return must(sys.openat(AT_FDCWD, path, O.PATH | O.DIRECTORY | O.NOFOLLOW), shown(path))
+}
+
+type Numbered = Exclude<RedoStep, { op: 'remove' }>
+const hasNumber = (step: RedoStep): step is Numbered => step.op !== 'remove' && step.number > 0
+
+class Redo {
+  readonly #root: number
+  readonly #stage: number
+  readonly #stat = new Stat()
+  /** The directory of the last step: its neighbours come next. */
+  #dir: { path: RelPath; fd: number } | null = null
+
+  constructor(root: number, stage: number) {
+    this.#root = root
+    this.#stage = stage
+  }
+
+  apply(step: RedoStep): void {
+    switch (step.op) {
+      case 'remove':
+        this.#remove(step)
+        break
+      case 'place':
+        this.#place(step)
+        break
+      case 'attrs':
+        this.#attributes(step)
+        break
+    }
+  }
+
+  close(): void {
+    this.#leave()
+    sys.close(this.#stage)
+    sys.close(this.#root)
+  }
+
+  #remove({ path, trash }: RedoStep & { op: 'remove' }): void {
+    // What lies at the path now may be what a later step placed there.
+    if (sys.stat(this.#stage, trash, this.#stat) === 0) return
+    const dir = this.#enter(parentPath(path))
+    if (dir === null) return
+    const done = this.#move(dir, baseName(path), this.#stage, trash)
+    if (done !== -ERRNO.ENOENT) must(done, shown(path))
+    this.#leave()
+  }
+
+  #place({ path, staged }: RedoStep & { op: 'place' }): void {
+    const found = sys.stat(this.#stage, staged, this.#stat)
+    if (found === -ERRNO.ENOENT) return
+    must(found, staged)
+    const dir = this.#enter(parentPath(path))
+    if (dir === null) throw new Errno(ERRNO.ENOENT, shown(path))
+    must(this.#move(this.#stage, staged, dir, baseName(path)), shown(path))
+  }
+
+  #attributes(step: RedoStep & { op: 'attrs' }): void {
+    const dir = this.#enter(parentPath(step.path))
+    if (dir === null) throw new Errno(ERRNO.ENOENT, shown(step.path))
+    const flags = O.PATH | O.NOFOLLOW
+    const fd = must(sys.openat(dir, baseName(step.path) || '.', flags), shown(step.path))
+    try {
+      must(sys.stat(fd, '', this.#stat), shown(step.path))
+      setAttributes(fd, this.#stat.mode & S.IFMT, step)
+    } finally {
+      sys.close(fd)
+    }
+  }
+
+  // An ordinary user may not write into an own directory of mode 0555, nor move one; its
+  // attributes are set anew at the end in any case.
+  #move(from: number, name: string, to: number, newName: string): number {
+    const done = sys.renameat(from, name, to, newName)
+    if (done !== -ERRNO.EACCES) return done
+    for (const dir of [from, to]) this.#allow(dir, '')
+    this.#allow(from, name)
+    return sys.renameat(from, name, to, newName)
+  }
+
+  #allow(dir: number, name: string): void {
+    const fd = sys.openat(dir, name || '.', O.PATH | O.NOFOLLOW)
+    if (fd < 0) return
+    must(sys.stat(fd, '', this.#stat), 'stat')
+    const { mode } = this.#stat
+    if ((mode & S.IFMT) === S.IFDIR) sys.chmodFd(fd, (mode & 0o7777) | 0o700)
+    sys.close(fd)
+  }
+
+  // Null where a directory on the way is absent.
+  #enter(path: RelPath): number | null {
+    if (this.#dir?.path === path) return this.#dir.fd
+    this.#leave()
+    let fd = must(sys.openat(this.#root, '.', O.PATH | O.DIRECTORY), 'root')
+    for (const name of path === '' ? [] : path.split('/')) {
+      const next = sys.openat(fd, name, O.PATH | O.DIRECTORY | O.NOFOLLOW)
+      sys.close(fd)
+      if (next === -ERRNO.ENOENT || next === -ERRNO.ENOTDIR) return null
+      fd = must(next, shown(path))
+    }
+    this.#dir = { path, fd }
+    return fd
+  }
+
+  #leave(): void {
+    if (this.#dir !== null) sys.close(this.#dir.fd)
+    this.#dir = null
+  }
+}

@@ -1,0 +1,143 @@
+// Going back to a state: in place, by a redo plan; or as a writable sublayer of its own.
+//
+//   prepareRestore ─▶ putPlan ─▶ applyRedo (redo.ts) ─▶ finishRestore
+//                                in one step of the fuse thread where the layer is mounted
+//
+// After a crash: for each of `catalogue.plans()`, applyRedo and finishRestore again, before anything
+// in `work` is tidied up.
+//
+// Rule: whoever calls has taken a snapshot of what is replaced; nothing changes the writable
+// sublayer between prepareRestore and applyRedo but what this says is lost.
+
+import { shown } from '../base/path.ts'
+import { AT_FDCWD, must, O, sys } from '../host/sys.ts'
+import { ownPrefix } from '../layer/marks.ts'
+import { type Catalogue, newId } from './catalogue.ts'
+import type { Difference } from './diff.ts'
+import type { ImageDirs } from './image.ts'
+import type { RestorePlan } from './plan.ts'
+import type { LayerRecord, RedoPlan, SnapshotRecord } from './records.ts'
+import { type RedoDirs, stageName } from './redo.ts'
+import { removeTree } from './remove.ts'
+import type { Progress } from './scan.ts'
+import { headOf, piecesOf } from './snapshot.ts'
+import type { Staged } from './stage.ts'
+import { runJob } from './thread.ts'
+
+export interface RestoreOptions {
+  readonly catalogue: Catalogue
+  readonly layer: LayerRecord
+  /** The state to go to. */
+  readonly snapshot: SnapshotRecord
+  /** Absolute paths, bytes as latin1 text. */
+  readonly dirs: ImageDirs & {
+    readonly work: string
+    /** The read-only trees that the state was made on (`snapshot.ro.version`), top first. */
+    readonly ro: readonly string[]
+  }
+  readonly onProgress?: (progress: Progress) => void
+}
+
+async function planJob({ catalogue, layer, snapshot, dirs }: RestoreOptions) {
+  return {
+    dirs: { rw: dirs.rw, numbers: dirs.numbers, area: dirs.area },
+    prefix: ownPrefix(),
+    target: await catalogue.pieces(snapshot.id),
+    head: await piecesOf(catalogue, await headOf(catalogue, layer.id)),
+  }
+}
+
+/** What a restore would do. Changes nothing. */
+export async function planRestore(options: RestoreOptions): Promise<RestorePlan> {
+  const job = await planJob(options)
+  return (await runJob('plan', job, options.catalogue, options.onProgress)).plan
+}
+
+/**
+ * Gets everything ready in `work`, flushed. Then: `catalogue.putPlan(redo)`, `applyRedo`,
+ * `finishRestore`. Throws SVS_CHUNK_DAMAGED, SVS_RO_CHANGED with nothing changed.
+ */
+export async function prepareRestore(options: RestoreOptions): Promise<Staged> {
+  const { catalogue, layer, snapshot, dirs } = options
+  const job = {
+    ...(await planJob(options)),
+    state: snapshot.id,
+    ro: dirs.ro,
+    scope: snapshot.ro.digest,
+    id: newId(),
+    layer: layer.id,
+    rw: layer.rw,
+    work: dirs.work,
+  }
+  return runJob('stage', job, catalogue, options.onProgress)
+}
+
+/** Ends a restore that was applied: flushed, the plan gone, the state the head, the stage removed. */
+export async function finishRestore(
+  catalogue: Catalogue,
+  dirs: RedoDirs,
+  redo: RedoPlan,
+): Promise<void> {
+  syncDisk(dirs.rw)
+  await catalogue.deletePlan(redo)
+  discardRestore(dirs, redo)
+}
+
+/** Removes what a restore laid in `work`: after its end, or where it was given up before putPlan. */
+export function discardRestore(dirs: Pick<RedoDirs, 'work'>, redo: Pick<RedoPlan, 'id'>): void {
+  removeTree(`${dirs.work}/${stageName(redo)}`)
+}
+
+function syncDisk(path: string): void {
+  const fd = must(sys.openat(AT_FDCWD, path, O.RDONLY | O.DIRECTORY), shown(path))
+  const done = sys.syncfs(fd)
+  sys.close(fd)
+  must(done, 'syncfs')
+}
+
+export interface BuildOptions {
+  readonly catalogue: Catalogue
+  readonly snapshot: SnapshotRecord
+  /** As in RestoreOptions. */
+  readonly ro: readonly string[]
+  /** An empty directory that becomes the state, and the log of its inode numbers, which is made. */
+  readonly rw: string
+  readonly numbers: string | null
+  readonly onProgress?: (progress: Progress) => void
+}
+
+/** Makes a state as a writable sublayer of its own, flushed. Returns how many entries it has. */
+export async function buildState(options: BuildOptions): Promise<number> {
+  const { catalogue, snapshot, ro, rw, numbers, onProgress } = options
+  const job = {
+    prefix: ownPrefix(),
+    pieces: await catalogue.pieces(snapshot.id),
+    state: snapshot.id,
+    ro,
+    scope: snapshot.ro.digest,
+    into: rw,
+    numbers,
+  }
+  return runJob('build', job, catalogue, onProgress)
+}
+
+/** What `after` shows otherwise than `before` (null: than the read-only sublayer alone). */
+export async function differenceOfStates(
+  catalogue: Catalogue,
+  before: SnapshotRecord | null,
+  after: SnapshotRecord,
+  ro: readonly string[],
+): Promise<Difference[]> {
+  const job = {
+    before: await piecesOf(catalogue, before),
+    after: await catalogue.pieces(after.id),
+    ro,
+  }
+  return runJob('diffStates', job, catalogue)
+}
+
+/** What the layer shows now otherwise than `snapshot`. */
+export async function differenceNow(options: RestoreOptions): Promise<Difference[]> {
+  const job = { ...(await planJob(options)), ro: options.dirs.ro }
+  return runJob('diffNow', job, options.catalogue, options.onProgress)
+}

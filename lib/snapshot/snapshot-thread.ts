@@ -1,0 +1,116 @@
+// A snapshot thread: does one job after the other (jobs.ts), asking the main thread for what
+// the catalogue holds and giving it what is to be stored.
+//
+// Rule: only so many bytes are on their way at once; then the job waits for the catalogue.
+
+import { parentPort } from 'node:worker_threads'
+import type { Depot } from './depot.ts'
+import { JOBS, type JobName, type Report } from './jobs.ts'
+import type { Content } from './records.ts'
+import { type Ask, type FromThread, receiveError, sendError, type ToThread } from './thread.ts'
+
+/** Bytes of chunks that may wait for the main thread. */
+const ON_THE_WAY = 8 * 1024 * 1024
+const REPORT_MS = 100
+
+const port = parentPort!
+const post = (message: FromThread, transfer: ArrayBuffer[] = []) =>
+  port.postMessage(message, transfer)
+
+interface Waiting {
+  readonly resolve: (value: unknown) => void
+  readonly reject: (err: Error) => void
+}
+
+const waiting = new Map<number, Waiting>()
+let asked = 0
+
+function ask<T>(question: Ask, transfer: ArrayBuffer[] = []): Promise<T> {
+  const number = asked++
+  return new Promise<T>((resolve, reject) => {
+    waiting.set(number, { resolve: resolve as (value: unknown) => void, reject })
+    post({ kind: 'ask', number, ask: question }, transfer)
+  })
+}
+
+/** The catalogue, as this thread reaches it. */
+class RemoteDepot implements Depot {
+  readonly #puts = new Set<Promise<void>>()
+  #bytes = 0
+  #failed: unknown = null
+
+  async chunk(id: string): Promise<Buffer | null> {
+    // What this thread stored a moment ago must be there.
+    await this.settle()
+    const bytes = await ask<Uint8Array | null>({ op: 'chunk', id })
+    if (bytes === null) return null
+    return Buffer.from(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length)
+  }
+
+  content(scope: string, id: string): Promise<Content | null> {
+    return ask({ op: 'content', scope, id })
+  }
+
+  async putChunk(id: string, bytes: Buffer): Promise<void> {
+    const size = bytes.length
+    const own = bytes.byteLength === bytes.buffer.byteLength
+    const transfer = own ? [bytes.buffer as ArrayBuffer] : []
+    this.#track(ask({ op: 'putChunk', id, bytes }, transfer), size)
+    if (this.#bytes > ON_THE_WAY) await this.settle()
+  }
+
+  async putContent(scope: string, id: string, content: Content): Promise<void> {
+    this.#track(ask({ op: 'putContent', scope, id, content }), 1024)
+  }
+
+  /** Waits until everything put has been taken. Throws where something was not. */
+  async settle(): Promise<void> {
+    while (this.#puts.size > 0) await Promise.all(this.#puts)
+    if (this.#failed !== null) throw this.#failed
+  }
+
+  #track(put: Promise<void>, size: number): void {
+    this.#bytes += size
+    const done = put
+      .catch((err: unknown) => {
+        this.#failed ??= err
+      })
+      .finally(() => {
+        this.#bytes -= size
+        this.#puts.delete(done)
+      })
+    this.#puts.add(done)
+  }
+}
+
+function reporter(): Report {
+  let last = Date.now()
+  return (progress) => {
+    const now = Date.now()
+    if (now - last < REPORT_MS) return
+    last = now
+    post({ kind: 'progress', progress })
+  }
+}
+
+async function run(name: JobName, job: unknown): Promise<void> {
+  const depot = new RemoteDepot()
+  try {
+    const work = JOBS[name] as (job: unknown, depot: Depot, report: Report) => Promise<unknown>
+    const result = await work(job, depot, reporter())
+    await depot.settle()
+    post({ kind: 'done', result })
+  } catch (err) {
+    // Nothing of a failed job may still be asking when the next one begins.
+    await depot.settle().catch(() => {})
+    post({ kind: 'failed', error: sendError(err) })
+  }
+}
+
+port.on('message', (message: ToThread) => {
+  if (message.kind === 'job') return void run(message.name, message.job)
+  const who = waiting.get(message.number)
+  waiting.delete(message.number)
+  if (message.kind === 'answer') who?.resolve(message.value)
+  else who?.reject(receiveError(message.error))
+})

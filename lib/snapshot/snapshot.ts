@@ -1,0 +1,124 @@
+// Taking a snapshot: the state of a layer's writable sublayer goes into the catalogue, wholly
+// or not at all.
+//
+//   takeSnapshot ─▶ writer ─▶ scan in a snapshot thread ─▶ publish: the record, synced, last
+//
+// The parent of a state is the layer's head: the state that its writable sublayer came from.
+//
+// Rule: the caller has frozen the layer where it is mounted (`dirs.area`), and keeps its writable
+// sublayer from being switched until this returns.
+
+import { ownPrefix } from '../layer/marks.ts'
+import { type Catalogue, newId, type SnapshotWriter } from './catalogue.ts'
+import type { LayerRecord, Piece, SnapshotRecord, Trigger } from './records.ts'
+import type { Progress, ScanResult } from './scan.ts'
+import { runJob } from './thread.ts'
+
+export interface TakeSnapshot {
+  readonly catalogue: Catalogue
+  readonly layer: LayerRecord
+  /** Absolute paths, bytes as latin1 text. */
+  readonly dirs: {
+    readonly rw: string
+    readonly numbers: string | null
+    /** The layer's read-only trees, top first. */
+    readonly ro: readonly string[]
+    /** Preservation area of the freeze; null for a layer that is not mounted. */
+    readonly area: string | null
+  }
+  readonly message?: string
+  readonly label?: string | null
+  readonly trigger?: Trigger
+  /** Make a state although nothing changed. */
+  readonly allowEmpty?: boolean
+  /** The instant of the freeze, in milliseconds; now by default. */
+  readonly at?: number
+  readonly onProgress?: (progress: Progress) => void
+}
+
+export type Taken =
+  /** A new state, which is the head from now on. */
+  | { readonly kind: 'taken'; readonly snapshot: SnapshotRecord }
+  /** Nothing changed since this state; none was made. */
+  | { readonly kind: 'unchanged'; readonly snapshot: SnapshotRecord }
+
+export async function takeSnapshot(options: TakeSnapshot): Promise<Taken> {
+  const { catalogue, layer, allowEmpty = false } = options
+  const at = options.at ?? Date.now()
+  const parent = await headOf(catalogue, layer.id)
+  const writer = await catalogue.writer()
+  try {
+    const found = await scanLayer(options, parent, writer)
+    // Another snapshot may have been published meanwhile: the parent stays what it was, a fact.
+    if (!found.changed && parent !== null && !allowEmpty)
+      return { kind: 'unchanged', snapshot: parent }
+    const snapshot = await recordOf(options, found, parent, at, writer.stored)
+    await writer.publish({ record: snapshot, pieces: found.pieces })
+    return { kind: 'taken', snapshot }
+  } finally {
+    writer.end()
+  }
+}
+
+/** The state that the layer's writable sublayer came from; null where there is none (any more). */
+export async function headOf(catalogue: Catalogue, layer: string): Promise<SnapshotRecord | null> {
+  const head = await catalogue.head(layer)
+  if (head === null) return null
+  return (await catalogue.snapshots(layer)).find(({ id }) => id === head) ?? null
+}
+
+/** The list of a state's entries; null for no state. */
+export async function piecesOf(
+  catalogue: Catalogue,
+  snapshot: SnapshotRecord | null,
+): Promise<Piece[] | null> {
+  return snapshot === null ? null : catalogue.pieces(snapshot.id)
+}
+
+async function scanLayer(
+  { catalogue, layer, dirs, onProgress }: TakeSnapshot,
+  parent: SnapshotRecord | null,
+  writer: SnapshotWriter,
+): Promise<ScanResult> {
+  const job = {
+    dirs: { rw: dirs.rw, numbers: dirs.numbers, area: dirs.area },
+    prefix: ownPrefix(),
+    ro: dirs.ro,
+    scope: layer.ro.digest,
+    parent: await piecesOf(catalogue, parent),
+    parentScope: parent?.ro.digest ?? '',
+  }
+  return runJob('scan', job, writer, onProgress)
+}
+
+async function recordOf(
+  { catalogue, layer, message = '', label = null, trigger = 'manual' }: TakeSnapshot,
+  found: ScanResult,
+  parent: SnapshotRecord | null,
+  at: number,
+  stored: number,
+): Promise<SnapshotRecord> {
+  const last = (await catalogue.snapshots(layer.id)).at(-1)
+  return {
+    id: newId(),
+    layer: layer.id,
+    // Later than every other, also where the clock went back.
+    time: Math.max(at, (last?.time ?? 0) + 1),
+    message,
+    label,
+    tags: {},
+    trigger,
+    pinned: false,
+    parent: parent?.id ?? null,
+    ro: { version: layer.ro.version, digest: layer.ro.digest },
+    rw: layer.rw,
+    entries: found.entries,
+    bytes: found.bytes,
+    stored,
+    counts: found.counts,
+    journal: null,
+    dependsOnBase: found.dependsOnBase,
+    owners: found.owners,
+    format: 1,
+  }
+}

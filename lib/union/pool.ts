@@ -27,15 +27,17 @@ export class Pool {
     this.#privileged = privileged
   }
 
-  /** Opens what a stack is made of. `close` it when no view shows it any more. Throws Errno. */
-  open(spec: StackSpec, blocked: readonly string[]): { stack: Stack; close(): void } {
+  /**
+   * Opens the layers of a stack, over a base that is open already. `close` it when no view shows
+   * it any more. Throws Errno.
+   */
+  open(spec: StackSpec, base: UnionLayer | null): { stack: Stack; close(): void } {
     const closers: (() => void)[] = []
     const close = () => {
       for (const one of closers.splice(0).reverse()) one()
     }
     try {
       const layers = spec.layers.flatMap((layer) => this.#layer(layer, closers))
-      const base = spec.base === null ? null : this.#base(spec.base, blocked, closers)
       return { stack: new Stack(layers, base), close }
     } catch (err) {
       close()
@@ -97,8 +99,11 @@ export class Pool {
     return scratch
   }
 
-  #base(spec: BaseSpec, blocked: readonly string[], closers: (() => void)[]): UnionLayer {
-    // Not shared: what is mounted in it is as it was when this view was made.
+  /**
+   * Opens a mount's base, which it keeps to its end: what is mounted in the base is as it was
+   * now. Close its branch. Throws Errno.
+   */
+  openBase(spec: BaseSpec, blocked: readonly string[]): UnionLayer {
     const root = this.#privileged && !spec.writable ? cloneTree(spec.path) : openRoot(spec.path)
     const branch = new Branch({
       path: spec.path,
@@ -108,7 +113,6 @@ export class Pool {
       prefix: null,
       index: null,
     })
-    closers.push(() => branch.close())
     const inside = blocked.map((path) => within(path, spec.path)).filter((path) => path !== null)
     if (inside.length > 0) branch.blocked = new Set(inside)
     const layer = new UnionLayer({

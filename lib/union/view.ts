@@ -100,7 +100,8 @@ export class View extends NodeTable implements FileSystem {
   }
   stack: Stack
   /** Seconds for which the kernel may trust what the base showed. */
-  #baseTimeout: number
+  readonly #baseTimeout: number
+  readonly #base: UnionLayer | null
   /** Requests of all views of the process get different temporary names. */
   static #temp = 0
   static #job = 0
@@ -127,10 +128,12 @@ export class View extends NodeTable implements FileSystem {
     this.pool = options.pool
     this.announce = options.announce
     this.log = options.log
-    const { stack, close } = options.pool.open(options.stack, options.view.blocked)
+    const { base } = options.stack
+    this.#base = base === null ? null : options.pool.openBase(base, options.view.blocked)
+    const { stack, close } = options.pool.open(options.stack, this.#base)
     this.stack = stack
     this.#closeStack = close
-    this.#baseTimeout = options.stack.base?.timeout ?? FOREVER
+    this.#baseTimeout = base?.timeout ?? FOREVER
     this.peers = options.peers
     this.setRoot(this.rootPlaces())
     options.peers.add(this)
@@ -204,12 +207,11 @@ export class View extends NodeTable implements FileSystem {
     if (this.peers.size > 1) noticePlaces(this, node, branch)
   }
 
-  /** Swaps in a new stack; the caller reconciles (restack.ts). Answers what closes the old one. */
+  /** Swaps in other layers over the same base; the caller reconciles (restack.ts). Answers what closes the old one. */
   swapStack(spec: StackSpec): { old: Stack; close(): void } {
-    const opened = this.pool.open(spec, this.options.blocked)
+    const opened = this.pool.open(spec, this.#base)
     const old = { old: this.stack, close: this.#closeStack }
     this.stack = opened.stack
-    this.#baseTimeout = spec.base?.timeout ?? FOREVER
     this.#closeStack = opened.close
     return old
   }
@@ -490,6 +492,8 @@ export class View extends NodeTable implements FileSystem {
     this.#handles.clear()
     this.closeAll()
     this.#closeStack()
+    for (const branch of this.#base?.ros ?? []) branch.close()
+    this.#base?.rw?.close()
   }
 
   /** How many nodes and open directories the kernel holds. */

@@ -1,0 +1,86 @@
+// Activation and its opposite, on a view that the kernel has been told of.
+
+import t from 'tap'
+import { O } from '../../lib/host/sys.ts'
+import { viewOf } from './view-of.ts'
+
+const DRAWN = {
+  layers: [
+    { name: 'app', ro: { 'bin/app': 'program', 'etc/app.conf': 'conf', 'etc/hosts': 'app hosts' } },
+    { name: 'tool', ro: { 'lib/tool': 'lib' } },
+  ],
+  base: { 'etc/hosts': 'base hosts', 'etc/passwd': 'root' },
+}
+
+t.test('a deactivated layer leaves no trace', async (t) => {
+  const { layers, view } = await viewOf(t, DRAWN)
+  t.equal(view.read('etc/hosts'), 'app hosts')
+  t.equal(view.read('bin/app'), 'program')
+  view.restack(layers.stack('tool'))
+  t.notOk(view.has('bin'))
+  t.same(view.list('etc'), ['hosts', 'passwd'])
+  t.equal(view.read('etc/hosts'), 'base hosts')
+  t.same(view.list(''), ['etc', 'lib'])
+})
+
+t.test('the kernel is told the topmost name that changed, and not what is below', async (t) => {
+  const { layers, view } = await viewOf(t, DRAWN)
+  for (const path of ['bin/app', 'etc/hosts', 'etc/passwd', 'lib/tool']) view.id(path)
+  view.restack(layers.stack('tool'))
+  t.same(view.expired.sort(), ['bin', 'hosts'])
+})
+
+t.test('an absence the kernel was told is taken back when a layer fills it', async (t) => {
+  const { layers, view } = await viewOf(t, { layers: DRAWN.layers })
+  view.restack(layers.stack('tool'))
+  t.notOk(view.has('bin'))
+  view.told.length = 0
+  view.restack(layers.stack('app', 'tool'))
+  const told = view.told.find((one) => one.kind === 'entry' && one.name === 'bin')
+  t.match(told, { expire: false })
+  t.equal(view.read('bin/app'), 'program')
+})
+
+t.test(
+  'a name that shows another content gets a new node; the same directory keeps its own',
+  async (t) => {
+    const { layers, view } = await viewOf(t, DRAWN)
+    const [hosts, etc] = [view.id('etc/hosts'), view.id('etc')]
+    view.restack(layers.stack('tool'))
+    t.not(view.id('etc/hosts'), hosts)
+    t.equal(view.id('etc'), etc)
+    t.throws(() => view.open(hosts, O.RDONLY), { code: 'ESTALE' })
+  },
+)
+
+t.test('an open file of a deactivated layer goes on working', async (t) => {
+  const { layers, view } = await viewOf(t, DRAWN)
+  const id = view.id('bin/app')
+  view.open(id, O.RDWR)
+  view.restack(layers.stack('tool'))
+  t.equal(view.readOpen(id), 'program')
+  view.writeOpen(id, 'PROG')
+  t.equal(view.readOpen(id), 'PROGram')
+})
+
+t.test('changing the priority of two layers swaps what both have', async (t) => {
+  const { layers, view } = await viewOf(t, {
+    layers: [
+      { name: 'a', ro: { 'd/f': 'a' } },
+      { name: 'b', ro: { 'd/f': 'b' } },
+    ],
+  })
+  t.equal(view.read('d/f'), 'a')
+  view.restack(layers.stack('b', 'a'))
+  t.equal(view.read('d/f'), 'b')
+})
+
+t.test('a base file exchanged behind the mount is found anew', async (t) => {
+  const { layers, view } = await viewOf(t, DRAWN)
+  const { writeFileSync } = await import('node:fs')
+  view.restack(layers.stack('tool'))
+  const id = view.id('etc/passwd')
+  writeFileSync(`${layers.base}/etc/passwd`, 'longer than before')
+  t.throws(() => view.open(id, O.RDONLY), { code: 'ESTALE' })
+  t.equal(view.read('etc/passwd'), 'longer than before')
+})

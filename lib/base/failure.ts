@@ -66,6 +66,10 @@ export const FAILURES = {
   SVS_OPTION_UNKNOWN: [2, 'the mount option %s is not one that svsfs knows'],
   SVS_PATH_NOT_FOUND: [3, '%s does not exist'],
   SVS_PATH_NOT_MOUNTED: [3, '%s lies in no mount of this store (svsfs status shows the mounts)'],
+  SVS_RESTORE_UNFINISHED: [
+    1,
+    'the restore of layer %s is not finished: %s; it will be, when the store is opened next',
+  ],
   SVS_RO_CHANGED: [
     7,
     'the read-only sublayer was changed or is missing at %s: %s; import the layer again',
@@ -74,6 +78,8 @@ export const FAILURES = {
   SVS_SOURCE_NOT_FOUND: [3, 'there is nothing to import at %s (%s)'],
   SVS_SOURCE_UNKNOWN: [10, '%s is neither a directory, a tar archive nor a Debian package'],
   SVS_STATE_AMBIGUOUS: [2, '%s stands for several states of %s; give more of its id'],
+  SVS_STATE_MISSING: [2, 'which state of %s? Pass one of these, or --pick:%s'],
+  SVS_STATE_NONE: [3, 'there is no state of %s yet; svsfs snapshot makes one'],
   SVS_STATE_NOT_FOUND: [3, 'no state %s of layer %s (svsfs snapshots lists them)'],
   SVS_STORE_BUSY: [5, 'a snapshot is being written in %s; try again when it is done'],
   SVS_STORE_DAMAGED: [7, '%s is damaged: %s; put the file back from a copy before using the store'],
@@ -94,12 +100,12 @@ export const FAILURES = {
     'the daemon of this store mounts by %s; svsfs umount --all ends it, then %s can be used',
   ],
   SVS_TREE_DAMAGED: [7, '%s does not match its read-only sublayer: %s; import the layer again'],
-  SVS_USAGE: [2, '%s (svsfs help shows the commands)'],
-  SVS_ZSTD_MISSING: [8, 'the library libzstd.so.1 is missing; install the package libzstd1'],
   SVS_TREE_INSIDE_MOUNT: [
     9,
     '%s lies inside %s, which this daemon serves itself; name a directory outside of it',
   ],
+  SVS_USAGE: [2, '%s (svsfs help shows the commands)'],
+  SVS_ZSTD_MISSING: [8, 'the library libzstd.so.1 is missing; install the package libzstd1'],
 } as const satisfies Record<`SVS_${string}`, readonly [exit: number, text: string]>
 
 export type FailureCode = keyof typeof FAILURES

@@ -3,7 +3,7 @@
 // Rule: the kernel drops the lock with the process, whatever ends it; the text in the file
 // only says who holds it and is never trusted for more than a message.
 
-import { closeSync, openSync, readFileSync, writeSync, ftruncateSync } from 'node:fs'
+import { closeSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs'
 import { ERRNO, Errno } from '../base/errno.ts'
 import { Failure } from '../base/failure.ts'
 import { sys } from '../host/sys.ts'

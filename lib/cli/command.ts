@@ -1,0 +1,144 @@
+// What a command is: a row of three small functions, and how commander comes to run it.
+//
+//   words of the command line ─▶ parse ─▶ run (asks the API) ─▶ print, or JSON
+//
+// Rule: `run` returns data and prints nothing; `print` shows that data and asks nothing. Both
+// ways of output come from the same data.
+
+import { type Command, Option } from 'commander'
+import { Failure } from '../base/failure.ts'
+import { storePath } from '../daemon/store-path.ts'
+import { Output } from './output.ts'
+import { Session } from './session.ts'
+
+/** The words after a command: its arguments in order, its options by name. */
+export class Words {
+  readonly #args: readonly unknown[]
+  readonly #options: Readonly<Record<string, unknown>>
+
+  constructor(args: readonly unknown[], options: Readonly<Record<string, unknown>>) {
+    this.#args = args
+    this.#options = options
+  }
+
+  /** An argument that commander has required. */
+  arg(index: number): string {
+    return this.optionalArg(index) ?? ''
+  }
+
+  optionalArg(index: number): string | null {
+    const value = this.#args[index]
+    return typeof value === 'string' ? value : null
+  }
+
+  /** The arguments of `<name...>`. */
+  args(index: number): string[] {
+    const value = this.#args[index]
+    return Array.isArray(value) ? value.map(String) : []
+  }
+
+  text(option: string): string | null {
+    const value = this.#options[option]
+    return typeof value === 'string' ? value : null
+  }
+
+  /** The values of `--option <name...>`, or null where it was not given. */
+  list(option: string): string[] | null {
+    const value = this.#options[option]
+    return Array.isArray(value) ? value.map(String) : null
+  }
+
+  flag(option: string): boolean {
+    return this.#options[option] === true
+  }
+
+  /** For `--[no-]option`: null where neither was given. */
+  choice(option: string): boolean | null {
+    const value = this.#options[option]
+    return typeof value === 'boolean' ? value : null
+  }
+
+  number(option: string): number | null {
+    const text = this.text(option)
+    return text === null ? null : readNumber(`--${dashed(option)}`, text)
+  }
+}
+
+const dashed = (name: string): string =>
+  name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+
+export function readNumber(what: string, text: string): number {
+  const number = Number(text)
+  if (text.trim() === '' || !Number.isFinite(number))
+    throw new Failure('SVS_USAGE', `${what} must be a number, not "${text}"`)
+  return number
+}
+
+export interface CommandRow<Wanted, Data> {
+  /** `create <name>`: the name with its arguments, as commander reads them. */
+  readonly usage: string
+  readonly summary: string
+  /** More than the summary says; paragraphs. */
+  readonly about?: string
+  readonly options?: readonly Option[]
+  /** Whole command lines, each with a remark after `#` where it needs one. */
+  readonly examples: readonly string[]
+  readonly hidden?: boolean
+  /** Options after the first argument belong to what follows. */
+  readonly passThrough?: boolean
+  parse(words: Words): Wanted
+  run(context: Context, wanted: Wanted): Promise<Data>
+  print(data: Data, out: Output, wanted: Wanted): void
+}
+
+/** What `run` works with. */
+export interface Context {
+  readonly session: Session
+  readonly out: Output
+  /** Sets the exit status of a command that has not failed itself: `svsfs run`. */
+  exit(status: number): void
+}
+
+/** An option as help shows it: `--flag <value>`, and what it does. */
+export const option = (flags: string, text: string): Option => new Option(flags, text)
+
+export function addCommand<Wanted, Data>(parent: Command, row: CommandRow<Wanted, Data>): void {
+  const command = parent.command(row.usage, row.hidden === true ? { hidden: true } : {})
+  command.summary(row.summary)
+  command.description(row.about === undefined ? row.summary : `${row.summary}\n\n${row.about}`)
+  for (const each of row.options ?? []) command.addOption(each)
+  command.option('--store <dir>', 'the store (default: $SVSFS_STORE, then the one of this user)')
+  command.option('--json', 'print one JSON value: {ok, data} or {ok, error}')
+  if (row.passThrough === true) command.passThroughOptions()
+  if (row.examples.length > 0)
+    command.addHelpText(
+      'after',
+      `\nExamples:\n${row.examples.map((line) => `  ${line}`).join('\n')}`,
+    )
+  command.action(async (...all: unknown[]) => {
+    const options = command.optsWithGlobals() as Record<string, unknown>
+    await perform(row, new Words(all.slice(0, -2), options), options)
+  })
+}
+
+async function perform<Wanted, Data>(
+  row: CommandRow<Wanted, Data>,
+  words: Words,
+  options: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const out = new Output(options.json === true)
+  const session = new Session(storePath(words.text('store') ?? undefined), (text) =>
+    out.progress(text),
+  )
+  const exit = (status: number) => {
+    process.exitCode = status
+  }
+  try {
+    const wanted = row.parse(words)
+    const data = await row.run({ session, out, exit }, wanted)
+    if (out.json) out.data(data)
+    else row.print(data, out, wanted)
+  } finally {
+    await session.close()
+  }
+}

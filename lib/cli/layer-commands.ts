@@ -1,0 +1,178 @@
+// svsfs layer …: making layers, looking at them, exchanging their read-only part.
+
+import { resolve } from 'node:path'
+import type { Command } from 'commander'
+import { Failure } from '../base/failure.ts'
+import type { LayerLine } from '../daemon/layer-line.ts'
+import type { CreateAnswer, LayerDetails } from '../daemon/layer-methods.ts'
+import type { LayerSource } from '../daemon/layer-source.ts'
+import { confirm } from './ask.ts'
+import { addCommand, type CommandRow, option, type Words } from './command.ts'
+import type { Output } from './output.ts'
+import { ago, clock, plural, size } from './words.ts'
+
+const SOURCE_OPTIONS = [
+  option('--from <source...>', 'a directory, a tar archive, or Debian packages (.deb)'),
+  option('--recipe <name>', 'a recipe that comes with svsfs (layers/ lists them)'),
+  option('--empty', 'nothing: all will be in the writable part'),
+  option('--with-depends', 'packages: take along what they need and the base lacks'),
+  option('--base <dir>', 'the tree that the layer will lie over (for packages: default /)'),
+]
+
+function sourceOf(words: Words): LayerSource {
+  const paths = words.list('from')
+  const recipe = words.text('recipe')
+  const given = [paths !== null, recipe !== null, words.flag('empty')].filter(Boolean).length
+  if (given !== 1)
+    throw new Failure('SVS_USAGE', 'give one of --from SOURCE, --recipe NAME, --empty')
+  const base = words.text('base')
+  const place = base === null ? null : resolve(base)
+  if (recipe !== null) return { kind: 'recipe', recipe, base: place }
+  if (paths === null) return { kind: 'empty' }
+  const withDepends = words.flag('withDepends')
+  return { kind: 'from', paths: paths.map((path) => resolve(path)), withDepends, base: place }
+}
+
+interface CreateWish {
+  readonly layer: string
+  readonly source: LayerSource
+  readonly activate: boolean
+  readonly priority: number
+}
+
+const create: CommandRow<CreateWish, CreateAnswer> = {
+  usage: 'create <name>',
+  summary: 'make a layer from a directory, an archive, packages or a recipe',
+  about:
+    'The source is copied with owners, modes, times, links and attributes; it is not changed. What comes of it is the read-only part of the layer, and no mount can change it.',
+  options: [
+    ...SOURCE_OPTIONS,
+    option('--activate', 'show it at once in all mounts'),
+    option('--priority <n>', 'place in the order: the higher, the nearer to the top (default 0)'),
+  ],
+  examples: [
+    'svsfs layer create tools --from /opt/tools',
+    'svsfs layer create hello --from hello_2.10-3_amd64.deb --with-depends --activate',
+    'svsfs layer create firefox --recipe firefox',
+    'svsfs layer create scratch --empty',
+  ],
+  parse: (words) => ({
+    layer: words.arg(0),
+    source: sourceOf(words),
+    activate: words.flag('activate'),
+    priority: words.number('priority') ?? 0,
+  }),
+  run: ({ session }, wish) => session.call('layer.create', wish),
+  print: (made, out) => {
+    for (const warning of made.warnings) out.note(`note: ${warning}`)
+    out.line(`created layer ${made.name}: ${contents(made)}`)
+    if (!made.active) out.note(`svsfs activate ${made.name} shows it in all mounts`)
+  },
+}
+
+const contents = (layer: LayerLine): string =>
+  `${plural(layer.entries, 'name')}, ${size(layer.bytes)}`
+
+const list: CommandRow<null, LayerLine[]> = {
+  usage: 'list',
+  summary: 'show all layers',
+  examples: ['svsfs layer list', 'svsfs layer list --json'],
+  parse: () => null,
+  run: ({ session }) => session.call('layer.list', {}),
+  print: (layers, out) => printLayers(layers, out),
+}
+
+export function printLayers(layers: readonly LayerLine[], out: Output): void {
+  if (layers.length === 0) return out.note('no layers yet; svsfs layer create makes one')
+  out.table(
+    ['LAYER', 'ACTIVE', 'PRIORITY', 'VERSION', 'NAMES', 'SIZE', 'CREATED'],
+    layers.map((layer) => [
+      layer.name,
+      layer.active ? 'yes' : 'no',
+      String(layer.priority),
+      String(layer.version),
+      String(layer.entries),
+      size(layer.bytes),
+      ago(layer.created),
+    ]),
+  )
+}
+
+const show: CommandRow<string, LayerDetails> = {
+  usage: 'show <name>',
+  summary: 'show everything about one layer',
+  examples: ['svsfs layer show tools'],
+  parse: (words) => words.arg(0),
+  run: ({ session }, layer) => session.call('layer.show', { layer }),
+  print: (layer, out) => {
+    const rows: [string, string][] = [
+      ['name', layer.name],
+      ['id', layer.id],
+      ['active', layer.active ? 'yes' : 'no'],
+      ['priority', String(layer.priority)],
+      ['shown at', layer.mounts.join(', ') || 'nowhere'],
+      ['created', `${clock(layer.created)} (${ago(layer.created)})`],
+      ['read-only', `version ${layer.version}, ${contents(layer)}`],
+      ['digest', layer.digest || 'not computed'],
+      ['states', String(layer.states)],
+      ['excluded', layer.excludes.join(' ') || 'nothing'],
+      ['lies in', layer.places.ro],
+      ['writes to', layer.places.rw],
+    ]
+    for (const [name, value] of rows) out.line(`${`${name}:`.padEnd(11)}${value}`)
+  },
+}
+
+const rename: CommandRow<{ layer: string; to: string }, LayerLine> = {
+  usage: 'rename <name> <new-name>',
+  summary: 'give a layer another name',
+  examples: ['svsfs layer rename tools old-tools'],
+  parse: (words) => ({ layer: words.arg(0), to: words.arg(1) }),
+  run: ({ session }, wish) => session.call('layer.rename', wish),
+  print: (layer, out, { layer: before }) => out.line(`layer ${before} is now ${layer.name}`),
+}
+
+const remove: CommandRow<{ layer: string; yes: boolean }, { layer: string }> = {
+  usage: 'delete <name>',
+  summary: 'remove a layer with all its states',
+  about:
+    'It is gone then, with everything that was changed in it. A layer that a mount shows is not deleted.',
+  options: [option('--yes', 'do not ask')],
+  examples: ['svsfs layer delete tools', 'svsfs layer delete tools --yes'],
+  parse: (words) => ({ layer: words.arg(0), yes: words.flag('yes') }),
+  run: async ({ session }, { layer, yes }) => {
+    const details = await session.call('layer.show', { layer })
+    const states = plural(details.states, 'state')
+    if (!yes) await confirm(`Delete layer ${layer} (${contents(details)}) and its ${states}?`)
+    return session.call('layer.delete', { layer })
+  },
+  print: ({ layer }, out) => out.line(`deleted layer ${layer}`),
+}
+
+const replace: CommandRow<{ layer: string; source: LayerSource }, CreateAnswer> = {
+  usage: 'replace <name>',
+  summary: 'give a layer a new version of its read-only part',
+  about:
+    'Mounts show the new version at once, under what was changed since. The state before is kept, and earlier states keep the version they were made on.',
+  options: SOURCE_OPTIONS,
+  examples: ['svsfs layer replace tools --from /opt/tools-2'],
+  parse: (words) => ({ layer: words.arg(0), source: sourceOf(words) }),
+  run: ({ session }, wish) => session.call('layer.replace', wish),
+  print: (layer, out) => {
+    for (const warning of layer.warnings) out.note(`note: ${warning}`)
+    out.line(`layer ${layer.name} has version ${layer.version}: ${contents(layer)}`)
+  },
+}
+
+export function addLayerCommands(program: Command): void {
+  const group = program
+    .command('layer')
+    .summary('make, list and change layers')
+    .description('Layers: applications or sets of data that can be switched on and off.')
+  addCommand(group, create)
+  addCommand(group, list)
+  addCommand(group, show)
+  addCommand(group, rename)
+  addCommand(group, remove)
+  addCommand(group, replace)
+}

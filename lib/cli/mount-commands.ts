@@ -1,0 +1,140 @@
+// svsfs mount and umount.
+
+import { resolve } from 'node:path'
+import type { Command } from 'commander'
+import { Failure } from '../base/failure.ts'
+import type { Params } from '../daemon/api.ts'
+import type { MountAnswer, UmountAnswer } from '../daemon/mount-methods.ts'
+import { addCommand, type CommandRow, type Context, option } from './command.ts'
+
+type MountWish = Params<'mount'> & { readonly foreground: boolean }
+
+const mount: CommandRow<MountWish, MountAnswer> = {
+  usage: 'mount <dir>',
+  summary: 'show the active layers at a directory, over a base if one is named',
+  about: `Starts the daemon of the store where it does not run yet; it ends with its last mount. The directory may be the base itself: the layers then appear installed in place.
+
+The transport fuse-native (npm package fuse-native, libfuse 2) is for systems where /dev/fuse cannot be opened directly. It does not know the calling user's groups, cannot tell the kernel of changes (activation is seen within a second), and has no passthrough.`,
+  options: [
+    option('--base <dir>', 'an ordinary directory tree under all layers'),
+    option('--base-writable', 'changes of files that only the base has go to the base'),
+    option('--base-timeout <s>', 'seconds for which the base is trusted not to change (default 1)'),
+    option('--layer <name...>', 'show these layers only, of the active ones'),
+    option('--write-to <name>', 'the layer that new files go to where nothing else decides'),
+    option('--read-only', 'refuse every change'),
+    option('--allow-other', 'let other users in (the default for root)'),
+    option('--no-allow-other', 'keep other users out'),
+    option(
+      '--transport <name>',
+      'how to speak with the kernel: direct (default), fuse-native',
+    ).choices(['direct', 'fuse-native']),
+    option('--trace', 'a line for each request and reply: in the log, or here with --foreground'),
+    option('--foreground', 'do not detach: serve until interrupted'),
+    option('--kernel-cap <version>', 'behave as with an older kernel').choices(['6.1']).hideHelp(),
+  ],
+  examples: [
+    'svsfs mount /mnt/app                     # the active layers alone',
+    'svsfs mount /mnt/root --base /           # over the system, which stays as it is',
+    'svsfs mount /opt/suite --base /opt/suite # in place',
+    'svsfs mount /mnt/app --layer tools --read-only',
+  ],
+  parse: (words) => {
+    const base = words.text('base')
+    const [transport, cap] = [words.text('transport'), words.text('kernelCap')]
+    return {
+      mountPoint: resolve(words.arg(0)),
+      base: base === null ? null : resolve(base),
+      baseWritable: words.flag('baseWritable'),
+      baseTimeout: words.number('baseTimeout') ?? 1,
+      layers: words.list('layer'),
+      writeTo: words.text('writeTo'),
+      readOnly: words.flag('readOnly'),
+      allowOther: words.choice('allowOther'),
+      transport: transport === null ? null : (transport as 'direct' | 'fuse-native'),
+      trace: words.flag('trace'),
+      kernelCap: cap === null ? null : '6.1',
+      foreground: words.flag('foreground'),
+    }
+  },
+  run: async (context, { foreground, ...params }) => {
+    if (foreground) return serveHere(context, params)
+    context.session.preferTransport(params.transport ?? 'direct')
+    return context.session.call('mount', params)
+  },
+  print: ({ mountPoint, layers, inactive }, out) => {
+    out.line(`mounted at ${mountPoint}: ${layers.join(' ') || 'no layer is active'}`)
+    for (const name of inactive)
+      out.note(`layer ${name} is not active; svsfs activate ${name} shows it`)
+  },
+}
+
+/** Is the daemon itself until it is interrupted or the mount is gone. */
+async function serveHere(context: Context, params: Params<'mount'>): Promise<MountAnswer> {
+  const { Daemon } = await import('../daemon/daemon.ts')
+  const { perform } = await import('../daemon/api.ts')
+  const { takeStore } = await import('../daemon/store.ts')
+  const { root } = context.session.places
+  takeStore(root, 'svsfs mount', true).release()
+  const daemon = await Daemon.start({ root, transport: params.transport ?? 'direct', log: 2 })
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.on(signal, () => void daemon.stop(signal))
+  try {
+    const call = { progress: () => {}, whenGone: () => {} }
+    const answer = (await perform(daemon.control, 'mount', params, call)) as MountAnswer
+    context.out.note(`mounted at ${answer.mountPoint}; Ctrl-C ends it`)
+    await daemon.ended
+    return answer
+  } catch (err) {
+    await daemon.stop('the mount failed')
+    throw err
+  }
+}
+
+interface UmountWish {
+  readonly mountPoint: string | null
+  readonly lazy: boolean
+}
+
+const umount: CommandRow<UmountWish, UmountAnswer> = {
+  usage: 'umount [dir]',
+  summary: 'take a mount away, or all of the store',
+  about: 'The daemon of the store ends with its last mount.',
+  options: [
+    option('--all', 'all mounts of the store'),
+    option('--lazy', 'also where programs still use it; they keep what they have open'),
+  ],
+  examples: ['svsfs umount /mnt/app', 'svsfs umount --all'],
+  parse: (words) => {
+    const dir = words.optionalArg(0)
+    if ((dir === null) !== words.flag('all'))
+      throw new Failure('SVS_USAGE', 'give either a directory or --all')
+    return { mountPoint: dir === null ? null : resolve(dir), lazy: words.flag('lazy') }
+  },
+  run: async (context, { mountPoint, lazy }) => {
+    if (mountPoint === null) return umountAll(context, lazy)
+    const { session } = context
+    const { storeExists } = await import('../daemon/store.ts')
+    if (storeExists(session.places.root)) {
+      const answer = await session.call('umount', { mountPoint, lazy })
+      if (answer.left === 0) await session.untilFree()
+      return answer
+    }
+    const { umountForeign } = await import('../daemon/mount-methods.ts')
+    return { mountPoints: [await umountForeign(mountPoint, lazy)], left: 0 }
+  },
+  print: ({ mountPoints }, out) => {
+    for (const place of mountPoints) out.line(`unmounted ${place}`)
+    if (mountPoints.length === 0) out.line('nothing was mounted')
+  },
+}
+
+async function umountAll({ session }: Context, lazy: boolean): Promise<UmountAnswer> {
+  const answer = await session.call('umount.all', { lazy })
+  await session.untilFree()
+  return answer
+}
+
+export function addMountCommands(program: Command): void {
+  addCommand(program, mount)
+  addCommand(program, umount)
+}

@@ -1,0 +1,96 @@
+// svsfs activate, deactivate, priority, reset: what mounts show, and in which order.
+
+import type { Command } from 'commander'
+import type { OrderAnswer } from '../daemon/order-methods.ts'
+import { confirm } from './ask.ts'
+import { addCommand, type CommandRow, option, readNumber } from './command.ts'
+import type { Output } from './output.ts'
+
+const activate: CommandRow<string[], OrderAnswer[]> = {
+  usage: 'activate <name...>',
+  summary: 'show layers in all mounts, at once and from now on',
+  about:
+    'Running programs see them without a remount. It stays so until svsfs deactivate, also after a restart.',
+  examples: ['svsfs activate tools', 'svsfs activate tools fonts'],
+  parse: (words) => words.args(0),
+  run: async ({ session }, names) => {
+    const answers: OrderAnswer[] = []
+    for (const layer of names) answers.push(await session.call('activate', { layer }))
+    return answers
+  },
+  print: (answers, out) => printOrder(answers, out, 'active'),
+}
+
+const deactivate: CommandRow<string[], OrderAnswer[]> = {
+  usage: 'deactivate <name...>',
+  summary: 'take layers out of all mounts, at once',
+  about: 'Files that are open go on working. What was changed in the layer stays in it.',
+  examples: ['svsfs deactivate tools'],
+  parse: (words) => words.args(0),
+  run: async ({ session }, names) => {
+    const answers: OrderAnswer[] = []
+    for (const layer of names) answers.push(await session.call('deactivate', { layer }))
+    return answers
+  },
+  print: (answers, out) => printOrder(answers, out, 'inactive'),
+}
+
+function printOrder(answers: readonly OrderAnswer[], out: Output, now: string): void {
+  for (const { layer, changed, mounts } of answers) {
+    if (!changed) out.line(`layer ${layer} is ${now} already`)
+    else out.line(`layer ${layer} is ${now}${where(mounts)}`)
+  }
+}
+
+const where = (mounts: readonly string[]): string =>
+  mounts.length === 0 ? ' (nothing mounted shows it)' : `: ${mounts.join(', ')}`
+
+const priority: CommandRow<{ layer: string; priority: number }, OrderAnswer> = {
+  usage: 'priority <name> <n>',
+  summary: 'set the place of a layer: the higher, the nearer to the top',
+  about:
+    'Of two layers with the same file, the higher one shows its own. Of equals, the younger is above.',
+  examples: ['svsfs priority tools 10', 'svsfs priority tools -- -5'],
+  parse: (words) => ({ layer: words.arg(0), priority: readNumber('the priority', words.arg(1)) }),
+  run: ({ session }, wish) => session.call('priority', wish),
+  print: ({ layer, mounts }, out, { priority: n }) =>
+    out.line(`layer ${layer} has priority ${n}${mounts.length === 0 ? '' : where(mounts)}`),
+}
+
+interface ResetWish {
+  readonly layer: string
+  readonly snapshot: boolean
+  readonly yes: boolean
+}
+
+const reset: CommandRow<ResetWish, OrderAnswer & { state: string | null }> = {
+  usage: 'reset <name>',
+  summary: 'throw away everything that changed in a layer',
+  about:
+    'The layer is as it was imported, at once. What it was before is kept as a state, so a reset can be undone, unless --no-snapshot says otherwise.',
+  options: [
+    option('--no-snapshot', 'keep nothing of what is thrown away'),
+    option('--yes', 'do not ask, with --no-snapshot'),
+  ],
+  examples: ['svsfs reset tools', 'svsfs reset tools --no-snapshot --yes'],
+  parse: (words) => ({
+    layer: words.arg(0),
+    snapshot: words.choice('snapshot') !== false,
+    yes: words.flag('yes'),
+  }),
+  run: async ({ session }, { layer, snapshot, yes }) => {
+    if (!snapshot && !yes) await confirm(`Throw away all changes in layer ${layer}, for good?`)
+    return session.call('reset', { layer, snapshot })
+  },
+  print: ({ layer, state }, out) => {
+    out.line(`layer ${layer} is as it was imported`)
+    if (state !== null) out.note(`svsfs restore ${layer} ${state} brings back what it was`)
+  },
+}
+
+export function addOrderCommands(program: Command): void {
+  addCommand(program, activate)
+  addCommand(program, deactivate)
+  addCommand(program, priority)
+  addCommand(program, reset)
+}

@@ -1,0 +1,115 @@
+// How a command reaches a store: through the daemon where one runs, otherwise by opening the
+// store itself; a mount starts the daemon.
+//
+//   call ─▶ socket answers?  yes ─▶ ask the daemon
+//                            no  ─▶ needs a mount? ─▶ start the daemon, ask it
+//                                                  └▶ open the store, run the row, close it
+//
+// Rule: what runs is the same row of the same table. A store that another process holds for a
+// moment (it is starting, ending, or one command long) is waited for, and no longer.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Failure } from '../base/failure.ts'
+import type { Answer, MethodName, Params } from '../daemon/api.ts'
+import { Client } from '../daemon/client.ts'
+import type { Control } from '../daemon/control.ts'
+import { type StorePlaces, storePlaces } from '../daemon/store-path.ts'
+
+/** How long a store that is in use is waited for. */
+const PATIENCE_MS = 8_000
+
+export class Session {
+  readonly places: StorePlaces
+  readonly #progress: (text: string) => void
+  #client: Client | null = null
+  #transport: 'direct' | 'fuse-native' = 'direct'
+
+  constructor(root: string, progress: (text: string) => void) {
+    this.places = storePlaces(root)
+    this.#progress = progress
+  }
+
+  /** The transport of a daemon that this command has to start. */
+  preferTransport(transport: 'direct' | 'fuse-native'): void {
+    this.#transport = transport
+  }
+
+  async call<Name extends MethodName>(name: Name, params: Params<Name>): Promise<Answer<Name>> {
+    const until = Date.now() + PATIENCE_MS
+    for (;;) {
+      try {
+        return await this.#once(name, params)
+      } catch (err) {
+        if (!isPassing(err) || Date.now() > until) throw err
+        this.#drop()
+        await sleep(50)
+      }
+    }
+  }
+
+  /** Waits until no process holds the store any more: the daemon ends a moment after its last mount. */
+  async untilFree(): Promise<void> {
+    this.#drop()
+    const { lockStore } = await import('../daemon/store-lock.ts')
+    const until = Date.now() + PATIENCE_MS
+    while (Date.now() < until) {
+      try {
+        return lockStore(this.places, 'waiting').release()
+      } catch (err) {
+        if (!isPassing(err)) throw err
+        await sleep(20)
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#drop()
+  }
+
+  async #once<Name extends MethodName>(name: Name, params: Params<Name>): Promise<Answer<Name>> {
+    this.#client ??= await Client.connect(this.places)
+    if (this.#client !== null) return this.#client.call(name, params, this.#progress)
+    const { METHODS } = await import('../daemon/api.ts')
+    const { daemon, creates } = METHODS[name]
+    if (!daemon) return this.#direct(name, params, creates)
+    await this.#startDaemon(creates)
+    this.#client = await Client.connect(this.places)
+    if (this.#client === null) throw new Failure('SVS_DAEMON_STOPPING')
+    return this.#client.call(name, params, this.#progress)
+  }
+
+  async #direct<Name extends MethodName>(
+    name: Name,
+    params: Params<Name>,
+    create: boolean,
+  ): Promise<Answer<Name>> {
+    const { perform } = await import('../daemon/api.ts')
+    const { openControl } = await import('../daemon/control.ts')
+    const doing = `svsfs ${name.replace('.', ' ')}`
+    const control: Control = await openControl({ root: this.places.root, doing, create })
+    try {
+      const call = { progress: this.#progress, whenGone: () => {} }
+      return (await perform(control, name, params, call)) as Answer<Name>
+    } finally {
+      await control.close()
+    }
+  }
+
+  async #startDaemon(create: boolean): Promise<void> {
+    const { takeStore } = await import('../daemon/store.ts')
+    const { openLog } = await import('../daemon/daemon-log.ts')
+    const { startDetached } = await import('../daemon/detach.ts')
+    const { root } = this.places
+    // Made here, so that what the disk cannot hold is said before anything is started.
+    takeStore(root, 'svsfs mount', create).release()
+    await startDetached({ kind: 'store', root, transport: this.#transport }, openLog(this.places))
+  }
+
+  #drop(): void {
+    this.#client?.close()
+    this.#client = null
+  }
+}
+
+const isPassing = (err: unknown): boolean =>
+  err instanceof Failure && (err.code === 'SVS_STORE_LOCKED' || err.code === 'SVS_DAEMON_STOPPING')

@@ -1,0 +1,51 @@
+// Everything that can be asked of a store: one table, a row a method.
+//
+//   command ─▶ socket ─▶ perform ─▶ row.run      where a daemon owns the store
+//   command ───────────▶ perform ─▶ row.run      where none does, and no mount is needed
+//   web page ──────────▶ perform ─▶ row.run
+//
+// Rule: parameters pass their row's schema whichever way they came; a row calls no other row.
+
+import type { z } from 'zod'
+import { Failure } from '../base/failure.ts'
+import type { Control } from './control.ts'
+import { checked } from './errors.ts'
+import { layerMethods } from './layer-methods.ts'
+import type { Call, Method } from './method.ts'
+import { mountMethods } from './mount-methods.ts'
+import { orderMethods } from './order-methods.ts'
+import { runMethods } from './run-methods.ts'
+import { stateMethods } from './state-methods.ts'
+import { statusMethods } from './status-methods.ts'
+
+export type { Call } from './method.ts'
+
+export const METHODS = {
+  ...statusMethods,
+  ...layerMethods,
+  ...orderMethods,
+  ...mountMethods,
+  ...runMethods,
+  ...stateMethods,
+} as const
+
+export type MethodName = keyof typeof METHODS
+type Row<Name extends MethodName> = (typeof METHODS)[Name]
+
+/** What a caller may pass: fields with a default may be left out. */
+export type Params<Name extends MethodName> = z.input<Row<Name>['params']>
+export type Answer<Name extends MethodName> = Awaited<ReturnType<Row<Name>['run']>>
+
+/** Finds the row, checks the parameters, runs it. `name` and `params` may come from anywhere. */
+export async function perform(
+  control: Control,
+  name: string,
+  params: unknown,
+  call: Call,
+): Promise<unknown> {
+  if (!Object.hasOwn(METHODS, name)) throw new Failure('SVS_BAD_REQUEST', name, 'no such method')
+  const row = METHODS[name as MethodName] as Method<z.ZodType, unknown>
+  const wanted = checked(row.params, name, params ?? {})
+  if (row.daemon && control.engine === null) throw new Failure('SVS_NO_DAEMON', name)
+  return row.run(control, wanted, call)
+}

@@ -1,0 +1,92 @@
+// The command's end of run/daemon.sock: calls by name, answers as typed as the API's table.
+//
+// Rule: one connection for one command; closing it gives back what the command held (the
+// private mount of `svsfs run`). A daemon that goes away fails every call under way.
+
+import { createConnection, type Socket } from 'node:net'
+import { Failure } from '../base/failure.ts'
+import { withAddress } from './address.ts'
+import type { Answer, MethodName, Params } from './api.ts'
+import { failureOf } from './errors.ts'
+import { Lines, LONGEST_REPLY, type Reply, replyShape } from './protocol.ts'
+import type { StorePlaces } from './store-path.ts'
+
+interface Waiting {
+  progress(text: string): void
+  resolve(data: unknown): void
+  reject(failure: Failure): void
+}
+
+export class Client {
+  readonly #socket: Socket
+  readonly #waiting = new Map<number, Waiting>()
+  #next = 1
+
+  /** The daemon of a store, or null where none answers. */
+  static async connect(places: StorePlaces): Promise<Client | null> {
+    try {
+      return new Client(await withAddress(places, open))
+    } catch (err) {
+      const { code } = err as NodeJS.ErrnoException
+      if (code === 'EACCES' || code === 'EPERM')
+        throw new Failure('SVS_STORE_OWNER', places.root, { cause: err })
+      if (code === 'ENOENT' || code === 'ECONNREFUSED' || code === 'ENOTDIR') return null
+      throw err
+    }
+  }
+
+  private constructor(socket: Socket) {
+    this.#socket = socket
+    const lines = new Lines(
+      LONGEST_REPLY,
+      (line) => this.#reply(replyShape.parse(JSON.parse(line))),
+      () => socket.destroy(),
+    )
+    socket.on('data', (bytes) => lines.push(bytes as Buffer))
+    socket.on('error', () => {})
+    socket.on('close', () => this.#gone())
+  }
+
+  call<Name extends MethodName>(
+    method: Name,
+    params: Params<Name>,
+    progress: (text: string) => void = () => {},
+  ): Promise<Answer<Name>> {
+    const id = this.#next++
+    return new Promise((resolve, reject) => {
+      if (this.#socket.destroyed) return reject(new Failure('SVS_DAEMON_GONE'))
+      // The daemon is this same program: its table made the answer.
+      this.#waiting.set(id, { progress, resolve: resolve as (data: unknown) => void, reject })
+      this.#socket.write(`${JSON.stringify({ id, method, params })}\n`)
+    })
+  }
+
+  close(): void {
+    this.#socket.destroy()
+  }
+
+  #reply(reply: Reply): void {
+    const waiting = this.#waiting.get(reply.id ?? -1)
+    if (waiting === undefined) return
+    if ('progress' in reply) return waiting.progress(reply.progress)
+    this.#waiting.delete(reply.id ?? -1)
+    if (reply.ok) waiting.resolve(reply.data)
+    else waiting.reject(failureOf(reply.error))
+  }
+
+  #gone(): void {
+    for (const { reject } of this.#waiting.values()) reject(new Failure('SVS_DAEMON_GONE'))
+    this.#waiting.clear()
+  }
+}
+
+function open(address: string): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = createConnection(address)
+    socket.once('error', reject)
+    socket.once('connect', () => {
+      socket.off('error', reject)
+      resolve(socket)
+    })
+  })
+}

@@ -1,0 +1,141 @@
+// A store that this process owns, and everything that runs on it: the one object that the
+// rows of the API are given.
+//
+//   openControl ─▶ take the store ─▶ open the catalogue ─▶ finish what a crash left ─▶ Control
+//
+// Rule: every change of a layer runs inside `alone`, which holds the layer in the queue and
+// reads its record anew, and ends in `publish`: the record first, then the mounts follow.
+
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { Failure } from '../base/failure.ts'
+import { type Log, silent } from '../base/log.ts'
+import { bytesOf } from '../base/path.ts'
+import { removeTree } from '../host/remove-tree.ts'
+import { AT_FDCWD } from '../host/sys.ts'
+import { type Catalogue, openCatalogue } from '../snapshot/catalogue.ts'
+import type { LayerRecord } from '../snapshot/records.ts'
+import { applyRedo } from '../snapshot/redo.ts'
+import { finishRestore } from '../snapshot/restore.ts'
+import type { Engine, MountSpec } from './engine-api.ts'
+import { EventLog } from './events.ts'
+import { Mounts } from './mounts.ts'
+import { Queue, STACKS } from './queue.ts'
+import { type Store, takeStore } from './store.ts'
+import { layerPlaces } from './store-path.ts'
+import { dropUnusedWritable, emptyWork, redoDirs } from './sublayers.ts'
+import { removeDeadViews } from './views.ts'
+
+export interface ControlOptions {
+  readonly root: string
+  /** What this process is, for whoever finds the store locked. */
+  readonly doing: string
+  readonly create: boolean
+  readonly log?: Log
+}
+
+export class Control {
+  readonly store: Store
+  readonly catalogue: Catalogue
+  readonly events: EventLog
+  readonly queue = new Queue()
+  readonly log: Log
+  readonly started = new Date().toISOString()
+
+  // Set once, by the daemon, before the first request.
+  engine: Engine | null = null
+  mounts: Mounts | null = null
+  transport: MountSpec['transport'] | null = null
+  /** Asks the daemon to end, once the answer is on its way. */
+  stop: (() => void) | null = null
+
+  constructor(store: Store, catalogue: Catalogue, log: Log) {
+    this.store = store
+    this.catalogue = catalogue
+    this.log = log
+    this.events = new EventLog(store.places)
+  }
+
+  serveMounts(engine: Engine, transport: MountSpec['transport']): void {
+    this.engine = engine
+    this.transport = transport
+    this.mounts = new Mounts(engine, transport, this.store.places)
+  }
+
+  async close(): Promise<void> {
+    await this.catalogue.close()
+    this.store.release()
+  }
+
+  async layer(name: string): Promise<LayerRecord> {
+    const found = (await this.catalogue.layers()).find((record) => record.name === name)
+    if (found === undefined) throw new Failure('SVS_LAYER_NOT_FOUND', name)
+    return found
+  }
+
+  /** Runs `task` with the layer's record while nothing else changes that layer. */
+  async alone<T>(name: string, task: (record: LayerRecord) => Promise<T>): Promise<T> {
+    const { id } = await this.layer(name)
+    return this.queue.run(id, async () => {
+      // Renamed, changed or deleted while this waited for its turn.
+      const record = await this.catalogue.layer(id)
+      if (record === null) throw new Failure('SVS_LAYER_NOT_FOUND', name)
+      return task(record)
+    })
+  }
+
+  /** Writes the record, then gives the mounts that it concerns their new stacks. Answers their mount points. */
+  publish(record: LayerRecord): Promise<string[]> {
+    return this.queue.run(STACKS, async () => {
+      await this.catalogue.putLayer(record)
+      const mounts = await this.mounts?.restack(await this.catalogue.layers(), record.id)
+      return (mounts ?? []).map(({ mountPoint }) => mountPoint)
+    })
+  }
+
+  /** Removes the writable sublayers that a reset left, unless a mount may still look at them. */
+  dropUnused(record: LayerRecord): void {
+    const shown = this.mounts?.showing(record.id) ?? []
+    if (shown.length === 0) dropUnusedWritable(this.store.places, record)
+  }
+}
+
+/** Takes the store, opens its catalogue, and finishes or removes what a crash left behind. */
+export async function openControl(options: ControlOptions): Promise<Control> {
+  const store = takeStore(options.root, options.doing, options.create)
+  try {
+    const catalogue = await openCatalogue(store.places.catalogue)
+    try {
+      const control = new Control(store, catalogue, options.log ?? silent)
+      await recover(control)
+      return control
+    } catch (err) {
+      await catalogue.close()
+      throw err
+    }
+  } catch (err) {
+    store.release()
+    throw err
+  }
+}
+
+// The plans first: what they place lies in work/, which is emptied afterwards.
+async function recover(control: Control): Promise<void> {
+  const { catalogue, store, log } = control
+  for (const plan of await catalogue.plans()) {
+    const record = await catalogue.layer(plan.layer)
+    // A layer that is deleted takes its plan with it, in one batch.
+    if (record === null) continue
+    const dirs = redoDirs(store.places, record)
+    applyRedo(dirs, plan)
+    await finishRestore(catalogue, dirs, plan)
+    log.info(`finished restore ${plan.id} of layer ${record.name}`)
+  }
+  for (const record of await catalogue.layers()) {
+    emptyWork(layerPlaces(store.places, record.id))
+    dropUnusedWritable(store.places, record)
+  }
+  removeDeadViews(store.places)
+  for (const name of readdirSync(store.places.frozen))
+    removeTree(AT_FDCWD, bytesOf(join(store.places.frozen, name)))
+}

@@ -1,0 +1,112 @@
+// The process that owns a store while something is mounted.
+//
+//   start ─▶ take store ─▶ engine ─▶ socket ─▶ ready ─▶ … ─▶ last mount gone ─▶ stop
+//
+// Rule: it ends by itself with its last mount, on `stop`, SIGTERM or SIGINT, always the same
+// way: no new requests, mounts away, catalogue closed, lock released, exit.
+
+import { type Log, logTo } from '../base/log.ts'
+import { type Control, openControl } from './control.ts'
+import { createEngine } from './engine.ts'
+import type { Engine, EngineEvent, MountSpec } from './engine-api.ts'
+import { Server } from './server.ts'
+
+export interface DaemonOptions {
+  readonly root: string
+  readonly transport: MountSpec['transport']
+  /** Descriptor of the log: the store's own file, or stderr in the foreground. */
+  readonly log: number
+}
+
+/** How long a daemon waits for its first mount: whoever started it may have died. */
+const IDLE_MS = 10_000
+/** A second way out: threads that a kernel call holds must not keep the process. */
+const EXIT_MS = 5_000
+
+export class Daemon {
+  readonly control: Control
+  /** Resolves when everything is down. */
+  readonly ended: Promise<void>
+  readonly #engine: Engine
+  readonly #server: Server
+  readonly #log: Log
+  #stopping = false
+  #end: () => void = () => {}
+
+  static async start(options: DaemonOptions): Promise<Daemon> {
+    const log = logTo(options.log, 'daemon')
+    const { root } = options
+    const control = await openControl({ root, create: false, doing: 'svsfs daemon', log })
+    try {
+      const engine = await createEngine({ log, transport: options.transport })
+      control.serveMounts(engine, options.transport)
+      const daemon = new Daemon(control, engine, log)
+      await daemon.#server.listen()
+      log.info(`process ${process.pid} serves the store ${root} by ${options.transport}`)
+      return daemon
+    } catch (err) {
+      await control.engine?.stop()
+      await control.close()
+      throw err
+    }
+  }
+
+  private constructor(control: Control, engine: Engine, log: Log) {
+    this.control = control
+    this.#engine = engine
+    this.#log = log
+    this.#server = new Server(control, log)
+    this.ended = new Promise((resolve) => {
+      this.#end = resolve
+    })
+    control.stop = () => void this.stop('it was asked to')
+    engine.onEvent((event) => this.#onEvent(event))
+    this.#watchIdle()
+  }
+
+  /** Ends the daemon; further calls wait for the same end. */
+  async stop(reason: string): Promise<void> {
+    if (this.#stopping) return this.ended
+    this.#stopping = true
+    this.#log.info(`stopping: ${reason}`)
+    this.#server.drain()
+    setTimeout(() => process.exit(1), EXIT_MS).unref()
+    try {
+      await this.control.queue.idle()
+      // What has just ended is being answered.
+      await new Promise((resolve) => setImmediate(resolve))
+      this.#server.end()
+      for (const { mountPoint } of this.control.mounts?.list() ?? [])
+        this.control.events.tell('unmounted', `unmounted ${mountPoint}: ${reason}`, { mountPoint })
+      await this.#engine.stop()
+      await this.control.close()
+    } catch (err) {
+      this.#log.error('not everything could be ended in order', err)
+    }
+    this.#end()
+  }
+
+  #onEvent(event: EngineEvent): void {
+    if (event.kind === 'trace') return this.#log.info(event.line)
+    const mounted = this.control.mounts?.forget(event.id) ?? null
+    if (mounted === null) return
+    const { mountPoint } = mounted
+    const kind = event.kind === 'failed' ? 'failed' : 'unmounted'
+    this.#log.warn(`${kind} ${mountPoint}: ${event.reason}`)
+    this.control.events.tell(kind, `${mountPoint}: ${event.reason}`, { mountPoint })
+  }
+
+  #watchIdle(): void {
+    const first = setTimeout(() => this.#stopIfIdle(), IDLE_MS)
+    this.control.mounts?.whenEmpty(() => {
+      clearTimeout(first)
+      this.#stopIfIdle()
+    })
+  }
+
+  // What is under way may be a mount, or the answer to the umount that got us here.
+  async #stopIfIdle(): Promise<void> {
+    await this.control.queue.idle()
+    if (this.control.mounts?.size === 0) await this.stop('nothing is mounted')
+  }
+}

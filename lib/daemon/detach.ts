@@ -1,0 +1,78 @@
+// Starting a daemon in the background: this program again, in a session of its own, with a
+// channel over which it says that it is ready, or why it is not.
+//
+//   command ─▶ spawn `svsfs daemon` ─▶ order ─▶ … ─▶ { ready } or { error } ─▶ channel closed
+//
+// Rule: the command never ends before it has heard; the daemon keeps nothing of the command's,
+// neither its terminal nor its working directory.
+
+import { spawn } from 'node:child_process'
+import { closeSync } from 'node:fs'
+import { z } from 'zod'
+import { Failure } from '../base/failure.ts'
+import { checked, errorWords, failureOf } from './errors.ts'
+import type { OverlayOrder } from './overlay.ts'
+import { errorShape } from './protocol.ts'
+
+/** What the new process is to be. */
+export type Order =
+  | {
+      readonly kind: 'store'
+      readonly root: string
+      readonly transport: 'direct' | 'fuse-native'
+    }
+  | { readonly kind: 'overlay'; readonly overlay: OverlayOrder }
+
+const answer = z.union([
+  z.strictObject({ ready: z.literal(true) }),
+  z.strictObject({ error: errorShape }),
+])
+
+/** Starts a daemon and waits until it is ready. What it prints goes to the descriptor `log`, which is closed here. */
+export async function startDetached(order: Order, log: number): Promise<void> {
+  const program = process.argv[1]
+  if (program === undefined) throw new TypeError('not started from a file')
+  const child = spawn(process.execPath, [...process.execArgv, program, 'daemon'], {
+    detached: true,
+    cwd: '/',
+    stdio: ['ignore', log, log, 'ipc'],
+  })
+  closeSync(log)
+  try {
+    await new Promise<void>((resolve, reject) => {
+      child.once('error', reject)
+      child.once('exit', (status, signal) =>
+        reject(new Failure('SVS_DAEMON_DIED', signal ?? `status ${status}`)),
+      )
+      child.once('message', (message) => {
+        const heard = checked(answer, 'the daemon', message)
+        if ('error' in heard) reject(failureOf(heard.error))
+        else resolve()
+      })
+      child.send(order)
+    })
+  } finally {
+    child.removeAllListeners()
+    if (child.connected) child.disconnect()
+    child.unref()
+  }
+}
+
+/** In the new process: the order it was started with. */
+export function receiveOrder(): Promise<Order> {
+  return new Promise((resolve, reject) => {
+    if (process.send === undefined)
+      return reject(new Failure('SVS_BAD_REQUEST', 'svsfs daemon', 'svsfs mount starts it'))
+    // The parent is this same program, over a channel that nobody else has.
+    process.once('message', (order) => resolve(order as Order))
+    process.once('disconnect', () => process.exit(1))
+  })
+}
+
+/** Tells the command that started this process how it went, and lets it go. */
+export async function reportStart(failure: unknown): Promise<void> {
+  const message = failure === null ? { ready: true } : { error: errorWords(failure) }
+  process.removeAllListeners('disconnect')
+  await new Promise<void>((resolve) => process.send?.(message, undefined, {}, () => resolve()))
+  process.disconnect()
+}

@@ -1,0 +1,40 @@
+// A failure in the words that cross the socket, and back.
+//
+// Rule: codes, sentences and exit statuses come from the FAILURES table, on both ends.
+
+import type { z } from 'zod'
+import { FAILURES, Failure, type FailureCode } from '../base/failure.ts'
+import type { ErrorWords } from './protocol.ts'
+
+/** What a person is told of anything that was thrown. */
+export function errorWords(err: unknown): ErrorWords {
+  if (err instanceof Failure) return { code: err.code, message: err.message, exit: err.exit }
+  const known = asFailure(err)
+  return { code: known.code, message: known.message, exit: known.exit }
+}
+
+/** The failure that `words` tell of; of an unknown code (a newer daemon's) the text is kept. */
+export function failureOf(words: ErrorWords): Failure {
+  if (!Object.hasOwn(FAILURES, words.code)) return new Failure('SVS_INTERNAL', words.message)
+  const failure = new Failure(words.code as FailureCode)
+  failure.message = words.message
+  return failure
+}
+
+function asFailure(err: unknown): Failure {
+  const code = (err as NodeJS.ErrnoException | null)?.code
+  const message = err instanceof Error ? err.message : String(err)
+  const cause = { cause: err }
+  if (code === 'ENOSPC' || code === 'EDQUOT') return new Failure('SVS_DISK_FULL', message, cause)
+  if (code === 'EACCES' || code === 'EPERM') return new Failure('SVS_FORBIDDEN', message, cause)
+  return new Failure('SVS_INTERNAL', message, cause)
+}
+
+/** Parameters as the schema wants them; SVS_BAD_REQUEST names the field it disliked. */
+export function checked<T>(schema: z.ZodType<T>, what: string, value: unknown): T {
+  const read = schema.safeParse(value)
+  if (read.success) return read.data
+  const issue = read.error.issues[0]
+  const field = issue?.path.join('.') ?? ''
+  throw new Failure('SVS_BAD_REQUEST', what, `${field === '' ? '' : `${field}: `}${issue?.message}`)
+}

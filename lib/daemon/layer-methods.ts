@@ -1,0 +1,178 @@
+// Layers as such: making, listing, renaming, removing, and exchanging the read-only part.
+//
+// Rule: directories exist before the record that names them, and go after it; a failure before
+// the record leaves nothing behind.
+
+import { randomBytes } from 'node:crypto'
+import { z } from 'zod'
+import { Failure } from '../base/failure.ts'
+import { bytesOf } from '../base/path.ts'
+import { removeTree } from '../host/remove-tree.ts'
+import { AT_FDCWD } from '../host/sys.ts'
+import { layerName } from '../layer/layer.ts'
+import type { LayerRecord } from '../snapshot/records.ts'
+import type { Control } from './control.ts'
+import { type LayerLine, layerLine } from './layer-line.ts'
+import { importVersion, type LayerSource, sourceShape } from './layer-source.ts'
+import { type Call, method } from './method.ts'
+import { refuseMounted } from './mounts.ts'
+import { NAMES, STACKS } from './queue.ts'
+import { nameShape } from './shapes.ts'
+import { takeState } from './states.ts'
+import { layerPlaces } from './store-path.ts'
+import { makeLayerDirectories, makeWritable } from './sublayers.ts'
+
+const one = z.strictObject({ layer: nameShape })
+const createShape = z.strictObject({
+  layer: nameShape,
+  source: sourceShape,
+  /** Active from the start. */
+  activate: z.boolean().default(false),
+  priority: z.number().int().min(-1_000_000).max(1_000_000).default(0),
+})
+
+export interface CreateAnswer extends LayerLine {
+  /** What was left out or not kept, in sentences. */
+  readonly warnings: readonly string[]
+  /** Mount points that show it. */
+  readonly mounts: readonly string[]
+}
+
+export interface LayerDetails extends LayerLine {
+  readonly mounts: readonly string[]
+  readonly excludes: readonly string[]
+  readonly manifest: Readonly<Record<string, unknown>>
+  readonly states: number
+  /** Where its sublayers lie. */
+  readonly places: { readonly ro: string; readonly rw: string; readonly scratch: string }
+}
+
+export const layerMethods = {
+  'layer.create': method(createShape, create, { creates: true }),
+  'layer.list': method(z.strictObject({}), async (control) =>
+    (await control.catalogue.layers()).map(layerLine).sort(byName),
+  ),
+  'layer.show': method(one, show),
+  'layer.rename': method(one.extend({ to: nameShape }), rename),
+  'layer.delete': method(one, remove),
+  'layer.replace': method(one.extend({ source: sourceShape }), replace),
+} as const
+
+const byName = (a: LayerLine, b: LayerLine): number => (a.name < b.name ? -1 : 1)
+
+async function create(
+  control: Control,
+  params: z.infer<typeof createShape>,
+  call: Call,
+): Promise<CreateAnswer> {
+  const name = layerName(params.layer)
+  const id = randomBytes(5).toString('hex')
+  return control.queue.run(NAMES, async () => {
+    await refuseTaken(control, name)
+    const places = layerPlaces(control.store.places, id)
+    makeLayerDirectories(places)
+    try {
+      const imported = await importVersion(control, places, 1, params.source, call)
+      makeWritable(places, 1, 1)
+      const { ro, excludes, manifest, warnings } = imported
+      const record: LayerRecord = {
+        id,
+        name,
+        tag: await control.catalogue.nextTag(),
+        created: Date.now(),
+        ro,
+        versions: [ro],
+        rw: 1,
+        active: params.activate,
+        priority: params.priority,
+        excludes,
+        manifest,
+      }
+      const mounts = await control.publish(record)
+      control.events.tell('created', `layer ${name} was created`, { layer: name })
+      return { ...layerLine(record), warnings, mounts }
+    } catch (err) {
+      if ((await control.catalogue.layer(id)) === null) removeTree(AT_FDCWD, bytesOf(places.root))
+      throw err
+    }
+  })
+}
+
+async function refuseTaken(control: Control, name: string): Promise<void> {
+  const taken = (await control.catalogue.layers()).some((record) => record.name === name)
+  if (taken) throw new Failure('SVS_LAYER_EXISTS', name)
+}
+
+async function show(control: Control, { layer }: { layer: string }): Promise<LayerDetails> {
+  const record = await control.layer(layer)
+  const places = layerPlaces(control.store.places, record.id)
+  const states = await control.catalogue.snapshots(record.id)
+  return {
+    ...layerLine(record),
+    mounts: (control.mounts?.showing(record.id) ?? []).map(({ mountPoint }) => mountPoint),
+    excludes: record.excludes,
+    manifest: record.manifest,
+    states: states.length,
+    places: {
+      ro: places.ro(record.ro.version),
+      rw: places.rw(record.rw),
+      scratch: places.scratch,
+    },
+  }
+}
+
+async function rename(
+  control: Control,
+  { layer, to }: { layer: string; to: string },
+): Promise<LayerLine> {
+  const name = layerName(to)
+  return control.queue.run(NAMES, () =>
+    control.alone(layer, async (record) => {
+      if (name === record.name) return layerLine(record)
+      await refuseTaken(control, name)
+      const renamed = { ...record, name }
+      await control.publish(renamed)
+      control.events.tell('renamed', `layer ${layer} is now ${name}`, { layer: name })
+      return layerLine(renamed)
+    }),
+  )
+}
+
+async function remove(control: Control, { layer }: { layer: string }): Promise<{ layer: string }> {
+  return control.alone(layer, async (record) => {
+    await control.queue.run(STACKS, async () => {
+      refuseMounted(control.mounts, record)
+      await control.catalogue.deleteLayer(record.id)
+    })
+    const { root } = layerPlaces(control.store.places, record.id)
+    control.events.tell('deleted', `layer ${layer} was deleted`, { layer })
+    removeTree(AT_FDCWD, bytesOf(root))
+    return { layer }
+  })
+}
+
+/** A new version of the read-only sublayer, shown by all mounts at once; states keep the one they were made on. */
+async function replace(
+  control: Control,
+  { layer, source }: { layer: string; source: LayerSource },
+  call: Call,
+): Promise<CreateAnswer> {
+  return control.alone(layer, async (record) => {
+    const wish = { message: 'before replace', label: null, trigger: 'before-update' } as const
+    const before = await takeState(control, record, wish, call)
+    const places = layerPlaces(control.store.places, record.id)
+    const version = Math.max(...record.versions.map((known) => known.version)) + 1
+    const { ro, excludes, manifest, warnings } = await importVersion(
+      control,
+      places,
+      version,
+      source,
+      call,
+    )
+    const renewed = { ...record, ro, versions: [...record.versions, ro], excludes, manifest }
+    const mounts = await control.publish(renewed)
+    const text = `layer ${layer} has version ${version} of its read-only part`
+    control.events.tell('replaced', text, { layer, state: before.snapshot.id })
+    return { ...layerLine(renewed), warnings, mounts }
+  })
+}

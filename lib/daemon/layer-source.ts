@@ -1,0 +1,105 @@
+// A read-only sublayer from what the user named: `--from`, `--recipe`, or nothing.
+//
+//   source ─▶ work/import-<version> ─▶ index beside it ─▶ ro/<version>.index, ro/<version>
+//
+// Rule: the tree appears under its final name whole and flushed, after its index; until a
+// record names the version it is garbage.
+
+import { closeSync, fsyncSync, openSync, renameSync } from 'node:fs'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { bytesOf } from '../base/path.ts'
+import { removeTree } from '../host/remove-tree.ts'
+import { AT_FDCWD } from '../host/sys.ts'
+import { importTree, type Source, sourceOf } from '../layer/import.ts'
+import { publishIndex } from '../layer/index-file.ts'
+import type { ReadOnlyVersion } from '../snapshot/records.ts'
+import type { Control } from './control.ts'
+import type { Call } from './method.ts'
+import { pathShape } from './shapes.ts'
+import type { LayerPlaces } from './store-path.ts'
+
+export const sourceShape = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('empty') }),
+  z.strictObject({
+    kind: z.literal('from'),
+    /** A directory, a tar archive, or Debian packages. */
+    paths: z.array(pathShape).min(1).max(1000),
+    /** Packages: take along what they need and `base` lacks. */
+    withDepends: z.boolean().default(false),
+    /** The tree that the layer will lie over; null for none. */
+    base: pathShape.nullable().default(null),
+  }),
+  z.strictObject({
+    kind: z.literal('recipe'),
+    recipe: z.string().min(1).max(64),
+    base: pathShape.nullable().default(null),
+  }),
+])
+export type LayerSource = z.infer<typeof sourceShape>
+
+export interface ImportedVersion {
+  readonly ro: ReadOnlyVersion
+  readonly excludes: string[]
+  readonly manifest: Record<string, unknown>
+  readonly warnings: readonly string[]
+}
+
+/** Imports `source` as version `version` of a layer's read-only sublayer. */
+export async function importVersion(
+  control: Control,
+  places: LayerPlaces,
+  version: number,
+  source: LayerSource,
+  call: Call,
+): Promise<ImportedVersion> {
+  const found = await resolveSource(source, call)
+  const tree = join(places.work, `import-${version}`)
+  const index = `${tree}.index`
+  try {
+    const { overrides, warnings } = await importTree(found.source, bytesOf(tree), {
+      privileged: process.geteuid?.() === 0,
+      base: found.base === null ? null : bytesOf(found.base),
+      leaveOut: [bytesOf(control.store.places.root)],
+      onProgress: (text) => call.progress(text),
+    })
+    call.progress('reading what was imported')
+    const facts = await publishIndex(bytesOf(tree), bytesOf(index), overrides)
+    renameSync(index, places.index(version))
+    renameSync(tree, places.ro(version))
+    flushDirectory(join(places.root, 'ro'))
+    const { excludes, manifest } = found
+    return { ro: { version, ...facts }, excludes, manifest, warnings }
+  } finally {
+    for (const path of [tree, index]) removeTree(AT_FDCWD, bytesOf(path))
+  }
+}
+
+interface FoundSource {
+  readonly source: Source
+  readonly base: string | null
+  readonly excludes: string[]
+  readonly manifest: Record<string, unknown>
+}
+
+async function resolveSource(source: LayerSource, _call: Call): Promise<FoundSource> {
+  switch (source.kind) {
+    case 'empty':
+      return { source: { kind: 'empty' }, base: null, excludes: [], manifest: {} }
+    case 'from': {
+      const found = sourceOf(source.paths.map(bytesOf))
+      return { source: found, base: source.base, excludes: [], manifest: {} }
+    }
+    case 'recipe':
+      throw new TypeError('recipes are not here yet')
+  }
+}
+
+function flushDirectory(path: string): void {
+  const fd = openSync(path, 'r')
+  try {
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}

@@ -1,0 +1,168 @@
+// Mounting and unmounting; ending the daemon.
+//
+// Rule: everything that can be refused is refused before the engine is asked, with a failure
+// that says which word of the caller's was wrong.
+
+import { existsSync, readFileSync } from 'node:fs'
+import { z } from 'zod'
+import { Failure } from '../base/failure.ts'
+import { bytesOf } from '../base/path.ts'
+import { unmountFuse } from '../host/mount.ts'
+import { mountAt } from '../host/mount-table.ts'
+import type { LayerRecord } from '../snapshot/records.ts'
+import type { BaseSpec } from '../union/spec.ts'
+import type { Control } from './control.ts'
+import { method } from './method.ts'
+import { freeMountPoint, isOurs, realDirectory, resolvedMountPoint } from './mount-point.ts'
+import type { Mounts } from './mounts.ts'
+import { STACKS } from './queue.ts'
+import { nameShape, pathShape } from './shapes.ts'
+
+const mountShape = z.strictObject({
+  mountPoint: pathShape,
+  base: pathShape.nullable().default(null),
+  baseWritable: z.boolean().default(false),
+  /** Seconds for which the kernel may trust what the base showed. */
+  baseTimeout: z.number().min(0).max(86_400).default(1),
+  /** The only layers it may show; null for all active ones. */
+  layers: z.array(nameShape).nullable().default(null),
+  writeTo: nameShape.nullable().default(null),
+  readOnly: z.boolean().default(false),
+  /** null: as this user may. */
+  allowOther: z.boolean().nullable().default(null),
+  trace: z.boolean().default(false),
+  transport: z.enum(['direct', 'fuse-native']).nullable().default(null),
+  kernelCap: z.enum(['6.1']).nullable().default(null),
+})
+type MountParams = z.infer<typeof mountShape>
+
+export interface MountAnswer {
+  readonly id: number
+  readonly mountPoint: string
+  /** Names of the layers it shows, top first. */
+  readonly layers: readonly string[]
+  /** Named by `--layer`, and not active. */
+  readonly inactive: readonly string[]
+}
+
+export interface UmountAnswer {
+  readonly mountPoints: readonly string[]
+  /** How many mounts the store still has; the daemon ends with the last one. */
+  readonly left: number
+}
+
+export const mountMethods = {
+  mount: method(mountShape, mount, { daemon: true, creates: true }),
+  umount: method(
+    z.strictObject({ mountPoint: pathShape, lazy: z.boolean().default(false) }),
+    umount,
+  ),
+  'umount.all': method(z.strictObject({ lazy: z.boolean().default(false) }), umountAll),
+  stop: method(z.strictObject({}), stop, { daemon: true }),
+} as const
+
+async function mount(control: Control, params: MountParams): Promise<MountAnswer> {
+  return control.queue.run(STACKS, async () => {
+    const mounts = mountsOf(control)
+    refuseOtherTransport(control, params.transport)
+    const mountPoint = await freeMountPoint(params.mountPoint)
+    const base = await baseOf(params)
+    const allowOther = mayAllowOther(params.allowOther)
+    const records = await control.catalogue.layers()
+    const only = params.layers?.map((name) => idOf(records, name)) ?? null
+    const writeTo = params.writeTo === null ? null : idOf(records, params.writeTo)
+    const mounted = await mounts.mount(records, {
+      mountPoint,
+      purpose: 'mount',
+      choice: { only, top: null, base },
+      view: { readOnly: params.readOnly, writeTo, privateTo: null },
+      allowOther,
+      trace: params.trace,
+      kernelCap: params.kernelCap,
+    })
+    control.events.tell('mounted', `mounted at ${mountPoint}`, { mountPoint })
+    const nameOf = (id: string) => records.find((record) => record.id === id)?.name ?? id
+    return {
+      id: mounted.id,
+      mountPoint,
+      layers: mounted.shows.map(nameOf),
+      inactive: (only ?? []).filter((id) => !mounted.shows.includes(id)).map(nameOf),
+    }
+  })
+}
+
+async function umount(
+  control: Control,
+  { mountPoint, lazy }: { mountPoint: string; lazy: boolean },
+): Promise<UmountAnswer> {
+  return control.queue.run(STACKS, async () => {
+    const place = await resolvedMountPoint(mountPoint)
+    const mounted = control.mounts?.at(place) ?? null
+    if (mounted !== null) await control.mounts?.umount(mounted, lazy)
+    else await umountForeign(place, lazy)
+    control.events.tell('unmounted', `unmounted ${place}`, { mountPoint: place })
+    return { mountPoints: [place], left: control.mounts?.size ?? 0 }
+  })
+}
+
+/** Takes away a mount whose daemon died, or one of `svsfs overlay`, which belongs to no store. */
+export async function umountForeign(mountPoint: string, lazy: boolean): Promise<string> {
+  const place = await resolvedMountPoint(mountPoint)
+  const found = mountAt(bytesOf(place))
+  if (found === null || !isOurs(found)) throw new Failure('SVS_NOT_MOUNTED', place)
+  unmountFuse(bytesOf(place), lazy)
+  return place
+}
+
+async function umountAll(control: Control, { lazy }: { lazy: boolean }): Promise<UmountAnswer> {
+  return control.queue.run(STACKS, async () => {
+    const mountPoints: string[] = []
+    // The youngest first: a later one may lie inside an earlier one.
+    for (const mounted of control.mounts?.list().reverse() ?? []) {
+      await control.mounts?.umount(mounted, lazy)
+      const { mountPoint } = mounted
+      control.events.tell('unmounted', `unmounted ${mountPoint}`, { mountPoint })
+      mountPoints.push(mountPoint)
+    }
+    return { mountPoints, left: 0 }
+  })
+}
+
+async function stop(control: Control): Promise<UmountAnswer> {
+  const answer = await umountAll(control, { lazy: true })
+  control.stop?.()
+  return answer
+}
+
+export function mountsOf(control: Control): Mounts {
+  if (control.mounts === null) throw new Failure('SVS_NO_DAEMON', 'mount')
+  return control.mounts
+}
+
+function refuseOtherTransport(control: Control, wanted: MountParams['transport']): void {
+  if (wanted === null || wanted === control.transport) return
+  throw new Failure('SVS_TRANSPORT_MIXED', control.transport ?? 'direct', wanted)
+}
+
+async function baseOf(params: MountParams): Promise<BaseSpec | null> {
+  if (params.base === null) return null
+  const path = bytesOf(await realDirectory(params.base, 'SVS_DIRECTORY_INVALID'))
+  return { path, writable: params.baseWritable, timeout: params.baseTimeout }
+}
+
+function idOf(records: readonly LayerRecord[], name: string): string {
+  const found = records.find((record) => record.name === name)
+  if (found === undefined) throw new Failure('SVS_LAYER_NOT_FOUND', name)
+  return found.id
+}
+
+/** Whether other users may enter: root's mounts by default; a user's where fuse.conf permits it and it was asked for. */
+export function mayAllowOther(wanted: boolean | null): boolean {
+  if (process.geteuid?.() === 0) return wanted ?? true
+  if (wanted !== true) return false
+  const conf = existsSync(FUSE_CONF) ? readFileSync(FUSE_CONF, 'utf8') : ''
+  if (!/^\s*user_allow_other\s*$/m.test(conf)) throw new Failure('SVS_ALLOW_OTHER_REFUSED')
+  return true
+}
+
+const FUSE_CONF = '/etc/fuse.conf'

@@ -1,0 +1,67 @@
+// The directory that a mount covers: checked before mounting, and freed when a daemon that
+// died left a dead mount on it.
+//
+// Rule: never synchronous where this process may be the one that serves the path: asked
+// through the thread pool, so that the thread of the union can answer meanwhile.
+
+import { realpath, stat } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { Failure } from '../base/failure.ts'
+import { bytesOf } from '../base/path.ts'
+import { unmountFuse } from '../host/mount.ts'
+import { type MountEntry, mountAt } from '../host/mount-table.ts'
+
+/** The absolute place without links at which to mount; a dead mount of ours there is taken away. */
+export async function freeMountPoint(path: string): Promise<string> {
+  const place = await resolvedMountPoint(path)
+  const found = mountAt(bytesOf(place))
+  if (found !== null && isOurs(found)) {
+    if (!(await isDead(place))) throw new Failure('SVS_MOUNT_POINT_BUSY', place)
+    unmountFuse(bytesOf(place), true)
+  }
+  return realDirectory(place, 'SVS_MOUNT_POINT_INVALID')
+}
+
+/** The path with its parents' links resolved; its last name too, unless it is a dead mount. */
+export async function resolvedMountPoint(path: string): Promise<string> {
+  try {
+    return await realpath(path)
+  } catch (err) {
+    if ((err as NodeJS.ErrnoException).code !== 'ENOTCONN') {
+      const { code } = err as NodeJS.ErrnoException
+      if (code === 'ENOENT') throw new Failure('SVS_MOUNT_POINT_INVALID', path, 'it does not exist')
+      throw err
+    }
+    const parent = dirname(path)
+    return parent === path ? path : join(await resolvedMountPoint(parent), basename(path))
+  }
+}
+
+/** An existing directory without links in its path. */
+export async function realDirectory(
+  path: string,
+  code: 'SVS_MOUNT_POINT_INVALID' | 'SVS_DIRECTORY_INVALID',
+): Promise<string> {
+  try {
+    const real = await realpath(path)
+    if ((await stat(real)).isDirectory()) return real
+  } catch (cause) {
+    const { code: why } = cause as NodeJS.ErrnoException
+    const reason = why === 'ENOENT' ? 'it does not exist' : `it cannot be read (${why})`
+    throw new Failure(code, path, reason, { cause })
+  }
+  throw new Failure(code, path, 'it is not a directory')
+}
+
+export const isOurs = (entry: MountEntry): boolean => entry.type === 'fuse.svsfs'
+
+/** True where the process that served the mount is gone. */
+export async function isDead(place: string): Promise<boolean> {
+  try {
+    await stat(place)
+    return false
+  } catch (err) {
+    const { code } = err as NodeJS.ErrnoException
+    return code === 'ENOTCONN' || code === 'ECONNABORTED'
+  }
+}

@@ -1,0 +1,170 @@
+// The mounts of this daemon, and how they follow what the catalogue says.
+//
+//   change of a record ─▶ Mounts.restack ─▶ new StackSpec for each mount ─▶ engine
+//
+// Rule: the record is changed first, the mounts after it: a daemon that dies between the two
+// mounts what the record says. Belongs to the main thread; callers hold the queue's STACKS.
+
+import { Failure } from '../base/failure.ts'
+import { bytesOf } from '../base/path.ts'
+import type { LayerRecord } from '../snapshot/records.ts'
+import type { ViewOptions } from '../union/spec.ts'
+import type { Engine, MountSpec } from './engine-api.ts'
+import { chosenLayers, type StackChoice, stackOf } from './stack.ts'
+import type { StorePlaces } from './store-path.ts'
+
+export interface Mounted {
+  readonly id: number
+  /** Absolute host path. */
+  readonly mountPoint: string
+  readonly choice: StackChoice
+  readonly view: ViewOptions
+  readonly since: string
+  /** For whom: a mount point of the user's, or the private view of one `svsfs run`. */
+  readonly purpose: 'mount' | 'run'
+  /** Ids of the layers it shows now. Changed by restack. */
+  shows: readonly string[]
+}
+
+/** What a caller decides about a new mount; the rest follows from the store. */
+export interface MountWish {
+  readonly mountPoint: string
+  readonly purpose: Mounted['purpose']
+  readonly choice: StackChoice
+  readonly view: Pick<ViewOptions, 'readOnly' | 'writeTo' | 'privateTo'>
+  readonly allowOther: boolean
+  readonly trace: boolean
+  readonly kernelCap: MountSpec['kernelCap']
+}
+
+export class Mounts {
+  readonly #engine: Engine
+  readonly #transport: MountSpec['transport']
+  readonly #places: StorePlaces
+  readonly #all = new Map<number, Mounted>()
+  #next = 1
+  #empty: () => void = () => {}
+
+  constructor(engine: Engine, transport: MountSpec['transport'], places: StorePlaces) {
+    this.#engine = engine
+    this.#transport = transport
+    this.#places = places
+  }
+
+  get size(): number {
+    return this.#all.size
+  }
+
+  /** Calls `listener` whenever no mount is left, also after one that could not be made. */
+  whenEmpty(listener: () => void): void {
+    this.#empty = listener
+  }
+
+  list(): Mounted[] {
+    return [...this.#all.values()]
+  }
+
+  at(mountPoint: string): Mounted | null {
+    return this.list().findLast((mounted) => mounted.mountPoint === mountPoint) ?? null
+  }
+
+  /** The mount that a path lies in: the deepest one. */
+  containing(path: string): Mounted | null {
+    const within = (at: string) => at === '/' || path === at || path.startsWith(`${at}/`)
+    return this.list()
+      .filter(({ mountPoint }) => within(mountPoint))
+      .reduce<Mounted | null>((deepest, mounted) => deeper(deepest, mounted), null)
+  }
+
+  /** Mounts that show a layer. */
+  showing(layer: string): Mounted[] {
+    return this.list().filter(({ shows }) => shows.includes(layer))
+  }
+
+  async mount(records: readonly LayerRecord[], wish: MountWish): Promise<Mounted> {
+    const id = this.#next++
+    const view = this.#view(wish)
+    const stack = stackOf(this.#places, records, wish.choice)
+    const spec: MountSpec = {
+      id,
+      mountPoint: bytesOf(wish.mountPoint),
+      stack,
+      view,
+      source: 'svsfs',
+      allowOther: wish.allowOther,
+      transport: this.#transport,
+      trace: wish.trace,
+      kernelCap: wish.kernelCap,
+    }
+    try {
+      await this.#engine.mount(spec)
+    } catch (err) {
+      this.#checkEmpty()
+      throw err
+    }
+    const mounted: Mounted = {
+      id,
+      mountPoint: wish.mountPoint,
+      choice: wish.choice,
+      view,
+      since: new Date().toISOString(),
+      purpose: wish.purpose,
+      shows: stack.layers.map((layer) => layer.id),
+    }
+    this.#all.set(id, mounted)
+    return mounted
+  }
+
+  async umount(mounted: Mounted, lazy: boolean): Promise<void> {
+    await this.#engine.umount(mounted.id, lazy)
+    this.forget(mounted.id)
+  }
+
+  /** The kernel side is gone already. Answers what it was, or null for one that was unknown. */
+  forget(id: number): Mounted | null {
+    const mounted = this.#all.get(id) ?? null
+    this.#all.delete(id)
+    this.#checkEmpty()
+    return mounted
+  }
+
+  /** Gives every mount that shows, or would show, the layer its new stack. */
+  async restack(records: readonly LayerRecord[], layer: string): Promise<Mounted[]> {
+    const concerned = this.list().filter(
+      (mounted) => mounted.shows.includes(layer) || idsOf(records, mounted.choice).includes(layer),
+    )
+    if (concerned.length === 0) return []
+    await this.#engine.restack(
+      concerned.map(({ id, choice }) => ({ id, stack: stackOf(this.#places, records, choice) })),
+    )
+    for (const mounted of concerned) mounted.shows = idsOf(records, mounted.choice)
+    return concerned
+  }
+
+  #checkEmpty(): void {
+    if (this.#all.size === 0) this.#empty()
+  }
+
+  #view({ view, mountPoint }: MountWish): ViewOptions {
+    return {
+      ...view,
+      blocked: [...this.list().map((mounted) => mounted.mountPoint), mountPoint].map(bytesOf),
+      privileged: process.geteuid?.() === 0,
+      // fuse-native cannot tell the kernel that a name changed.
+      timeout: this.#transport === 'direct' ? Number.POSITIVE_INFINITY : 1,
+    }
+  }
+}
+
+const idsOf = (records: readonly LayerRecord[], choice: StackChoice): string[] =>
+  chosenLayers(records, choice).map(({ id }) => id)
+
+const deeper = (a: Mounted | null, b: Mounted): Mounted =>
+  a !== null && a.mountPoint.length > b.mountPoint.length ? a : b
+
+/** Fails where the layer is shown by a mount. */
+export function refuseMounted(mounts: Mounts | null, record: LayerRecord): void {
+  const showing = mounts?.showing(record.id)[0]
+  if (showing === undefined) return
+  throw new Failure('SVS_LAYER_BUSY', record.name, showing.mountPoint)
+}

@@ -1,0 +1,98 @@
+// The words of `mount -t fuse.svsfs` and of a container engine's mount program:
+//
+//   [SOURCE] MOUNTPOINT -o lowerdir=A:B,upperdir=U,workdir=W[,ro,allow_other,…]
+//
+// A backslash takes the next character as it is: `\,` in an option, `\:` in a list of
+// directories. Rule: an option that would change what programs see is obeyed or refused
+// (SVS_OPTION_UNKNOWN), never passed over; those below that are ignored change nothing here.
+
+import { resolve } from 'node:path'
+import { Failure } from '../base/failure.ts'
+import type { MountFlag } from '../host/restrict-mount.ts'
+
+export interface OverlayOptions {
+  /** Top first. */
+  readonly lower: readonly string[]
+  readonly upper: string | null
+  readonly work: string | null
+  readonly readOnly: boolean
+  /** null: as the caller's rights allow. */
+  readonly allowOther: boolean | null
+  /** Flags of the mount point itself: nosuid, nodev, noexec, noatime. */
+  readonly flags: readonly MountFlag[]
+  readonly trace: boolean
+}
+
+const FLAGS: readonly string[] = ['nosuid', 'nodev', 'noexec', 'noatime']
+
+// What mount(8), fstab and container engines pass along, and what only tunes another program.
+const IGNORED = new Set(
+  [
+    'rw dev suid exec async atime diratime nodiratime relatime norelatime strictatime lazytime nolazytime',
+    'defaults auto noauto nofail _netdev user users nouser owner group comment silent loud',
+    'default_permissions context fscontext defcontext rootcontext fsname subtype auto_unmount',
+    'userxattr xino redirect_dir metacopy index nfs_export uuid verity volatile override_creds',
+    'timeout threaded fast_ino writeback plugins static_nlink noacl big_writes max_write max_read',
+  ].flatMap((names) => names.split(' ')),
+)
+
+// fsync=0 asks for less than we do; any other value is what we do.
+const IGNORED_PAIRS = /^(fsync=|x-)/
+
+/** Reads the value of all `-o` together. */
+export function overlayOptions(text: string, cwd = process.cwd()): OverlayOptions {
+  const options = splitUnescaped(text, ',')
+  const of = (name: string) => options.findLast((option) => option.startsWith(`${name}=`))
+  const directory = (name: string) => {
+    const value = of(name)?.slice(name.length + 1) ?? ''
+    return value === '' ? null : resolve(cwd, unescape(value))
+  }
+  options.forEach(refuseUnknown)
+  const upper = directory('upperdir')
+  return {
+    lower: lowerDirectories(of('lowerdir')?.slice('lowerdir='.length) ?? '', cwd),
+    upper,
+    work: directory('workdir'),
+    readOnly: upper === null || options.lastIndexOf('ro') > options.lastIndexOf('rw'),
+    allowOther: options.includes('allow_other') ? true : null,
+    flags: FLAGS.filter((flag) => isSet(options, flag)) as MountFlag[],
+    trace: options.includes('debug'),
+  }
+}
+
+const VALUED = new Set(['lowerdir', 'upperdir', 'workdir'])
+const WORDS = new Set(['ro', 'allow_other', 'debug', ...FLAGS])
+
+function refuseUnknown(option: string): void {
+  const [name = ''] = option.split('=', 1)
+  if (option === '' || WORDS.has(option) || IGNORED.has(name) || IGNORED_PAIRS.test(option)) return
+  if (VALUED.has(name) && option.includes('=')) return
+  throw new Failure('SVS_OPTION_UNKNOWN', option)
+}
+
+// `nosuid,suid`: the later word wins, as for mount(8).
+const isSet = (options: readonly string[], flag: string): boolean =>
+  options.lastIndexOf(flag) > options.lastIndexOf(flag.slice(2))
+
+function lowerDirectories(value: string, cwd: string): string[] {
+  if (value === '') throw new Failure('SVS_OPTION_MISSING', 'lowerdir=DIR[:DIR…]')
+  const parts = splitUnescaped(value, ':')
+  if (parts.includes('')) throw new Failure('SVS_OPTION_UNKNOWN', 'lowerdir with an empty name')
+  return parts.map((part) => resolve(cwd, unescape(part)))
+}
+
+/** The parts between separators that no backslash precedes; backslashes stay. */
+function splitUnescaped(text: string, separator: string): string[] {
+  const parts: string[] = []
+  let part = ''
+  for (let i = 0; i < text.length; i++) {
+    if (text[i] === '\\') part += text[i++]! + (text[i] ?? '')
+    else if (text[i] === separator) {
+      parts.push(part)
+      part = ''
+    } else part += text[i]
+  }
+  return [...parts, part]
+}
+
+const unescape = (text: string): string => text.replace(/\\(.)/gs, '$1')

@@ -1,0 +1,118 @@
+// The drop-in mount: one layer made of directories that the caller names, without a store.
+//
+//   lowerdir=A:B,upperdir=U,workdir=W ─▶ StackSpec of one layer { rw: U, ro: [A, B] } ─▶ engine
+//
+// Rule: a process of its own serves it and ends with it. The disk's own inode numbers are
+// shown where it can keep them; W/svsfs.numbers remembers those of files copied up.
+
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
+import { Failure } from '../base/failure.ts'
+import { type Log, logTo } from '../base/log.ts'
+import { bytesOf } from '../base/path.ts'
+import { restrictMount } from '../host/restrict-mount.ts'
+import type { LayerSpec, StackSpec } from '../union/spec.ts'
+import { createEngine } from './engine.ts'
+import type { Engine } from './engine-api.ts'
+import { mayAllowOther } from './mount-methods.ts'
+import { freeMountPoint, realDirectory } from './mount-point.ts'
+import type { OverlayOptions } from './overlay-options.ts'
+
+export interface OverlayOrder {
+  readonly source: string
+  /** Absolute. */
+  readonly mountPoint: string
+  readonly options: OverlayOptions
+  readonly transport: 'direct' | 'fuse-native'
+}
+
+/** A served drop-in mount. */
+export interface Overlay {
+  /** Resolves when it is unmounted. */
+  readonly ended: Promise<void>
+  stop(): Promise<void>
+}
+
+/** Checks the order and makes its directories absolute, without links, before anything is started. */
+export async function checkOverlay(order: OverlayOrder): Promise<OverlayOrder> {
+  const { options } = order
+  if (options.upper !== null && options.work === null)
+    throw new Failure('SVS_OPTION_MISSING', 'workdir=DIR (on the disk of upperdir)')
+  const real = (path: string) => realDirectory(path, 'SVS_DIRECTORY_INVALID')
+  const lower = await Promise.all(options.lower.map(real))
+  const upper = options.upper === null ? null : await real(options.upper)
+  const work = upper === null || options.work === null ? null : await real(options.work)
+  if (upper !== null && work !== null && statSync(upper).dev !== statSync(work).dev)
+    throw new Failure('SVS_DIRECTORY_INVALID', work, 'workdir is on another disk than upperdir')
+  const mountPoint = await freeMountPoint(order.mountPoint)
+  return { ...order, mountPoint, options: { ...options, lower, upper, work } }
+}
+
+/** Mounts, and serves until it is unmounted or stopped. Answers when the mount does. */
+export async function serveOverlay(order: OverlayOrder, logFd: number): Promise<Overlay> {
+  const log = logTo(logFd, 'overlay')
+  const engine = await createEngine({ log, transport: order.transport })
+  try {
+    await engine.mount(mountSpec(order))
+    if (order.options.flags.length > 0)
+      restrictMount(bytesOf(order.mountPoint), order.options.flags)
+  } catch (err) {
+    await engine.stop()
+    throw err
+  }
+  return served(engine, log)
+}
+
+function served(engine: Engine, log: Log): Overlay {
+  let end: () => void = () => {}
+  const ended = new Promise<void>((resolve) => {
+    end = resolve
+  })
+  let stopping: Promise<void> | null = null
+  const stop = () => (stopping ??= engine.stop().then(end))
+  engine.onEvent((event) => {
+    if (event.kind === 'trace') return log.info(event.line)
+    log.info(`${event.kind}: ${event.reason}`)
+    void stop()
+  })
+  return { ended, stop }
+}
+
+const MOUNT_ID = 1
+
+function mountSpec(order: OverlayOrder): Parameters<Engine['mount']>[0] {
+  const { options } = order
+  return {
+    id: MOUNT_ID,
+    mountPoint: bytesOf(order.mountPoint),
+    stack: overlayStack(options),
+    view: {
+      readOnly: options.readOnly,
+      writeTo: null,
+      privateTo: null,
+      blocked: [bytesOf(order.mountPoint)],
+      privileged: process.geteuid?.() === 0,
+      timeout: order.transport === 'direct' ? Number.POSITIVE_INFINITY : 1,
+    },
+    source: order.source,
+    allowOther: mayAllowOther(options.allowOther),
+    transport: order.transport,
+    trace: options.trace,
+    kernelCap: null,
+  }
+}
+
+function overlayStack({ lower, upper, work }: OverlayOptions): StackSpec {
+  const layer: LayerSpec = {
+    id: '',
+    name: 'overlay',
+    tag: 0,
+    rw: upper === null ? null : bytesOf(upper),
+    numbers: work === null ? null : bytesOf(join(work, 'svsfs.numbers')),
+    work: work === null ? null : bytesOf(work),
+    ro: lower.map((path, at) => ({ path: bytesOf(path), index: null, version: lower.length - at })),
+    scratch: null,
+    excludes: [],
+  }
+  return { layers: [layer], base: null }
+}

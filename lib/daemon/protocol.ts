@@ -1,0 +1,80 @@
+// The words between a command and the daemon: JSON, one message a line, over run/daemon.sock.
+//
+//   command ─▶ {"id":1,"method":"layer.list","params":{}}
+//   daemon  ─▶ {"id":1,"progress":"reading packages"}        any number of times
+//   daemon  ─▶ {"id":1,"ok":true,"data":…}  or  {"id":1,"ok":false,"error":{code,message,exit}}
+//
+// Rule: a line longer than LONGEST_LINE ends the connection; what is not a request is
+// answered SVS_BAD_REQUEST and changes nothing. Closing the connection gives back what it holds.
+
+import { z } from 'zod'
+
+export const LONGEST_LINE = 1 << 20
+/** What a command accepts from the daemon, whose lists may be long. */
+export const LONGEST_REPLY = 64 << 20
+
+export const requestShape = z.object({
+  id: z.number().int().nonnegative(),
+  method: z.string().max(64),
+  params: z.unknown().optional(),
+})
+
+export const errorShape = z.object({
+  code: z.string(),
+  message: z.string(),
+  exit: z.number().int(),
+})
+
+export type ErrorWords = z.infer<typeof errorShape>
+
+export const replyShape = z.union([
+  z.object({ id: z.number().nullable(), ok: z.literal(true), data: z.unknown() }),
+  z.object({ id: z.number().nullable(), ok: z.literal(false), error: errorShape }),
+  z.object({ id: z.number(), progress: z.string() }),
+])
+
+export type Reply = z.infer<typeof replyShape>
+
+/** Cuts a stream into lines, and calls `tooLong` (once, then nothing more) above the limit. */
+export class Lines {
+  #rest: Buffer[] = []
+  #length = 0
+  #stopped = false
+  readonly #line: (text: string) => void
+  readonly #tooLong: () => void
+  readonly #limit: number
+
+  constructor(limit: number, line: (text: string) => void, tooLong: () => void) {
+    this.#limit = limit
+    this.#line = line
+    this.#tooLong = tooLong
+  }
+
+  push(bytes: Buffer): void {
+    let from = 0
+    while (!this.#stopped) {
+      const end = bytes.indexOf(10, from)
+      const part = bytes.subarray(from, end === -1 ? bytes.length : end)
+      if (this.#length + part.length > this.#limit) return this.#stop()
+      this.#keep(part)
+      if (end === -1) return
+      from = end + 1
+      const text = Buffer.concat(this.#rest).toString('utf8')
+      this.#rest = []
+      this.#length = 0
+      if (text.trim() !== '') this.#line(text)
+    }
+  }
+
+  #keep(part: Buffer): void {
+    if (part.length === 0) return
+    this.#rest.push(part)
+    this.#length += part.length
+  }
+
+  #stop(): void {
+    this.#stopped = true
+    this.#rest = []
+    this.#tooLong()
+  }
+}

@@ -1,0 +1,33 @@
+// One operation at a time on each thing: a task names what it needs, and runs when every
+// earlier task that named the same has ended.
+//
+// Rule: a task that needs several things takes them nested, in the order NAMES, a layer's id,
+// STACKS, and never otherwise; so two tasks never wait for each other.
+
+/** Giving a name to a layer. */
+export const NAMES = '*names'
+/** Which layers are shown where: records together with the mounts that follow them. */
+export const STACKS = '*stacks'
+
+export class Queue {
+  readonly #tails = new Map<string, Promise<unknown>>()
+
+  /** Runs `task` alone among all with the same key. Its failure is its caller's only. */
+  run<T>(key: string, task: () => Promise<T>): Promise<T> {
+    const before = this.#tails.get(key) ?? Promise.resolve()
+    const mine = before.then(task)
+    const ended = mine.then(nothing, nothing)
+    this.#tails.set(key, ended)
+    void ended.then(() => {
+      if (this.#tails.get(key) === ended) this.#tails.delete(key)
+    })
+    return mine
+  }
+
+  /** Resolves when no task is under way. */
+  async idle(): Promise<void> {
+    while (this.#tails.size > 0) await Promise.all(this.#tails.values())
+  }
+}
+
+const nothing = () => {}

@@ -1,0 +1,150 @@
+// The daemon's end of run/daemon.sock: reads requests, runs them from the API's table, answers.
+//
+// Rule: only the store's owner and root are heard: the socket is 0600 in a directory of 0700,
+// and the kernel is asked who connected. Nothing that arrives here ends the daemon.
+
+import { chmodSync, rmSync } from 'node:fs'
+import { createServer, type Server as NetServer, type Socket } from 'node:net'
+import { Failure } from '../base/failure.ts'
+import type { Log } from '../base/log.ts'
+import { peerUid } from '../host/peer.ts'
+import { socketPath, withAddress } from './address.ts'
+import { type Call, perform } from './api.ts'
+import type { Control } from './control.ts'
+import { checked, errorWords } from './errors.ts'
+import { Lines, LONGEST_LINE, type Reply, requestShape } from './protocol.ts'
+
+export class Server {
+  readonly #control: Control
+  readonly #log: Log
+  readonly #net: NetServer
+  readonly #sockets = new Set<Socket>()
+  #draining = false
+
+  constructor(control: Control, log: Log) {
+    this.#control = control
+    this.#log = log
+    this.#net = createServer((socket) => this.#accept(socket))
+  }
+
+  /** The lock is ours, so a socket that lies there belongs to nobody. */
+  async listen(): Promise<void> {
+    const { places } = this.#control.store
+    rmSync(socketPath(places), { force: true })
+    await withAddress(places, (address) => {
+      return new Promise<void>((resolve, reject) => {
+        this.#net.once('error', reject)
+        this.#net.listen(address, resolve)
+      })
+    })
+    chmodSync(socketPath(places), 0o600)
+  }
+
+  /** Takes no more requests; those under way are still answered. */
+  drain(): void {
+    this.#draining = true
+    this.#net.close()
+  }
+
+  /** Closes all connections, after what was written to them has left. */
+  end(): void {
+    for (const socket of this.#sockets) socket.end()
+  }
+
+  #accept(socket: Socket): void {
+    if (!isAllowed(socket)) {
+      this.#log.warn('a process of another user was turned away from the socket')
+      socket.destroy()
+      return
+    }
+    this.#sockets.add(socket)
+    const refuse = () => (this.#draining ? new Failure('SVS_DAEMON_STOPPING') : null)
+    const connection = new Connection(socket, this.#control, this.#log, refuse)
+    socket.on('close', () => {
+      this.#sockets.delete(socket)
+      connection.closed()
+    })
+  }
+}
+
+/** One command that is connected, and what it holds. */
+class Connection {
+  readonly #socket: Socket
+  readonly #control: Control
+  readonly #log: Log
+  /** Why no request is taken, or null. */
+  readonly #refusal: () => Failure | null
+  readonly #givenBack: (() => void)[] = []
+  #open = true
+
+  constructor(socket: Socket, control: Control, log: Log, refusal: () => Failure | null) {
+    this.#refusal = refusal
+    this.#socket = socket
+    this.#control = control
+    this.#log = log
+    const lines = new Lines(
+      LONGEST_LINE,
+      (line) => void this.#request(line),
+      () => this.#refuse(new Failure('SVS_BAD_REQUEST', 'the daemon', 'message too long')),
+    )
+    socket.on('data', (bytes) => lines.push(bytes as Buffer))
+    socket.on('error', () => {})
+  }
+
+  closed(): void {
+    this.#open = false
+    for (const giveBack of this.#givenBack.splice(0)) giveBack()
+  }
+
+  async #request(line: string): Promise<void> {
+    let id: number | null = null
+    try {
+      const request = checked(requestShape, 'the daemon', parse(line))
+      id = request.id
+      const refusal = this.#refusal()
+      if (refusal !== null) throw refusal
+      const data = await perform(this.#control, request.method, request.params, this.#call(id))
+      this.#send({ id, ok: true, data: data ?? null })
+    } catch (err) {
+      const error = errorWords(err)
+      if (error.code === 'SVS_INTERNAL') this.#log.error('a request failed unexpectedly', err)
+      this.#send({ id, ok: false, error })
+    }
+  }
+
+  #call(id: number): Call {
+    return {
+      progress: (progress) => this.#send({ id, progress }),
+      whenGone: (giveBack) => {
+        if (this.#open) this.#givenBack.push(giveBack)
+        else giveBack()
+      },
+    }
+  }
+
+  #refuse(failure: Failure): void {
+    this.#send({ id: null, ok: false, error: errorWords(failure) })
+    this.#socket.end(() => this.#socket.destroy())
+  }
+
+  #send(reply: Reply): void {
+    if (this.#socket.writable) this.#socket.write(`${JSON.stringify(reply)}\n`)
+  }
+}
+
+function parse(line: string): unknown {
+  try {
+    return JSON.parse(line)
+  } catch (cause) {
+    throw new Failure('SVS_BAD_REQUEST', 'the daemon', 'not JSON', { cause })
+  }
+}
+
+// Node keeps the descriptor of a socket in its handle, which its types do not mention. Where it
+// is not there, the modes of the socket and of its directory are the check.
+function isAllowed(socket: Socket): boolean {
+  const { fd } = (socket as unknown as { _handle?: { fd?: number } })._handle ?? {}
+  if (fd === undefined || fd < 0) return true
+  const uid = peerUid(fd)
+  return uid === 0 || uid === process.geteuid?.()
+}

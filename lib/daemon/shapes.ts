@@ -1,0 +1,12 @@
+// Shapes that several rows of the API share.
+
+import { z } from 'zod'
+
+/** A layer's name as asked for. Whether it exists, and whether a new one is allowed, is found out later. */
+export const nameShape = z.string().min(1).max(256)
+
+/** Absolute host path. Commands make theirs absolute before they ask. */
+export const pathShape = z
+  .string()
+  .max(4095)
+  .regex(/^\/[^\0]*$/, 'must be an absolute path')

@@ -1,0 +1,69 @@
+// The directories of a layer: made here, and removed here.
+//
+// Rule: a directory that no record names is garbage, never the reverse; so a record is written
+// after its directories exist, and they are removed after it is gone.
+
+import { mkdirSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { bytesOf } from '../base/path.ts'
+import { removeTree } from '../host/remove-tree.ts'
+import { Stat } from '../host/stat.ts'
+import { AT_FDCWD, must, O, sys } from '../host/sys.ts'
+import type { LayerRecord } from '../snapshot/records.ts'
+import type { RedoDirs } from '../snapshot/redo.ts'
+import { type LayerPlaces, layerPlaces, type StorePlaces } from './store-path.ts'
+
+/** The directories of a new layer, empty. */
+export function makeLayerDirectories(at: LayerPlaces): void {
+  for (const dir of [at.root, join(at.root, 'ro'), join(at.root, 'rw'), at.work, at.scratch])
+    mkdirSync(dir, { recursive: true, mode: 0o700 })
+}
+
+/**
+ * An empty writable sublayer. Its root has the attributes of the read-only one's, because the
+ * root of a view shows those of its topmost sublayer; the scratch area lies above both.
+ */
+export function makeWritable(at: LayerPlaces, roVersion: number, rw: number): void {
+  // One left by a crash before its record was written has never held anything.
+  mkdirSync(at.rw(rw), { recursive: true, mode: 0o700 })
+  copyAttributes(at.ro(roVersion), at.rw(rw))
+  copyAttributes(at.ro(roVersion), at.scratch)
+}
+
+function copyAttributes(from: string, to: string): void {
+  const stat = new Stat()
+  must(sys.stat(AT_FDCWD, bytesOf(from), stat), from)
+  const dir = must(sys.openat(AT_FDCWD, bytesOf(to), O.RDONLY | O.DIRECTORY | O.NOFOLLOW), to)
+  try {
+    if (process.geteuid?.() === 0) must(sys.chownat(dir, '', stat.uid, stat.gid), to)
+    must(sys.fchmod(dir, stat.mode & 0o7777), to)
+    must(sys.utimensat(dir, '', stat.atime, stat.atimeNsec, stat.mtime, stat.mtimeNsec), to)
+  } finally {
+    sys.close(dir)
+  }
+}
+
+/** Where the writable sublayer of a layer lies, as whatever changes it from outside is told (internal paths). */
+export function redoDirs(places: StorePlaces, record: LayerRecord): RedoDirs & { numbers: string } {
+  const at = layerPlaces(places, record.id)
+  return {
+    rw: bytesOf(at.rw(record.rw)),
+    work: bytesOf(at.work),
+    numbers: bytesOf(at.numbers(record.rw)),
+  }
+}
+
+/** Removes writable sublayers that the record does not name: what a reset left. */
+export function dropUnusedWritable(places: StorePlaces, record: LayerRecord): void {
+  const dir = join(layerPlaces(places, record.id).root, 'rw')
+  for (const name of readdirSync(dir)) {
+    const number = /^(\d+)(?:\.numbers)?$/.exec(name)?.[1]
+    if (number !== undefined && Number(number) !== record.rw)
+      removeTree(AT_FDCWD, bytesOf(join(dir, name)))
+  }
+}
+
+/** Empties the directory of temporary names. Redo plans that need some of them are applied before. */
+export function emptyWork(at: LayerPlaces): void {
+  for (const name of readdirSync(at.work)) removeTree(AT_FDCWD, bytesOf(join(at.work, name)))
+}

@@ -182,6 +182,8 @@ export abstract class NodeTable {
     const known = this.#linked.get(branch) ?? new Map<number, UnionNode>()
     this.#linked.set(branch, known)
     known.set(backing, node)
+    node.known ??= []
+    node.known.push({ branch, backing })
   }
 
   /** A file got a further name (or, unnamed until now, its first). */
@@ -312,9 +314,9 @@ export abstract class NodeTable {
         if (parent.lookups <= 0) this.forgetIfUnused(parent)
       }
     }
-    if (node.links === null && node.isDirectory) return
-    for (const known of this.#linked.values()) {
-      for (const [backing, one] of known) if (one === node) known.delete(backing)
+    for (const { branch, backing } of node.known ?? []) {
+      const linked = this.#linked.get(branch)
+      if (linked?.get(backing) === node) linked.delete(backing)
     }
   }
 

@@ -63,6 +63,8 @@ export class UnionNode {
   name: string
   /** Further names of a hard-linked file that the kernel was told of. */
   links: { parent: UnionNode; name: string }[] | null = null
+  /** Where the link registry has it, for a file with several names. */
+  known: { branch: Branch; backing: number }[] | null = null
   /** How many times the kernel was told of this node and has not yet forgotten it. */
   lookups = 0
   /** Keeps a removed or detached node's file in hand; -1 while it has a name. */

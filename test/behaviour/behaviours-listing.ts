@@ -15,7 +15,7 @@ export const LISTING: Behaviours = {
   },
 
   'a list tells the kind and the inode number that stat tells'(place) {
-    for (const dir of ['', 'dir', 'dir/deep', 'links'])
+    for (const dir of ['', 'dir', 'dir/deep', 'dir/deep/er', 'links', 'alone', 'solid', 'other'])
       for (const { name, kind, ino } of place.list(dir)) {
         const facts = place.lstat(dir === '' ? name : `${dir}/${name}`)
         assert.equal(kind, facts.kind, name)

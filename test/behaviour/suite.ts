@@ -37,10 +37,14 @@ export interface Ground {
   close(): Promise<void>
 }
 
+/** Milliseconds above which a behaviour is named as a comment. */
+const SLOW = 500
+
 const FIRST = 'the starting tree shows as it is drawn'
 
 export async function behavesLikePosix(t: Test, subject: Subject): Promise<void> {
   checkDiffers(subject)
+  t.setTimeout(180_000)
   const all: [string, Behaviour][] = [[FIRST, showsAsDrawn], ...Object.entries(BEHAVIOURS)]
   const chosen = all.filter(([title]) => title.includes(process.env.BEHAVIOUR ?? ''))
   const starts = chosen.map((_, i) => `b${String(i).padStart(3, '0')}`)
@@ -83,7 +87,10 @@ async function run(t: Test, subject: Subject, ground: Ground, it: Run): Promise<
   let place: ClosingPlace | null = null
   try {
     place = ground.place(it.start)
+    const began = performance.now()
     await it.behaviour(place)
+    const took = performance.now() - began
+    if (took > SLOW) t.comment(`${it.title}: ${Math.round(took)} ms`)
     t.pass(it.title)
   } catch (err) {
     if (err instanceof NotHere) t.pass(it.title, { skip: err.message })
@@ -101,8 +108,11 @@ function seeAll(ground: Ground, starts: readonly string[]): Map<string, Seen> {
   const all = new Map<string, Seen>()
   for (const start of starts) {
     const place = ground.place(start)
-    for (const [path, seen] of seeTree(place)) all.set(`${start}/${path}`, seen)
-    place.close()
+    try {
+      for (const [path, seen] of seeTree(place)) all.set(`${start}/${path}`, seen)
+    } finally {
+      place.close()
+    }
   }
   return all
 }

@@ -1,0 +1,53 @@
+// The kernel's own overlayfs over the same branches: a cross-check of how START is cut, and
+// of the format on disk. Needs root.
+
+import { execFileSync } from 'node:child_process'
+import { mkdirSync } from 'node:fs'
+import { makeGround, removeGround } from './ground.ts'
+import { drawLayered, image, lower, lowersOf, upper } from './layered.ts'
+import { RealPlace } from './real-place.ts'
+import type { Subject } from './suite.ts'
+
+const BRANCHES = [upper('up'), image('l1'), image('l2'), lower('l3')]
+
+export const overlayfs: Subject = {
+  name: 'overlayfs of the kernel',
+  differs: {
+    'a file with holes stays sparse through a first change':
+      'copy-up between two directories of tmpfs fills holes',
+    'a removed file that is opened for reading can be changed by its descriptor':
+      'the copy-up of a removed file is refused (EEXIST)',
+    'a list tells the kind and the inode number that stat tells':
+      'merged directories that overlayfs did not make list the number of the upper one',
+  },
+  async make(starts) {
+    const root = makeGround()
+    drawLayered(root, BRANCHES, starts)
+    for (const dir of ['work', 'mnt']) mkdirSync(`${root}/${dir}`)
+    const lowers = lowersOf(root, BRANCHES)
+    const mount = async () => mountOverlay(root)
+    const umount = async () => void execFileSync('umount', [`${root}/mnt`])
+    await mount()
+    return {
+      place: (start) => new RealPlace(`${root}/mnt/${start}`),
+      remount: () => umount().then(mount),
+      lowers,
+      close: async () => {
+        for (const place of lowers) place.close()
+        await umount()
+        removeGround(root)
+      },
+    }
+  },
+}
+
+function mountOverlay(root: string): void {
+  const lowers = BRANCHES.slice(1).map((branch) => `${root}/${branch.name}`)
+  const options = [
+    `lowerdir=${lowers.join(':')}`,
+    `upperdir=${root}/up`,
+    `workdir=${root}/work`,
+    'redirect_dir=on,metacopy=on,index=on',
+  ]
+  execFileSync('mount', ['-t', 'overlay', 'overlay', '-o', options.join(), `${root}/mnt`])
+}

@@ -1,7 +1,18 @@
 // The index of a read-only sublayer: numbers, names of hard-linked files, overrides, the digest.
 
 import { execFileSync } from 'node:child_process'
-import { chmodSync, lstatSync, linkSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -21,7 +32,16 @@ function treeOf(t: Test): { tree: string; index: string; dir: string } {
   linkSync(join(tree, 'b/z'), join(tree, 'c'))
   symlinkSync('b/z', join(tree, 'l'))
   // Nanoseconds of now differ between two trees: give every name one time.
-  execFileSync('find', [tree, '-exec', 'touch', '-h', '-d', '2024-05-06 07:08:09.123456789', '{}', '+'])
+  execFileSync('find', [
+    tree,
+    '-exec',
+    'touch',
+    '-h',
+    '-d',
+    '2024-05-06 07:08:09.123456789',
+    '{}',
+    '+',
+  ])
   return { tree, index: join(dir, '1.index'), dir }
 }
 
@@ -58,11 +78,15 @@ t.test('names are known for hard-linked files, and for no others', async (t) => 
 
 t.test('overrides come back field by field', async (t) => {
   const { tree, index } = treeOf(t)
-  await publishIndex(tree, index, new Map([
-    [relPath('a'), { uid: 0, gid: 42 }],
-    [relPath('c'), { mode: 0o100000 }],
-    [relPath(''), { rdev: 0x103 }],
-  ]))
+  await publishIndex(
+    tree,
+    index,
+    new Map([
+      [relPath('a'), { uid: 0, gid: 42 }],
+      [relPath('c'), { mode: 0o100000 }],
+      [relPath(''), { rdev: 0x103 }],
+    ]),
+  )
   const opened = openIndex(index, openTree(t, tree))
   t.same(opened.override(inodeOf(join(tree, 'a'))), { uid: 0, gid: 42 })
   t.same(opened.override(inodeOf(join(tree, 'b/z'))), { mode: 0o100000 })
@@ -91,11 +115,11 @@ t.test('a copied tree has the same numbers, digest and overrides', async (t) => 
 
 t.test('the digest changes when anything changes', async (t) => {
   const changes: Record<string, (tree: string) => void> = {
-    'content': (tree) => writeFileSync(join(tree, 'a'), 'fIrst'),
-    'size': (tree) => truncateSync(join(tree, 'a'), 6),
-    'mode': (tree) => chmodSync(join(tree, 'a'), 0o600),
-    'setuid': (tree) => chmodSync(join(tree, 'a'), 0o4755),
-    'time': (tree) => utimesSync(join(tree, 'a'), 1, 1),
+    content: (tree) => writeFileSync(join(tree, 'a'), 'fIrst'),
+    size: (tree) => truncateSync(join(tree, 'a'), 6),
+    mode: (tree) => chmodSync(join(tree, 'a'), 0o600),
+    setuid: (tree) => chmodSync(join(tree, 'a'), 0o4755),
+    time: (tree) => utimesSync(join(tree, 'a'), 1, 1),
     'time of a directory': (tree) => utimesSync(join(tree, 'b'), 1, 1),
     'a name': (tree) => execFileSync('mv', [join(tree, 'a'), join(tree, 'A')]),
     'target of a link': (tree) => execFileSync('ln', ['-sfn', 'b/y', join(tree, 'l')]),
@@ -103,7 +127,8 @@ t.test('the digest changes when anything changes', async (t) => {
       rmSync(join(tree, 'c'))
       execFileSync('cp', ['-a', join(tree, 'b/z'), join(tree, 'c')])
     },
-    'an attribute': (tree) => execFileSync('setfattr', ['-n', 'user.a', '-v', 'x', join(tree, 'a')]),
+    'an attribute': (tree) =>
+      execFileSync('setfattr', ['-n', 'user.a', '-v', 'x', join(tree, 'a')]),
     'an empty directory': (tree) => mkdirSync(join(tree, 'new')),
   }
   const { tree, index } = treeOf(t)
@@ -114,7 +139,16 @@ t.test('the digest changes when anything changes', async (t) => {
     change(other.tree)
     // What is tested is not the time of the change.
     if (!what.startsWith('time'))
-      execFileSync('find', [other.tree, '-exec', 'touch', '-h', '-d', '2024-05-06 07:08:09.123456789', '{}', '+'])
+      execFileSync('find', [
+        other.tree,
+        '-exec',
+        'touch',
+        '-h',
+        '-d',
+        '2024-05-06 07:08:09.123456789',
+        '{}',
+        '+',
+      ])
     t.not((await publishIndex(other.tree, other.index)).digest, digest, what)
   }
 })
@@ -135,7 +169,11 @@ t.test('a broken index is named damage', async (t) => {
   const size = lstatSync(index).size
   for (const length of [0, 10, 70, 100, size - 1]) {
     truncateSync(index, length)
-    t.throws(() => openIndex(index, root).number(1), { code: 'SVS_TREE_DAMAGED' }, `${length} bytes`)
+    t.throws(
+      () => openIndex(index, root).number(1),
+      { code: 'SVS_TREE_DAMAGED' },
+      `${length} bytes`,
+    )
   }
   writeFileSync(index, Buffer.alloc(500, 0xff))
   t.throws(() => openIndex(index, root), { code: 'SVS_TREE_DAMAGED' })

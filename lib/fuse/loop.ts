@@ -30,7 +30,10 @@ const POLLIN = 1
 const SLOT = 8
 
 export class Loop {
-  /** An eventfd. Other threads wake this one by `wake(wakeFd)` of lib/host/thread.ts. */
+  /**
+   * An eventfd. Other threads wake this one by `wake(wakeFd)` of lib/host/thread.ts. It stays open
+   * after run(): whoever ends those threads closes it then.
+   */
   readonly wakeFd: number
   readonly #options: LoopOptions
   #sessions: readonly Session[] = []
@@ -71,7 +74,6 @@ export class Loop {
       this.#turn()
       if (spin > 0) awakeUntil = performance.now() + spin
     }
-    sys.close(this.wakeFd)
   }
 
   #poll(timeout: number): number {

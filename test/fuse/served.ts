@@ -15,9 +15,14 @@ export class Served {
   stderr = ''
   #wake: () => void = () => {}
 
-  constructor(mountPoint: string, options: ServeOptions, as?: { uid: number; gid: number }) {
+  constructor(
+    mountPoint: string,
+    options: ServeOptions,
+    as?: { uid: number; gid: number },
+    name = 'serve-memory',
+  ) {
     this.mountPoint = mountPoint
-    const program = new URL('./serve-memory.js', import.meta.url).pathname
+    const program = new URL(`./${name}.js`, import.meta.url).pathname
     this.child = spawn(process.execPath, [program, mountPoint, JSON.stringify(options)], {
       stdio: ['ignore', 'pipe', 'pipe'],
       ...as,
@@ -69,10 +74,11 @@ export async function served(
   t: Test,
   options: ServeOptions = {},
   as?: { uid: number; gid: number },
+  name = 'serve-memory',
 ): Promise<Served> {
   const mountPoint = mkdtempSync(join(tmpdir(), 'svsfs-fuse-'))
   if (as !== undefined) spawnSync('chown', [`${as.uid}:${as.gid}`, mountPoint])
-  const server = new Served(mountPoint, options, as)
+  const server = new Served(mountPoint, options, as, name)
   t.teardown(async () => {
     spawnSync('umount', ['-l', mountPoint], { stdio: 'ignore' })
     if (server.child.exitCode === null) server.child.kill('SIGKILL')

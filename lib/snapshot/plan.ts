@@ -198,7 +198,10 @@ class Comparison {
   // A name of the target where nothing is, or nothing will be by then.
   #place(entry: Entry): void {
     const dir = this.#enter(entry.path)
-    if (hasLinks(entry)) return this.#join({ entry, dir, now: null, ino: 0 })
+    if (hasLinks(entry)) {
+      this.#join({ entry, dir, now: null, ino: 0 })
+      return
+    }
     this.#placeIn(dir, entry)
     if (entry.kind !== 'dir') return
     const own: OpenDir = { entry, removeXattrs: [], renumber: 0, touched: false }

@@ -62,7 +62,7 @@ function takeWorker(): Worker {
   const { worker, timer } = idle
   idle = null
   clearTimeout(timer)
-  worker.removeAllListeners()
+  forget(worker)
   worker.ref()
   return worker
 }
@@ -75,8 +75,13 @@ function startWorker(): Worker {
   })
 }
 
+// By name: a Worker has listeners of its own, which make its port run.
+function forget(worker: Worker): void {
+  for (const event of ['message', 'error', 'exit']) worker.removeAllListeners(event)
+}
+
 function keepWorker(worker: Worker): void {
-  worker.removeAllListeners()
+  forget(worker)
   if (idle !== null) {
     void worker.terminate()
     return

@@ -1,0 +1,55 @@
+// Going back and forth between states of random trees.
+
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { buildState } from '../../lib/snapshot/restore.ts'
+import { takeSnapshot } from '../../lib/snapshot/snapshot.ts'
+import { describeTree, labOf, mutate, randomOf } from './fixture.ts'
+
+for (let seed = 1; seed <= 12; seed++) {
+  t.test(`any state of a random tree comes back as it was (seed ${seed})`, async (t) => {
+    const lab = await labOf(t)
+    const random = randomOf(seed * 7919)
+    mutate(lab.dirs.ro[0]!, random, 40)
+    const states = []
+    for (let round = 0; round < 5; round++) {
+      mutate(lab.dirs.rw, random, 25)
+      const was = describeTree(lab.dirs.rw)
+      states.push({ was, snapshot: await lab.snapshot() })
+    }
+    for (let visit = 0; visit < 8; visit++) {
+      const { was, snapshot } = states[random(states.length)]!
+      if (visit % 3 === 2) mutate(lab.dirs.rw, random, 10)
+      await lab.restore(snapshot)
+      t.same(describeTree(lab.dirs.rw), was)
+    }
+  })
+
+  t.test(`a state becomes a sublayer of its own (seed ${seed})`, async (t) => {
+    const lab = await labOf(t)
+    const random = randomOf(seed * 104729)
+    mutate(lab.dirs.rw, random, 60)
+    const was = describeTree(lab.dirs.rw)
+    const snapshot = await lab.snapshot()
+    const rw = join(lab.dir, 'rw/2')
+    mkdirSync(rw)
+    const { catalogue } = lab
+    await buildState({ catalogue, snapshot, ro: lab.dirs.ro, rw, numbers: `${rw}.numbers` })
+    t.same(describeTree(rw), was)
+  })
+}
+
+t.test('a restored layer is unchanged against the state it came from', async (t) => {
+  const lab = await labOf(t)
+  const random = randomOf(5)
+  mutate(lab.dirs.rw, random, 40)
+  const first = await lab.snapshot()
+  mutate(lab.dirs.rw, random, 40)
+  await lab.snapshot()
+  await lab.restore(first)
+  const { catalogue, layer, dirs } = lab
+  const taken = await takeSnapshot({ catalogue, layer, dirs })
+  t.equal(taken.kind, 'unchanged')
+  t.equal(taken.snapshot.id, first.id)
+})

@@ -1,7 +1,7 @@
 // The engine itself: the views and sessions of all mounts of one store, in one thread.
 //
-//   call ─▶ EngineCore ─▶ View (lib/union)  ◀─▶ Session (lib/fuse) ◀─▶ kernel
-//                └─▶ KernelCalls: mount, umount, sync, notifications (never from this thread)
+//   call ─▶ EngineCore ─▶ View (lib/union)  ◀─▶ MountLink (link-direct.ts, link-native.ts) ◀─▶ kernel
+//                └─▶ KernelCalls: sync of a mount, never from this thread
 //
 // Rule: a call's effect on what programs see is one step of this thread; the call is answered
 // when the kernel has been told. Calls that wait go on in callbacks, so requests are served
@@ -11,9 +11,7 @@ import { Failure } from '../base/failure.ts'
 import type { Log } from '../base/log.ts'
 import { isWithin, joinPath, type RelPath, relPath, shown } from '../base/path.ts'
 import type { Notification } from '../fuse/filesystem.ts'
-import type { Jobs } from '../fuse/io.ts'
-import type { KernelCalls, Outcome } from '../fuse/kernel-calls.ts'
-import { Session } from '../fuse/session.ts'
+import type { KernelCalls } from '../fuse/kernel-calls.ts'
 import type { Stat } from '../host/stat.ts'
 import { AT_FDCWD, must, O, S, sys } from '../host/sys.ts'
 import { isWhiteout } from '../layer/marks.ts'
@@ -26,16 +24,15 @@ import { replaced, restack } from '../union/restack.ts'
 import type { LayerSpec, StackSpec } from '../union/spec.ts'
 import { View } from '../union/view.ts'
 import type { EngineCalls, EngineEvent, MountSpec } from './engine-api.ts'
+import type { Connect, MountLink } from './link.ts'
 
 interface Mounted {
   readonly spec: MountSpec
   stack: StackSpec
   readonly view: View
-  session: Session | null
-  device: number
+  link: MountLink | null
   /** Set while we unmount it: its end is no news then. */
   leaving: boolean
-  onEnd: (() => void)[]
 }
 
 type Answer<T> = (outcome: { value: T } | { error: Error }) => void
@@ -43,8 +40,7 @@ type Answer<T> = (outcome: { value: T } | { error: Error }) => void
 export class EngineCore {
   readonly #log: Log
   readonly #kernel: KernelCalls
-  readonly #jobs: Jobs
-  readonly #serve: (session: Session) => void
+  readonly #connect: Connect
   readonly #emit: (event: EngineEvent) => void
   readonly #mounts = new Map<number, Mounted>()
   readonly #peers = new Set<View>()
@@ -57,18 +53,13 @@ export class EngineCore {
   constructor(options: {
     log: Log
     kernel: KernelCalls
-    jobs: Jobs
-    serve: (session: Session) => void
+    connect: Connect
     emit: (event: EngineEvent) => void
   }) {
     this.#log = options.log
     this.#kernel = options.kernel
-    this.#jobs = options.jobs
-    this.#serve = options.serve
+    this.#connect = options.connect
     this.#emit = options.emit
-    options.kernel.onTid = (tid) => {
-      for (const { session } of this.#mounts.values()) if (session !== null) session.kernelTid = tid
-    }
   }
 
   /** Carries out one call; `answer` is called once, now or later. Never throws. */
@@ -99,9 +90,9 @@ export class EngineCore {
     applyRedo: (answer, layer, plan) => this.#applyRedo(layer, plan, answer),
     which: (answer, id, path) => answer({ value: which(this.#mounted(id).view, relPath(path)) }),
     stats: (answer, id) => {
-      const { view, session } = this.#mounted(id)
+      const { view, link } = this.#mounted(id)
       const memory = process.memoryUsage.rss()
-      answer({ value: { ...view.counts, requests: session?.requests ?? 0, memory } })
+      answer({ value: { ...view.counts, requests: link?.requests ?? 0, memory } })
     },
   }
 
@@ -115,21 +106,19 @@ export class EngineCore {
     return pool
   }
 
-  /** Makes the view of a mount: its directories are opened before the mount hides any. */
-  open(spec: MountSpec): Mounted {
+  // The view's directories are opened before the mount hides any.
+  #open(spec: MountSpec): Mounted {
     this.#refuseOwnTrees(spec)
-    const mounted = { spec, stack: spec.stack, session: null, device: -1, leaving: false } as const
-    const announce = (told: Notification) => this.#announce(made, told)
     const view = new View({
       pool: this.#pool(spec.view.privileged),
       peers: this.#peers,
       stack: spec.stack,
       view: spec.view,
-      announce,
+      announce: (told) => this.#announce(mounted, told),
       log: this.#log,
     })
-    const made: Mounted = { ...mounted, view, onEnd: [] }
-    return made
+    const mounted: Mounted = { spec, stack: spec.stack, view, link: null, leaving: false }
+    return mounted
   }
 
   // Opening a directory inside a mount that this thread serves would wait for itself.
@@ -150,66 +139,32 @@ export class EngineCore {
   }
 
   #mount(spec: MountSpec, answer: Answer<void>): void {
-    const mounted = this.open(spec)
-    const { mountPoint, source, allowOther } = spec
-    const { readOnly } = spec.view
-    const request = { mountPoint, source, readOnly, allowOther }
-    this.#kernel.call({ kind: 'mount', request }, (outcome) => {
-      if ('error' in outcome) {
-        mounted.view.destroy()
-        answer(outcome)
-        return
-      }
-      mounted.device = outcome.value
-      this.#mounts.set(spec.id, mounted)
-      this.#start(mounted, answer)
+    const { id } = spec
+    const mounted = this.#open(spec)
+    this.#mounts.set(id, mounted)
+    mounted.link = this.#connect(spec, mounted.view, {
+      ready: () => answer({ value: undefined }),
+      failed: (error) => {
+        this.#mounts.delete(id)
+        answer({ error })
+      },
+      ended: (reason) => {
+        this.#mounts.delete(id)
+        if (!mounted.leaving) this.#emit({ kind: 'unmounted', id, reason })
+      },
+      trace: (line) => this.#emit({ kind: 'trace', id, line }),
     })
-  }
-
-  #start(mounted: Mounted, answer: Answer<void>): void {
-    const { spec } = mounted
-    const line = (text: string) => this.#emit({ kind: 'trace', id: spec.id, line: text })
-    const session = new Session({
-      fs: mounted.view,
-      device: mounted.device,
-      log: this.#log,
-      submit: this.#jobs.submit,
-      cap: spec.kernelCap,
-      trace: spec.trace ? line : null,
-      kernelTid: this.#kernel.tid,
-      onReady: () => answer({ value: undefined }),
-      onEnded: (reason) => this.#ended(mounted, reason),
-    })
-    mounted.session = session
-    this.#serve(session)
-  }
-
-  #ended(mounted: Mounted, reason: string): void {
-    this.#mounts.delete(mounted.spec.id)
-    this.#kernel.call({ kind: 'close', fd: mounted.device }, () => {})
-    for (const done of mounted.onEnd) done()
-    if (!mounted.leaving) this.#emit({ kind: 'unmounted', id: mounted.spec.id, reason })
   }
 
   #umount(mounted: Mounted, lazy: boolean, answer: Answer<void>): void {
     mounted.leaving = true
-    const { mountPoint } = mounted.spec
-    let waits = 2
-    const done = () => {
-      waits -= 1
-      if (waits === 0) answer({ value: undefined })
-    }
-    // A busy mount that is only detached ends when its last user does.
-    if (lazy) waits = 1
-    else mounted.onEnd.push(done)
-    this.#kernel.call({ kind: 'umount', mountPoint, lazy }, (outcome) => {
-      if ('value' in outcome) {
-        done()
+    mounted.link?.umount(lazy, (error) => {
+      if (error === null) {
+        answer({ value: undefined })
         return
       }
       mounted.leaving = false
-      mounted.onEnd.length = 0
-      answer(outcome)
+      answer({ error })
     })
   }
 
@@ -242,8 +197,7 @@ export class EngineCore {
     let waits = batch.size
     if (waits === 0) answer({ value: undefined })
     for (const [mounted, told] of batch) {
-      this.#notify(mounted, told, (outcome) => {
-        if ('error' in outcome) this.#log.warn('the kernel refused a notification', outcome.error)
+      this.#notify(mounted, told, () => {
         waits -= 1
         if (waits === 0) answer({ value: undefined })
       })
@@ -260,15 +214,15 @@ export class EngineCore {
     this.#notify(mounted, [told], () => {})
   }
 
-  #notify(mounted: Mounted, batch: Notification[], done: (outcome: Outcome) => void): void {
-    const { session, device, spec } = mounted
-    if (session === null || session.ended) {
-      done({ value: 0 })
+  #notify(mounted: Mounted, batch: Notification[], done: () => void): void {
+    if (mounted.link === null) {
+      done()
       return
     }
-    const expireOnly = session.agreed?.expireOnly ?? false
-    const { mountPoint } = spec
-    this.#kernel.call({ kind: 'notify', device, mountPoint, expireOnly, batch }, done)
+    mounted.link.tell(batch, (error) => {
+      if (error !== null) this.#log.warn('the kernel refused a notification', error)
+      done()
+    })
   }
 
   #showing(layer: string): Mounted[] {

@@ -14,6 +14,7 @@ import { dropResourcePrivilege, ownUmask, raiseFileLimit } from '../host/thread.
 import type { EngineCalls, EngineEvent } from './engine-api.ts'
 import { EngineCore } from './engine-core.ts'
 import { type FailureData, failureData } from './engine-failure.ts'
+import { directly, directly } from './link-direct.ts'
 
 export interface FuseThreadData {
   readonly port: MessagePort
@@ -45,8 +46,7 @@ function main({ port, kernelPort, ioPorts, wakeFd, logFd }: FuseThreadData): voi
   const core = new EngineCore({
     log,
     kernel,
-    jobs,
-    serve: (session) => loop.add(session),
+    connect: directly({ log, kernel, jobs, serve: (session) => loop.add(session) }),
     emit: (event) => post({ event }),
   })
 

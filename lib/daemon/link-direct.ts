@@ -1,0 +1,128 @@
+// The direct transport: a Session on /dev/fuse in the loop of this thread; mounting, and what
+// the kernel is told, by way of the kernel-call thread.
+
+import type { Log } from '../base/log.ts'
+import type { Notification } from '../fuse/filesystem.ts'
+import type { Jobs } from '../fuse/io.ts'
+import type { KernelCalls } from '../fuse/kernel-calls.ts'
+import { Session } from '../fuse/session.ts'
+import type { View } from '../union/view.ts'
+import type { MountSpec } from './engine-api.ts'
+import type { Connect, LinkEvents, MountLink } from './link.ts'
+
+export interface DirectParts {
+  readonly log: Log
+  readonly kernel: KernelCalls
+  readonly jobs: Jobs
+  /** Adds a session to the loop. */
+  readonly serve: (session: Session) => void
+}
+
+/** Connects mounts through /dev/fuse. */
+export function directly(parts: DirectParts): Connect {
+  const links = new Set<DirectLink>()
+  parts.kernel.onTid = (tid) => {
+    for (const link of links) link.kernelTid = tid
+  }
+  return (spec, view, events) => new DirectLink(parts, spec, view, events, links)
+}
+
+class DirectLink implements MountLink {
+  readonly #parts: DirectParts
+  readonly #spec: MountSpec
+  readonly #view: View
+  readonly #events: LinkEvents
+  readonly #all: Set<DirectLink>
+  #session: Session | null = null
+  #device = -1
+  #onEnd: (() => void) | null = null
+
+  constructor(
+    parts: DirectParts,
+    spec: MountSpec,
+    view: View,
+    events: LinkEvents,
+    all: Set<DirectLink>,
+  ) {
+    this.#parts = parts
+    this.#spec = spec
+    this.#view = view
+    this.#events = events
+    this.#all = all
+    const { mountPoint, source, allowOther } = spec
+    const request = { mountPoint, source, readOnly: spec.view.readOnly, allowOther }
+    parts.kernel.call({ kind: 'mount', request }, (outcome) => {
+      if ('value' in outcome) {
+        this.#start(outcome.value)
+        return
+      }
+      view.destroy()
+      events.failed(outcome.error)
+    })
+  }
+
+  get requests(): number {
+    return this.#session?.requests ?? 0
+  }
+
+  set kernelTid(tid: number) {
+    if (this.#session !== null) this.#session.kernelTid = tid
+  }
+
+  #start(device: number): void {
+    const { log, jobs, kernel, serve } = this.#parts
+    this.#device = device
+    this.#session = new Session({
+      fs: this.#view,
+      device,
+      log,
+      submit: jobs.submit,
+      cap: this.#spec.kernelCap,
+      trace: this.#spec.trace ? (line) => this.#events.trace(line) : null,
+      kernelTid: kernel.tid,
+      onReady: () => this.#events.ready(),
+      onEnded: (reason) => this.#ended(reason),
+    })
+    this.#all.add(this)
+    serve(this.#session)
+  }
+
+  #ended(reason: string): void {
+    this.#all.delete(this)
+    this.#parts.kernel.call({ kind: 'close', fd: this.#device }, () => {})
+    this.#events.ended(reason)
+    this.#onEnd?.()
+  }
+
+  // Done when both are: the call came back, and the device said that the mount is gone. A busy
+  // mount that is only detached ends when its last user does.
+  umount(lazy: boolean, done: (error: Error | null) => void): void {
+    let waits = lazy ? 1 : 2
+    const one = () => {
+      waits -= 1
+      if (waits === 0) done(null)
+    }
+    if (!lazy) this.#onEnd = one
+    const { mountPoint } = this.#spec
+    this.#parts.kernel.call({ kind: 'umount', mountPoint, lazy }, (outcome) => {
+      if ('value' in outcome) {
+        one()
+        return
+      }
+      this.#onEnd = null
+      done(outcome.error)
+    })
+  }
+
+  tell(batch: readonly Notification[], done: (error: Error | null) => void): void {
+    const session = this.#session
+    if (session === null || session.ended) {
+      done(null)
+      return
+    }
+    const expireOnly = session.agreed?.expireOnly ?? false
+    const { mountPoint } = this.#spec
+    const call = { kind: 'notify', device: this.#device, mountPoint, expireOnly, batch } as const
+    this.#parts.kernel.call(call, (outcome) => done('error' in outcome ? outcome.error : null))
+  }
+}

@@ -1,0 +1,26 @@
+// A mount's connection to the kernel: what the engine needs of a transport.
+
+import type { Notification } from '../fuse/filesystem.ts'
+import type { View } from '../union/view.ts'
+import type { MountSpec } from './engine-api.ts'
+
+export interface MountLink {
+  /** Requests answered so far. */
+  readonly requests: number
+  /** Takes the mount away. `done` gets null when it is gone, or why it is not. */
+  umount(lazy: boolean, done: (error: Error | null) => void): void
+  /** Tells the kernel, in order. `done` when it knows. */
+  tell(batch: readonly Notification[], done: (error: Error | null) => void): void
+}
+
+export interface LinkEvents {
+  /** The mount answers. */
+  ready(): void
+  /** It could not be mounted; the view is destroyed. */
+  failed(error: Error): void
+  /** It is gone, for whatever reason; the view is destroyed. */
+  ended(reason: string): void
+  trace(line: string): void
+}
+
+export type Connect = (spec: MountSpec, view: View, events: LinkEvents) => MountLink

@@ -14,7 +14,7 @@ import { dropResourcePrivilege, ownUmask, raiseFileLimit } from '../host/thread.
 import type { EngineCalls, EngineEvent } from './engine-api.ts'
 import { EngineCore } from './engine-core.ts'
 import { type FailureData, failureData } from './engine-failure.ts'
-import { directly, directly } from './link-direct.ts'
+import { directly } from './link-direct.ts'
 
 export interface FuseThreadData {
   readonly port: MessagePort

@@ -273,7 +273,8 @@ export interface FileSystem {
  */
 export type Job = { id: number; error: number; done: boolean } & JobWork
 export type JobWork =
-  | { kind: 'copy'; from: number; to: number; size: number }
+  /** `flush`: the bytes are on the disk when it is done. */
+  | { kind: 'copy'; from: number; to: number; size: number; flush: boolean }
   | { kind: 'fsync'; fd: number; dataOnly: boolean }
 
 /** Thrown by a method whose answer needs such work. The request runs again from its start afterwards. */

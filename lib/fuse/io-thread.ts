@@ -34,6 +34,7 @@ function perform(work: JobWork): void {
   switch (work.kind) {
     case 'copy':
       copyData(work.from, work.to, work.size)
+      if (work.flush) must(sys.fdatasync(work.to), 'fdatasync')
       break
     case 'fsync':
       must(work.dataOnly ? sys.fdatasync(work.fd) : sys.fsync(work.fd), 'fsync')

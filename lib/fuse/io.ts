@@ -76,7 +76,7 @@ export class Jobs {
 
 function workOf(job: Job): IoRequest['work'] {
   return job.kind === 'copy'
-    ? { kind: 'copy', from: job.from, to: job.to, size: job.size }
+    ? { kind: 'copy', from: job.from, to: job.to, size: job.size, flush: job.flush }
     : { kind: 'fsync', fd: job.fd, dataOnly: job.dataOnly }
 }
 

@@ -109,14 +109,30 @@ function makeTemp(view: View, node: UnionNode, layer: UnionLayer): string {
 function withBytes(view: View, node: UnionNode, layer: UnionLayer): string {
   const pending = node.pending ?? startCopy(view, node, layer)
   if (!pending.job.done) throw new Parked(pending.job)
-  node.pending = null
-  if (pending.job.kind === 'copy') sys.close(pending.job.from)
-  sys.close(pending.fd)
-  if (pending.job.error !== 0) {
-    sys.unlinkat(layer.work, pending.temp)
-    throw new Errno(pending.job.error, 'copy up')
+  if (pending.job.error !== 0 || pending.layer !== layer) {
+    discardCopy(view, node)
+    if (pending.job.error !== 0) throw new Errno(pending.job.error, 'copy up')
+    return withBytes(view, node, layer)
   }
+  closeCopy(view, node)
   return pending.temp
+}
+
+/** A copy that nobody waits for any more, or that failed: as if it had not begun. */
+export function discardCopy(view: View, node: UnionNode): void {
+  const { pending } = node
+  if (pending === null) return
+  closeCopy(view, node)
+  sys.unlinkat(pending.layer.work, pending.temp)
+  view.forgetIfUnused(node)
+}
+
+function closeCopy(view: View, node: UnionNode): void {
+  const { job, fd } = node.pending!
+  if (job.kind === 'copy') sys.close(job.from)
+  sys.close(fd)
+  node.pending = null
+  view.copying.delete(node)
 }
 
 function startCopy(view: View, node: UnionNode, layer: UnionLayer) {
@@ -138,12 +154,13 @@ function startCopy(view: View, node: UnionNode, layer: UnionLayer) {
   }
   const work: JobWork = inline
     ? { kind: 'fsync', fd: to, dataOnly: true }
-    : { kind: 'copy', from, to, size }
+    : { kind: 'copy', from, to, size, flush: layer.id !== '' }
   const job: Job = view.newJob(work)
   // A layer's bytes reach the disk before the name that shows them; a drop-in mount is as
   // volatile as its peers.
   if (inline && layer.id === '') job.done = true
   node.pending = { temp, fd: to, layer, job }
+  view.copying.add(node)
   return node.pending
 }
 

@@ -13,6 +13,7 @@ import type { Stat } from '../host/stat.ts'
 import { must, S, sys } from '../host/sys.ts'
 import { locate } from './attributes.ts'
 import type { Branch } from './branch.ts'
+import { discardCopy } from './copy-up.ts'
 import type { UnionLayer } from './layer.ts'
 import { adoptName } from './links.ts'
 import { type Found, find } from './lookup.ts'
@@ -376,9 +377,9 @@ export abstract class NodeTable {
 
   closeAll(): void {
     for (const node of this.nodes.values()) {
+      discardCopy(this.#view, node)
       if (node.open !== null) sys.close(node.open.fd)
       if (node.fd !== -1) sys.close(node.fd)
-      if (node.pending !== null) sys.unlinkat(node.pending.layer.work, node.pending.temp)
     }
     this.nodes.clear()
   }

@@ -51,6 +51,7 @@ import {
 } from './attributes.ts'
 import type { Branch } from './branch.ts'
 import * as bytes from './bytes.ts'
+import { discardCopy } from './copy-up.ts'
 import { adoptOpen, openNode, readNode, releaseNode, writeNode } from './files.ts'
 import type { UnionLayer } from './layer.ts'
 import { find } from './lookup.ts'
@@ -108,6 +109,10 @@ export class View extends NodeTable implements FileSystem {
   static #umask = -1
   #closeStack: () => void
   readonly #handles = new Map<HandleId, DirHandle>()
+  /** Descriptors of directories that an io thread flushes, by job. */
+  readonly #flushed = new Map<number, number>()
+  /** Nodes whose copy-up waits for an io thread. */
+  readonly copying = new Set<UnionNode>()
   #nextHandle = 1
   readonly #statfs = Buffer.alloc(256)
   readonly #link = Buffer.alloc(4096)
@@ -229,11 +234,18 @@ export class View extends NodeTable implements FileSystem {
 
   lookup(_caller: Caller, parent: NodeId, name: string): Entry {
     const dir = this.directory(parent)
-    if (name === '.') return this.#known(dir)
-    if (name === '..') return this.#known(dir.parent ?? dir)
     checkName(name)
     const node = this.child(dir, name)
     return node === null ? this.#absent(dir, name) : this.#known(node)
+  }
+
+  lookupSelf(_caller: Caller, id: NodeId): Entry {
+    return this.#known(this.node(id))
+  }
+
+  lookupParent(_caller: Caller, id: NodeId): Entry {
+    const dir = this.directory(id)
+    return this.#known(dir.parent ?? (dir === this.root ? dir : fail('ESTALE')))
   }
 
   #known(node: UnionNode): Entry {
@@ -406,10 +418,23 @@ export class View extends NodeTable implements FileSystem {
     if (node.fd !== -1 || !node.top.writable) return
     if (caller.finished === null) {
       const fd = must(sys.reopen(locate(node).dir, O.RDONLY), 'open')
-      throw new Parked(this.newJob({ kind: 'fsync', fd, dataOnly }))
+      const job = this.newJob({ kind: 'fsync', fd, dataOnly })
+      this.#flushed.set(job.id, fd)
+      throw new Parked(job)
     }
-    if (caller.finished.kind === 'fsync') sys.close(caller.finished.fd)
+    this.#closeFlushed(caller.finished)
     bytes.checkJob(caller.finished)
+  }
+
+  #closeFlushed(job: Job): void {
+    const fd = this.#flushed.get(job.id)
+    if (fd !== undefined) sys.close(fd)
+    this.#flushed.delete(job.id)
+  }
+
+  abandon(job: Job): void {
+    this.#closeFlushed(job)
+    for (const node of this.copying) if (node.pending?.job === job) discardCopy(this, node)
   }
 
   #flush(caller: Caller, fd: number, dataOnly: boolean): void {

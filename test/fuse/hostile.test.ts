@@ -34,6 +34,7 @@ const newJob = (id: number): Job => ({
   from: -1,
   to: -1,
   size: 0,
+  flush: false,
   id,
   error: 0,
   done: false,

@@ -83,7 +83,10 @@ const list: CommandRow<null, LayerLine[]> = {
 }
 
 export function printLayers(layers: readonly LayerLine[], out: Output): void {
-  if (layers.length === 0) return out.note('no layers yet; svsfs layer create makes one')
+  if (layers.length === 0) {
+    out.note('no layers yet; svsfs layer create makes one')
+    return
+  }
   out.table(
     ['LAYER', 'ACTIVE', 'PRIORITY', 'VERSION', 'NAMES', 'SIZE', 'CREATED'],
     layers.map((layer) => [

@@ -68,7 +68,10 @@ export class Client {
   #reply(reply: Reply): void {
     const waiting = this.#waiting.get(reply.id ?? -1)
     if (waiting === undefined) return
-    if ('progress' in reply) return waiting.progress(reply.progress)
+    if ('progress' in reply) {
+      waiting.progress(reply.progress)
+      return
+    }
     this.#waiting.delete(reply.id ?? -1)
     if (reply.ok) waiting.resolve(reply.data)
     else waiting.reject(failureOf(reply.error))

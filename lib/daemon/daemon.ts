@@ -6,6 +6,9 @@
 // way: no new requests, mounts away, catalogue closed, lock released, exit.
 
 import { type Log, logTo } from '../base/log.ts'
+import { bytesOf } from '../base/path.ts'
+import { unmountFuse } from '../host/mount.ts'
+import { sys } from '../host/sys.ts'
 import { type Control, openControl } from './control.ts'
 import { createEngine } from './engine.ts'
 import type { Engine, EngineEvent, MountSpec } from './engine-api.ts'
@@ -20,6 +23,8 @@ export interface DaemonOptions {
 
 /** How long a daemon waits for its first mount: whoever started it may have died. */
 const IDLE_MS = 10_000
+/** Id in events that concern the engine itself, not one mount. */
+const ENGINE = 0
 /** A second way out: threads that a kernel call holds must not keep the process. */
 const EXIT_MS = 5_000
 
@@ -70,7 +75,7 @@ export class Daemon {
     this.#stopping = true
     this.#log.info(`stopping: ${reason}`)
     this.#server.drain()
-    setTimeout(() => process.exit(1), EXIT_MS).unref()
+    const guard = setTimeout(() => this.#breakOff(), EXIT_MS)
     try {
       await this.control.queue.idle()
       // What has just ended is being answered.
@@ -83,17 +88,48 @@ export class Daemon {
     } catch (err) {
       this.#log.error('not everything could be ended in order', err)
     }
+    clearTimeout(guard)
     this.#end()
   }
 
+  /** Something does not end: the mounts are detached, because a dead one hangs whoever looks at it. */
+  #breakOff(): void {
+    this.#log.error('something did not end; breaking off')
+    this.#detachAll()
+    // process.exit would wait for the thread that hangs.
+    sys.exit(1)
+  }
+
+  #detachAll(): void {
+    for (const { mountPoint } of this.control.mounts?.list() ?? []) {
+      try {
+        unmountFuse(bytesOf(mountPoint), true)
+      } catch (err) {
+        this.#log.error(`${mountPoint} could not be detached`, err)
+      }
+    }
+  }
+
   #onEvent(event: EngineEvent): void {
-    if (event.kind === 'trace') return this.#log.info(event.line)
+    if (event.kind === 'trace') this.#log.info(event.line)
+    else if (event.id === ENGINE) this.#engineFailed(event.reason)
+    else this.#mountGone(event)
+  }
+
+  #mountGone(event: Exclude<EngineEvent, { kind: 'trace' }>): void {
     const mounted = this.control.mounts?.forget(event.id) ?? null
     if (mounted === null) return
     const { mountPoint } = mounted
     const kind = event.kind === 'failed' ? 'failed' : 'unmounted'
     this.#log.warn(`${kind} ${mountPoint}: ${event.reason}`)
     this.control.events.tell(kind, `${mountPoint}: ${event.reason}`, { mountPoint })
+  }
+
+  // Nobody answers the kernel any more.
+  #engineFailed(reason: string): void {
+    this.control.events.tell('failed', `the engine ended: ${reason}`)
+    this.#detachAll()
+    void this.stop(reason)
   }
 
   #watchIdle(): void {

@@ -45,7 +45,7 @@ export function overlayOptions(text: string, cwd = process.cwd()): OverlayOption
   const of = (name: string) => options.findLast((option) => option.startsWith(`${name}=`))
   const directory = (name: string) => {
     const value = of(name)?.slice(name.length + 1) ?? ''
-    return value === '' ? null : resolve(cwd, unescape(value))
+    return value === '' ? null : resolve(cwd, unescaped(value))
   }
   options.forEach(refuseUnknown)
   const upper = directory('upperdir')
@@ -78,7 +78,7 @@ function lowerDirectories(value: string, cwd: string): string[] {
   if (value === '') throw new Failure('SVS_OPTION_MISSING', 'lowerdir=DIR[:DIR…]')
   const parts = splitUnescaped(value, ':')
   if (parts.includes('')) throw new Failure('SVS_OPTION_UNKNOWN', 'lowerdir with an empty name')
-  return parts.map((part) => resolve(cwd, unescape(part)))
+  return parts.map((part) => resolve(cwd, unescaped(part)))
 }
 
 /** The parts between separators that no backslash precedes; backslashes stay. */
@@ -95,4 +95,4 @@ function splitUnescaped(text: string, separator: string): string[] {
   return [...parts, part]
 }
 
-const unescape = (text: string): string => text.replace(/\\(.)/gs, '$1')
+const unescaped = (text: string): string => text.replace(/\\(.)/gs, '$1')

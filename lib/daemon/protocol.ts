@@ -55,9 +55,9 @@ export class Lines {
     while (!this.#stopped) {
       const end = bytes.indexOf(10, from)
       const part = bytes.subarray(from, end === -1 ? bytes.length : end)
-      if (this.#length + part.length > this.#limit) return this.#stop()
-      this.#keep(part)
-      if (end === -1) return
+      if (this.#length + part.length > this.#limit) this.#stop()
+      else this.#keep(part)
+      if (end === -1 || this.#stopped) return
       from = end + 1
       const text = Buffer.concat(this.#rest).toString('utf8')
       this.#rest = []

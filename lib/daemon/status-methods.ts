@@ -98,12 +98,11 @@ async function which(control: Control, { path }: { path: string }): Promise<Whic
   const inside = relPath(bytesOf(place.slice(mounted.mountPoint.length)))
   const found = (await control.engine?.which(mounted.id, inside)) ?? []
   if (found.length === 0) throw new Failure('SVS_PATH_NOT_FOUND', path)
-  const records = await control.catalogue.layers()
   return {
     mountPoint: mounted.mountPoint,
     path: shown(inside),
     providers: found.map((provider) => ({
-      layer: records.find(({ id }) => id === provider.layer)?.name ?? null,
+      layer: provider.part === 'base' ? null : provider.layer,
       part: provider.part,
       path: shown(provider.path),
       kind: provider.kind,

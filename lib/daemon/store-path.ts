@@ -14,10 +14,7 @@ export function storePath(option: string | undefined, env = process.env): string
   if (named !== undefined && named !== '') return resolve(named)
   if (process.geteuid?.() === 0) return '/var/lib/svsfs'
   const data = env.XDG_DATA_HOME
-  return join(
-    data !== undefined && data.startsWith('/') ? data : join(homedir(), '.local/share'),
-    'svsfs',
-  )
+  return join(data?.startsWith('/') === true ? data : join(homedir(), '.local/share'), 'svsfs')
 }
 
 /** Places of a store. */

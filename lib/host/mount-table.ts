@@ -35,14 +35,14 @@ function readLine(line: string): MountEntry {
   const before = place.split(' ')
   const after = filesystem.split(' ')
   return {
-    mountPoint: unescape(before[4] ?? ''),
+    mountPoint: unescaped(before[4] ?? ''),
     device: before[2] ?? '',
     type: after[0] ?? '',
-    source: unescape(after[1] ?? ''),
+    source: unescaped(after[1] ?? ''),
     options: [before[5], after[2]].filter((text) => text !== undefined && text !== '').join(','),
   }
 }
 
 // The kernel writes space, tab, newline, backslash and `#` as three octal digits.
-const unescape = (text: string): string =>
+const unescaped = (text: string): string =>
   text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(parseInt(digits, 8)))

@@ -141,7 +141,9 @@ export const OPERATIONS = {
   copyFileRange: call(47, read.copyFileRange, (fs, who, node, request) => fs.copyFileRange(who, node, request), count, { otherNode: 16 }),
   syncfs: call(50, read.nothing, (fs, who, node) => fs.syncfs(who, node), done),
   tmpfile: call(51, read.tmpfile, (fs, who, node, request) => fs.tmpfile(who, node, request), created),
-  statx: call(52, read.getattr, (fs, who, node, handle) => fs.getattr(who, node, handle), (reply, answer) => reply.statx(answer), { reads: true, since: 39 }),
+  // It adds the time of birth, which the kernel does not cache: with an answer, every stat(2) of a
+  // program that asks for it (Node's, Rust's) is a request; without, attributes come from the cache.
+  statx: refuse(52, 'ENOSYS'),
   copyFileRange64: call(53, read.copyFileRange, (fs, who, node, request) => fs.copyFileRange(who, node, request), wide, { otherNode: 16, since: 45 }),
 } as const satisfies Record<OperationName, Row>
 

@@ -79,16 +79,6 @@ export class Reply {
     this.out.u32(opened.backing)
   }
 
-  /** Basic attributes as STATX carries them; the time of birth is not known. */
-  statx(answer: AttrReply): void {
-    const { out } = this
-    out.u64(wholeSeconds(answer.attrValid))
-    out.u32(nanoseconds(answer.attrValid))
-    out.u32(0)
-    out.zeros(16)
-    writeStatx(out, answer.attr)
-  }
-
   statfs(answer: Statfs): void {
     const { out } = this
     out.u64(answer.blocks)
@@ -209,37 +199,5 @@ function writeAttr(out: Writer, attr: Attr): void {
   out.u32(attr.gid)
   out.u32(attr.rdev)
   out.u32(attr.blksize)
-  out.u32(0)
-}
-
-const STATX_BASIC = 0x7ff
-
-// struct fuse_statx, 7.39: 256 bytes.
-function writeStatx(out: Writer, attr: Attr): void {
-  out.u32(STATX_BASIC)
-  out.u32(attr.blksize)
-  out.u64(0)
-  out.u32(attr.nlink)
-  out.u32(attr.uid)
-  out.u32(attr.gid)
-  out.u16(attr.mode)
-  out.u16(0)
-  out.u64(attr.ino)
-  out.u64(attr.size)
-  out.u64(attr.blocks)
-  out.u64(0)
-  writeTime(out, attr.atime, attr.atimeNsec)
-  writeTime(out, 0, 0)
-  writeTime(out, attr.ctime, attr.ctimeNsec)
-  writeTime(out, attr.mtime, attr.mtimeNsec)
-  // Device numbers travel whole here, in the kernel's two halves.
-  out.u32((attr.rdev >>> 8) & 0xfff)
-  out.u32((attr.rdev & 0xff) | ((attr.rdev >>> 12) & 0xfff00))
-  out.zeros(8 + 14 * 8)
-}
-
-function writeTime(out: Writer, seconds: number, nsec: number): void {
-  out.u64(seconds)
-  out.u32(nsec)
   out.u32(0)
 }

@@ -1,0 +1,70 @@
+// The two stacks that behaviours run on: one layer with several read-only trees (the drop-in
+// mount), and three layers with sublayers of their own over a base.
+//
+//   one layer      up  l1  l2  l3
+//   three layers   c/rw c/ro/1   b/rw b/ro/1   a/rw a/ro/1   base
+//
+// Rule: what a view needs beside the branches (work, numbers, indexes) is made here too.
+
+import { mkdirSync } from 'node:fs'
+import { publishIndex } from '../../lib/layer/index-file.ts'
+import type { LayerSpec, StackSpec } from '../../lib/union/spec.ts'
+import { drawLayered, image, type LayeredBranch, lower, upper } from './layered.ts'
+
+export interface DrawnStack {
+  readonly branches: readonly LayeredBranch[]
+  readonly spec: StackSpec
+}
+
+const ONE = [upper('up'), image('l1'), image('l2'), lower('l3')]
+
+/** START over one layer of three read-only trees, as `-o lowerdir=l1:l2:l3,upperdir=up` says it. */
+export function drawOneLayer(root: string, starts: readonly string[]): DrawnStack {
+  drawLayered(root, ONE, starts)
+  mkdirSync(`${root}/work`)
+  const layer: LayerSpec = {
+    id: '',
+    name: 'overlay',
+    tag: 0,
+    rw: `${root}/up`,
+    numbers: `${root}/up.numbers`,
+    work: `${root}/work`,
+    ro: ONE.slice(1).map(({ name }) => ({ path: `${root}/${name}`, index: null, version: 1 })),
+    scratch: null,
+    excludes: [],
+  }
+  return { branches: ONE, spec: { layers: [layer], base: null } }
+}
+
+const NAMES = ['c', 'b', 'a']
+const THREE = [
+  ...NAMES.flatMap((name) => [upper(`${name}/rw`), lower(`${name}/ro/1`)]),
+  lower('base'),
+]
+
+/** START over three layers and a base. */
+export async function drawThreeLayers(
+  root: string,
+  starts: readonly string[],
+): Promise<DrawnStack> {
+  drawLayered(root, THREE, starts)
+  const layers: LayerSpec[] = []
+  for (const [i, name] of NAMES.entries()) {
+    const at = `${root}/${name}`
+    mkdirSync(`${at}/work`)
+    await publishIndex(`${at}/ro/1`, `${at}/ro/1.index`)
+    layers.push({
+      id: name,
+      name,
+      tag: 3 - i,
+      rw: `${at}/rw`,
+      numbers: `${at}/rw.numbers`,
+      work: `${at}/work`,
+      ro: [{ path: `${at}/ro/1`, index: `${at}/ro/1.index`, version: 1 }],
+      scratch: null,
+      excludes: [],
+    })
+  }
+  const base = { path: `${root}/base`, writable: false, timeout: 1 }
+  return { branches: THREE, spec: { layers, base } }
+}

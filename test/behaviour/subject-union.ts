@@ -1,0 +1,76 @@
+// The union without a mount: a View asked by a small kernel of our own, in this process.
+
+import assert from 'node:assert/strict'
+import { logTo } from '../../lib/base/log.ts'
+import { Pool } from '../../lib/union/pool.ts'
+import type { StackSpec } from '../../lib/union/spec.ts'
+import { View } from '../../lib/union/view.ts'
+import { makeGround, removeGround } from './ground.ts'
+import { InProcessPlace } from './in-process-place.ts'
+import { lowersOf } from './layered.ts'
+import { LittleKernel } from './little-kernel.ts'
+import type { DrawnStack } from './stacks.ts'
+import type { Subject } from './suite.ts'
+
+export interface UnionSubject {
+  readonly name: string
+  /** True for a kernel that gives back every node at once. */
+  readonly forgetful: boolean
+  readonly draw: (root: string, starts: readonly string[]) => DrawnStack | Promise<DrawnStack>
+}
+
+export function union({ name, forgetful, draw }: UnionSubject): Subject {
+  return {
+    name,
+    differs: {},
+    async make(starts) {
+      const root = makeGround()
+      const { branches, spec } = await draw(root, starts)
+      const lowers = lowersOf(root, branches)
+      let served = serve(spec, forgetful)
+      return {
+        place: (start) => new InProcessPlace(served.kernel, start),
+        remount: async () => {
+          served.end()
+          served = serve(spec, forgetful)
+        },
+        lowers,
+        close: async () => {
+          for (const place of lowers) place.close()
+          served.view.destroy()
+          removeGround(root)
+        },
+      }
+    },
+  }
+}
+
+function serve(stack: StackSpec, forgetful: boolean) {
+  const privileged = process.geteuid?.() === 0
+  const view = new View({
+    pool: new Pool(privileged),
+    peers: new Set(),
+    stack,
+    view: {
+      readOnly: false,
+      writeTo: null,
+      privateTo: null,
+      blocked: [],
+      privileged,
+      timeout: Number.POSITIVE_INFINITY,
+    },
+    announce: () => {},
+    log: logTo(2, 'view'),
+  })
+  const kernel = new LittleKernel(view, forgetful)
+  return {
+    view,
+    kernel,
+    end: () => {
+      kernel.forgetAll()
+      // What the kernel has given back is held no longer: the root alone is left.
+      assert.deepEqual(view.counts, { nodes: 1, handles: 0 })
+      view.destroy()
+    },
+  }
+}

@@ -8,14 +8,18 @@
 import { closeSync, fsyncSync, openSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { Failure } from '../base/failure.ts'
 import { bytesOf } from '../base/path.ts'
 import { removeTree } from '../host/remove-tree.ts'
 import { AT_FDCWD } from '../host/sys.ts'
 import { importTree, type Source, sourceOf } from '../layer/import.ts'
 import { publishIndex } from '../layer/index-file.ts'
+import { fetchPackages } from '../layer/packages.ts'
+import { loadRecipe } from '../layer/recipe.ts'
 import type { ReadOnlyVersion } from '../snapshot/records.ts'
 import type { Control } from './control.ts'
 import type { Call } from './method.ts'
+import { PACKAGES } from './queue.ts'
 import { pathShape } from './shapes.ts'
 import type { LayerPlaces } from './store-path.ts'
 
@@ -53,7 +57,7 @@ export async function importVersion(
   source: LayerSource,
   call: Call,
 ): Promise<ImportedVersion> {
-  const found = await resolveSource(source, call)
+  const found = await resolveSource(control, source, call)
   const tree = join(places.work, `import-${version}`)
   const index = `${tree}.index`
   try {
@@ -82,18 +86,69 @@ interface FoundSource {
   readonly manifest: Record<string, unknown>
 }
 
-async function resolveSource(source: LayerSource, _call: Call): Promise<FoundSource> {
+async function resolveSource(
+  control: Control,
+  source: LayerSource,
+  call: Call,
+): Promise<FoundSource> {
+  const nothing = { base: null, excludes: [], manifest: {} }
   switch (source.kind) {
     case 'empty':
-      return { source: { kind: 'empty' }, base: null, excludes: [], manifest: {} }
-    case 'from': {
-      const found = sourceOf(source.paths.map(bytesOf))
-      return { source: found, base: source.base, excludes: [], manifest: {} }
-    }
+      return { ...nothing, source: { kind: 'empty' } }
+    case 'from':
+      return { ...nothing, ...(await resolvePaths(control, source, call)) }
     case 'recipe':
-      throw new TypeError('recipes are not here yet')
+      return resolveRecipe(control, source, call)
   }
 }
+
+async function resolvePaths(
+  control: Control,
+  { paths, withDepends, base }: Extract<LayerSource, { kind: 'from' }>,
+  call: Call,
+): Promise<Pick<FoundSource, 'source' | 'base'>> {
+  const source = sourceOf(paths.map(bytesOf))
+  if (source.kind !== 'packages') {
+    if (withDepends) throw new Failure('SVS_USAGE', '--with-depends is for Debian packages')
+    return { source, base }
+  }
+  const under = base ?? '/'
+  if (!withDepends) return { source, base: under }
+  const all = await fetchInto(control, paths, under, call)
+  return { source: { kind: 'packages', paths: all.map(bytesOf) }, base: under }
+}
+
+async function resolveRecipe(
+  control: Control,
+  { recipe, base }: Extract<LayerSource, { kind: 'recipe' }>,
+  call: Call,
+): Promise<FoundSource> {
+  const manifest = loadRecipe(recipe)
+  const under = base ?? '/'
+  const packages = await fetchInto(control, manifest.packages, under, call)
+  return {
+    source: { kind: 'packages', paths: packages.map(bytesOf) },
+    base: under,
+    excludes: [...manifest.excludes],
+    manifest,
+  }
+}
+
+/** Packages with what they need and the base lacks. What was downloaded before is used again. */
+const fetchInto = (
+  control: Control,
+  packages: readonly string[],
+  base: string,
+  call: Call,
+): Promise<string[]> =>
+  control.queue.run(PACKAGES, () =>
+    fetchPackages(packages, {
+      withDepends: true,
+      base,
+      folder: control.store.places.packages,
+      onProgress: (text) => call.progress(text),
+    }),
+  )
 
 function flushDirectory(path: string): void {
   const fd = openSync(path, 'r')

@@ -2,10 +2,12 @@
 // earlier task that named the same has ended.
 //
 // Rule: a task that needs several things takes them nested, in the order NAMES, a layer's id,
-// STACKS, and never otherwise; so two tasks never wait for each other.
+// PACKAGES, STACKS, and never otherwise; so two tasks never wait for each other.
 
 /** Giving a name to a layer. */
 export const NAMES = '*names'
+/** The folder in which apt works. */
+export const PACKAGES = '*packages'
 /** Which layers are shown where: records together with the mounts that follow them. */
 export const STACKS = '*stacks'
 

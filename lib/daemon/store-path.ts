@@ -1,6 +1,6 @@
 // Where a store lies, and the names of the places in it.
 //
-//   <store>/store.json  catalogue/  layers/<id>/…  frozen/<n>/  keys/  run/
+//   <store>/store.json  catalogue/  layers/<id>/…  frozen/<n>/  keys/  run/  packages/
 //
 // Rule: these are host paths as Node takes them; what goes to the engine is made internal
 // (bytes as latin1) by `bytesOf` at that point.
@@ -31,6 +31,8 @@ export interface StorePlaces {
   readonly events: string
   /** Mount points of `svsfs run`. */
   readonly views: string
+  /** What apt downloaded for recipes; may be removed at any time. */
+  readonly packages: string
 }
 
 export function storePlaces(root: string): StorePlaces {
@@ -46,6 +48,7 @@ export function storePlaces(root: string): StorePlaces {
     log: join(root, 'run/daemon.log'),
     events: join(root, 'run/events.log'),
     views: join(root, 'run/views'),
+    packages: join(root, 'packages'),
   }
 }
 

@@ -52,9 +52,14 @@ export const FAILURES = {
     'there is a layer named %s already (svsfs layer replace gives it a new read-only part)',
   ],
   SVS_LAYER_NOT_FOUND: [3, 'no layer named %s (svsfs layer list shows them)'],
+  SVS_MANIFEST_INVALID: [10, '%s: %s %s'],
   SVS_MOUNT_BUSY: [5, '%s is in use by a program; end it, or use svsfs umount --lazy'],
   SVS_MOUNT_POINT_BUSY: [5, 'svsfs is mounted at %s already; svsfs umount takes it away'],
   SVS_MOUNT_POINT_INVALID: [3, 'cannot mount at %s: %s'],
+  SVS_NAMESPACE_REFUSED: [
+    8,
+    'this host lets you make no namespaces (%s); as root: sysctl kernel.unprivileged_userns_clone=1',
+  ],
   SVS_NAME_INVALID: [
     10,
     'a layer cannot be called "%s": %s; use at most 64 bytes without "@", ":", "/" and ".."',
@@ -64,8 +69,15 @@ export const FAILURES = {
   SVS_NO_TERMINAL: [2, 'there is no terminal to ask at; pass %s instead'],
   SVS_OPTION_MISSING: [2, 'the option %s is missing'],
   SVS_OPTION_UNKNOWN: [2, 'the mount option %s is not one that svsfs knows'],
+  SVS_PACKAGES_UNREACHABLE: [
+    1,
+    'packages could not be fetched: %s; check the network and /etc/apt',
+  ],
+  SVS_PACKAGE_NOT_FOUND: [3, 'Debian has no package called %s here; check its name, or /etc/apt'],
   SVS_PATH_NOT_FOUND: [3, '%s does not exist'],
   SVS_PATH_NOT_MOUNTED: [3, '%s lies in no mount of this store (svsfs status shows the mounts)'],
+  SVS_PROGRAM_NOT_FOUND: [3, 'there is no program %s in the view of the layer'],
+  SVS_RECIPE_NOT_FOUND: [3, 'no recipe named %s; there are: %s'],
   SVS_RESTORE_UNFINISHED: [
     1,
     'the restore of layer %s is not finished: %s; it will be, when the store is opened next',

@@ -36,7 +36,7 @@ export function truthOf(stat: Stat): Truth {
 }
 
 /** A directory that an archive implies but does not describe: the same in every import. */
-const IMPLIED: Truth = {
+export const IMPLIED: Truth = {
   mode: S.IFDIR | 0o755,
   uid: 0,
   gid: 0,

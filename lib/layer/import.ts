@@ -12,16 +12,16 @@
 
 import { errnoName, errnoOf } from '../base/errno.ts'
 import { Failure } from '../base/failure.ts'
-import { bytesOf, shown } from '../base/path.ts'
+import { bytesOf, type RelPath, relPath, shown } from '../base/path.ts'
 import { readWhole } from '../host/file.ts'
 import { removeTree } from '../host/remove-tree.ts'
 import { Stat } from '../host/stat.ts'
 import { AT_FDCWD, must, O, S, sys } from '../host/sys.ts'
 import { copyDirectory } from './import-directory.ts'
-import { type Members, settle } from './import-members.ts'
+import { IMPLIED, type Members, settle } from './import-members.ts'
 import { unpackPackage, unpackTar } from './import-tar.ts'
 import type { Overrides } from './layer.ts'
-import { mergePackage } from './merge.ts'
+import { mergePackage, placeDirectory } from './merge.ts'
 import { compressionOf } from './tar-stream.ts'
 
 export type Source =
@@ -39,6 +39,8 @@ export interface ImportOptions {
    * package's directory of that name goes where the link points, and so does not hide it.
    */
   readonly base: string | null
+  /** A directory to make besides, for nobody but the layer's owner: HOME of programs in it. */
+  readonly home?: string
   /** Directories that are never copied, wherever they show (the store itself). */
   readonly leaveOut?: readonly string[]
   readonly onProgress?: (text: string) => void
@@ -159,7 +161,7 @@ async function fillFromPackages(
   paths: readonly string[],
   root: number,
   into: string,
-  { privileged, base, onProgress }: ImportOptions,
+  { privileged, base, home, onProgress }: ImportOptions,
 ): Promise<Imported> {
   const all: Members = new Map()
   const warnings: string[] = []
@@ -173,8 +175,19 @@ async function fillFromPackages(
     warnings.push(...unpacked.warnings, ...moved.warnings)
     removeTree(AT_FDCWD, staging)
   }
+  if (home !== undefined) makeHome(relPath(home), root, base, all)
   const settled = await settle(root, all, privileged)
   return { ...settled, warnings: [...warnings, ...settled.warnings] }
+}
+
+function makeHome(home: RelPath, root: number, base: string | null, members: Members): void {
+  const under = base === null ? null : must(sys.openat(AT_FDCWD, base, O.PATH), shown(base))
+  try {
+    const place = placeDirectory(root, under === null ? [root] : [root, under], home)
+    if (!members.has(place)) members.set(place, { ...IMPLIED, mode: S.IFDIR | 0o700 })
+  } finally {
+    if (under !== null) sys.close(under)
+  }
 }
 
 const stagingOf = (into: string): string => `${into}.unpacked`

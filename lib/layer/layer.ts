@@ -43,6 +43,8 @@ export function layerName(text: string): string {
   return text
 }
 
+export const isLayerName = (text: string): boolean => whyNoName(text) === null
+
 function whyNoName(text: string): string | null {
   if (text === '') return 'it is empty'
   if (Buffer.byteLength(text) > LAYER_NAME_MAX) return `it is over ${LAYER_NAME_MAX} bytes long`

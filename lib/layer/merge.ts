@@ -74,7 +74,7 @@ function mergeEntry(merge: Merge, entry: WalkEntry): void {
   }
   const parent = merge.placed.get(parentPath(path))!
   if ((stat.mode & S.IFMT) === S.IFDIR) {
-    merge.placed.set(path, placeDirectory(merge, joinPath(parent, name)))
+    merge.placed.set(path, placeDirectory(merge.root, merge.trees, joinPath(parent, name)))
     return
   }
   const to = openBelow(merge.root, parent)
@@ -91,13 +91,15 @@ function mergeEntry(merge: Merge, entry: WalkEntry): void {
   }
 }
 
-// The directory of the layer that stands for `path`, made where it is not there yet. Its owner, mode
-// and times are set when all packages are in (settle).
-function placeDirectory(merge: Merge, path: RelPath): RelPath {
-  const led = follow(merge.trees, path)
+/**
+ * Where a directory of the layer goes whose root is `root`, seen through `trees`; made there if it
+ * is not there yet. Its owner, mode and times are set when everything is in (settle).
+ */
+export function placeDirectory(root: number, trees: readonly number[], path: RelPath): RelPath {
+  const led = follow(trees, path)
   // A file of an earlier package, or a link to one: the later package wins.
   const place = led.kind === 'other' ? path : led.path
-  let parent = openBelow(merge.root, '')
+  let parent = openBelow(root, '')
   try {
     for (const name of place.split('/')) {
       const next = enterOrMake(parent, name)

@@ -33,8 +33,14 @@ export function stackOf(
   choice: StackChoice,
 ): StackSpec {
   const layers = chosenLayers(records, choice).map((record) => layerSpec(places, record))
-  return { layers, base: choice.base }
+  return { layers, base: choice.base ?? emptyBase(places) }
 }
+
+const emptyBase = (places: StorePlaces): BaseSpec => ({
+  path: bytesOf(places.empty),
+  writable: false,
+  timeout: Number.POSITIVE_INFINITY,
+})
 
 /** Where the current sublayers of a layer lie, as the union is told. */
 export function layerSpec(places: StorePlaces, record: LayerRecord): LayerSpec {
@@ -48,7 +54,7 @@ export function layerSpec(places: StorePlaces, record: LayerRecord): LayerSpec {
     numbers: bytesOf(at.numbers(record.rw)),
     work: bytesOf(at.work),
     ro: [{ path: bytesOf(at.ro(version)), index: bytesOf(at.index(version)), version }],
-    scratch: bytesOf(at.scratch),
+    scratch: record.excludes.length === 0 ? null : bytesOf(at.scratch),
     excludes: record.excludes,
   }
 }

@@ -31,6 +31,8 @@ export interface StorePlaces {
   readonly events: string
   /** Mount points of `svsfs run`. */
   readonly views: string
+  /** An empty directory: the base of a mount that has none, so that it shows one without layers. */
+  readonly empty: string
   /** What apt downloaded for recipes; may be removed at any time. */
   readonly packages: string
 }
@@ -48,6 +50,7 @@ export function storePlaces(root: string): StorePlaces {
     log: join(root, 'run/daemon.log'),
     events: join(root, 'run/events.log'),
     views: join(root, 'run/views'),
+    empty: join(root, 'run/empty'),
     packages: join(root, 'packages'),
   }
 }

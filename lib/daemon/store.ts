@@ -74,6 +74,7 @@ const directories = (places: StorePlaces): string[] => [
   places.keys,
   places.run,
   places.views,
+  places.empty,
 ]
 
 function makeStore(places: StorePlaces): void {

@@ -272,7 +272,7 @@ export class View extends NodeTable implements FileSystem {
   #trust(node: UnionNode): number {
     const { timeout } = this.options
     const own = timeout === Number.POSITIVE_INFINITY ? FOREVER : timeout
-    return isForeign(node) ? Math.min(own, this.#baseTimeout) : own
+    return isForeign(node) ? Math.min(own, this.#baseTimeout, FOREVER) : own
   }
 
   getattr(_caller: Caller, id: NodeId, _handle: HandleId | null): AttrReply {

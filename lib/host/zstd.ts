@@ -84,6 +84,8 @@ export interface CompressOptions {
 }
 
 const EMPTY = Buffer.alloc(1)
+/** Where frames are made before they are copied out; kept, because fresh memory is slow to touch. */
+let room = Buffer.alloc(0)
 
 /** One frame that holds `data`. Prefix and data together are at most LARGEST_WINDOW. */
 export function compress(data: Buffer, { level = 3, prefix = null }: CompressOptions = {}): Buffer {
@@ -97,15 +99,23 @@ export function compress(data: Buffer, { level = 3, prefix = null }: CompressOpt
     checked(z.setParameter(z.encoder, LONG_DISTANCE, 1))
     checked(z.refPrefix(z.encoder, prefix, prefix.length))
   }
-  const room = Buffer.allocUnsafeSlow(checked(z.bound(data.length)))
+  const most = checked(z.bound(data.length))
+  if (room.length < most) room = Buffer.allocUnsafeSlow(most)
   const from = data.length === 0 ? EMPTY : data
   const length = checked(z.compress(z.encoder, room, room.length, from, data.length))
-  // What is kept must not keep the whole of the room alive.
   return Buffer.from(room.subarray(0, length))
 }
 
-/** The content of a frame, which must be `size` bytes long. Throws BadFrame. */
-export function decompress(frame: Buffer, size: number, prefix: Buffer | null = null): Buffer {
+/**
+ * The content of a frame, which must be `size` bytes long; at the begin of `into` where that is
+ * given and long enough. Throws BadFrame.
+ */
+export function decompress(
+  frame: Buffer,
+  size: number,
+  prefix: Buffer | null = null,
+  into: Buffer | null = null,
+): Buffer {
   const z = zstd()
   if (frame.length === 0) throw new BadFrame('empty frame')
   const claimed = z.contentSize(frame, frame.length)
@@ -113,10 +123,10 @@ export function decompress(frame: Buffer, size: number, prefix: Buffer | null = 
   checked(z.decoderReset(z.decoder, RESET_ALL))
   if (prefix !== null && prefix.length > 0)
     checked(z.decoderRefPrefix(z.decoder, prefix, prefix.length))
-  const into = Buffer.allocUnsafeSlow(Math.max(1, size))
-  const length = checked(z.decompress(z.decoder, into, size, frame, frame.length))
+  const place = into !== null && into.length >= size ? into : Buffer.allocUnsafeSlow(size || 1)
+  const length = checked(z.decompress(z.decoder, place, size, frame, frame.length))
   if (length !== size) throw new BadFrame(`${length} bytes where ${size} belong`)
-  return into.subarray(0, size)
+  return place.subarray(0, size)
 }
 
 // The decoder accepts up to 2^27 by itself; below 2^10 there is no window.

@@ -27,7 +27,8 @@ export const DEEPEST = 16
 /** Bytes at an offset of a reference, or of what becomes a file. */
 export interface Readable {
   readonly size: number
-  read(offset: number, length: number): Buffer
+  /** Fills `into` from `offset`. */
+  read(into: Buffer, offset: number): void
   close(): void
 }
 
@@ -107,42 +108,55 @@ async function makePart(
   const frame = part.frame ?? part.length
   const skip = part.skip ?? 0
   if (frame > LARGEST_PART || skip + part.length > frame) throw new Damage('a part of no such size')
-  const prefix = await makePrefix(sources, part.references ?? [], opened, depth)
+  const references = part.references ?? []
+  for (const reference of references) await openReference(sources, reference, opened, depth)
   const stored = await readChunks(sources.depot, part.chunks ?? [])
-  const bytes = part.codec === 'raw' ? stored : unpack(stored, frame, prefix)
+  // Nothing waits from here on, so that the memory of one part serves all.
+  const bytes =
+    part.codec === 'raw' ? stored : unpack(stored, frame, makePrefix(references, opened))
   if (bytes.length !== frame) throw new Damage('a part of another length')
   return bytes.subarray(skip, skip + part.length)
 }
 
 function unpack(stored: Buffer, size: number, prefix: Buffer | null): Buffer {
   try {
-    return decompress(stored, size, prefix)
+    return decompress(stored, size, prefix, scratch('part', size))
   } catch (cause) {
     if (cause instanceof BadFrame) throw new Damage(cause.message, { cause })
     throw cause
   }
 }
 
-async function makePrefix(
-  sources: Sources,
+const kept = { part: Buffer.alloc(0), prefix: Buffer.alloc(0) }
+
+/** Memory that is used again: fresh memory is slow to touch. Good until asked for again. */
+export function scratch(use: keyof typeof kept, size: number): Buffer {
+  if (kept[use].length < size) kept[use] = Buffer.allocUnsafeSlow(size)
+  return kept[use].subarray(0, size)
+}
+
+function makePrefix(
   references: readonly Reference[],
-  opened: Map<string, Readable>,
-  depth: number,
-): Promise<Buffer | null> {
+  opened: ReadonlyMap<string, Readable>,
+): Buffer | null {
   if (references.length === 0) return null
   const length = references.reduce((sum, reference) => sum + reference.length, 0)
   if (length > LARGEST_WINDOW) throw new Damage('references beyond any window')
-  const stretches: Buffer[] = []
+  const prefix = scratch('prefix', length)
+  let at = 0
   for (const reference of references) {
-    const source = await openReference(sources, reference, opened, depth)
+    const source = opened.get(nameOf(reference))!
     if (reference.offset + reference.length > source.size) throw changed(reference, 'it is shorter')
-    const bytes = source.read(reference.offset, reference.length)
-    if (reference.digest !== '' && sha256(bytes) !== reference.digest)
+    const stretch = prefix.subarray(at, at + reference.length)
+    source.read(stretch, reference.offset)
+    if (reference.digest !== '' && sha256(stretch) !== reference.digest)
       throw changed(reference, 'its bytes differ')
-    stretches.push(bytes)
+    at += reference.length
   }
-  return stretches.length === 1 ? stretches[0]! : Buffer.concat(stretches, length)
+  return prefix
 }
+
+const nameOf = ({ content, path }: Reference): string => content ?? `/${path}`
 
 function changed(reference: Reference, why: string): Error {
   if (reference.source === 'ro')
@@ -155,17 +169,14 @@ async function openReference(
   reference: Reference,
   opened: Map<string, Readable>,
   depth: number,
-): Promise<Readable> {
-  const name = reference.content ?? `/${reference.path}`
-  const known = opened.get(name)
-  if (known !== undefined) return known
+): Promise<void> {
+  if (opened.has(nameOf(reference))) return
   const source =
     reference.source === 'ro'
       ? openLower(sources.ro, reference.path)
       : await openContent(sources, reference.content ?? '', depth + 1)
   if (source === null) throw changed(reference, 'it is missing')
-  opened.set(name, source)
-  return source
+  opened.set(nameOf(reference), source)
 }
 
 /** A content as something to read from. Throws Damage. */
@@ -177,7 +188,7 @@ export async function openContent(sources: Sources, id: string, depth = 0): Prom
   await make(sources, id, (data, offset) => void data.copy(bytes, offset), depth)
   return {
     size: bytes.length,
-    read: (offset, length) => bytes.subarray(offset, offset + length),
+    read: (into, offset) => void bytes.copy(into, 0, offset),
     close() {},
   }
 }
@@ -210,11 +221,7 @@ export function writeFull(fd: number, bytes: Buffer, offset: number): void {
 
 const readable = (fd: number, size: number): Readable => ({
   size,
-  read(offset, length) {
-    const bytes = Buffer.allocUnsafeSlow(length)
-    readFull(fd, bytes, offset)
-    return bytes
-  },
+  read: (into, offset) => readFull(fd, into, offset),
   close: () => void sys.close(fd),
 })
 

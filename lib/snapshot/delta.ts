@@ -9,7 +9,7 @@
 // one window whatever the file's size. The content's name is computed on the way (file-data.ts).
 
 import { compress, LARGEST_WINDOW } from '../host/zstd.ts'
-import { LARGEST_PART, type Readable } from './content.ts'
+import { LARGEST_PART, type Readable, scratch } from './content.ts'
 import { type Depot, putChunks, sha256 } from './depot.ts'
 import { beginId, dataWithin, type FileData } from './file-data.ts'
 import type { Content, Part, Reference } from './records.ts'
@@ -96,8 +96,8 @@ function* cut(from: number, to: number, longest: number): Generator<Stretch> {
 }
 
 function readPart(file: FileData, start: number, end: number): Buffer {
-  // Zeros where holes are.
-  const bytes = Buffer.alloc(end - start)
+  const bytes = scratch('part', end - start)
+  if (file.holes.length > 0) bytes.fill(0)
   for (const data of dataWithin(file.holes, start, end))
     file.read(bytes.subarray(data.start - start, data.end - start), data.start)
   return bytes
@@ -144,18 +144,19 @@ function encodeDelta(
 ): { frame: Buffer; references: Reference[] } {
   const room = Math.floor((LARGEST_WINDOW - bytes.length) / candidates.length)
   const references: Reference[] = []
-  const stretches: Buffer[] = []
+  const memory = scratch('prefix', room * candidates.length)
+  let at = 0
   for (const { from, bytes: source } of candidates) {
     const window = windowFor(offset, bytes.length, size, source.size, room)
     if (window.length === 0) continue
-    const stretch = source.read(window.offset, window.length)
+    const stretch = memory.subarray(at, at + window.length)
+    source.read(stretch, window.offset)
     // A content's own name vouches for it; a file of `ro` has none that is at hand.
     const digest = from.source === 'ro' ? sha256(stretch) : ''
     references.push({ ...from, ...window, digest })
-    stretches.push(stretch)
+    at += window.length
   }
-  const prefix = stretches.length === 1 ? stretches[0]! : Buffer.concat(stretches)
-  return { frame: compress(bytes, { prefix }), references }
+  return { frame: compress(bytes, { prefix: memory.subarray(0, at) }), references }
 }
 
 /**

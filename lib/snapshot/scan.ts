@@ -9,16 +9,17 @@
 // the disk's clock might not tell it from the next one is never taken for "unchanged" later.
 
 import { readFileSync } from 'node:fs'
+import { Failure } from '../base/failure.ts'
 import { shown } from '../base/path.ts'
 import type { MarkPrefix } from '../layer/marks.ts'
 import { markOf, sameAttributes, sameContent } from './changes.ts'
-import { openContent, openLower, type Sources } from './content.ts'
+import { LARGEST_PART, openContent, openLower, type Sources } from './content.ts'
 import { type Candidate, encode } from './delta.ts'
-import type { Depot } from './depot.ts'
+import { Damage, type Depot } from './depot.ts'
 import { contentId, type FileData } from './file-data.ts'
 import { type ImageDirs, type ImageEntry, openImage } from './image.ts'
 import { LowerTrees } from './lower.ts'
-import type { Content, Entry, Piece, SnapshotRecord } from './records.ts'
+import type { Entry, Piece, SnapshotRecord } from './records.ts'
 import { type Listed, readTree, type Stamp, TreeCursor, TreeWriter } from './tree.ts'
 
 export interface ScanJob {
@@ -190,16 +191,21 @@ class Scan {
   async #store(item: ImageEntry, before: Listed | null): Promise<string> {
     const file = item.open()
     try {
-      const id = contentId(file)
       this.#read += file.size
-      if ((await this.#depot.content(this.#job.scope, id)) !== null) return id
-      return await this.#encode(file, item, before)
+      return (await this.#known(file, before)) ?? (await this.#encode(file, item, before))
     } catch (cause) {
       if (!(cause instanceof Error) || 'code' in cause) throw cause
       throw new Error(`${shown(item.entry.path)}: ${cause.message}`, { cause })
     } finally {
       file.close()
     }
+  }
+
+  // Large files of another size are not the ones before: reading them only for their name is vain.
+  async #known(file: FileData, before: Listed | null): Promise<string | null> {
+    if (file.size > LARGEST_PART && file.size !== before?.entry.size) return null
+    const id = contentId(file)
+    return (await this.#depot.content(this.#job.scope, id)) === null ? null : id
   }
 
   async #encode(file: FileData, item: ImageEntry, before: Listed | null): Promise<string> {
@@ -213,22 +219,27 @@ class Scan {
     }
   }
 
+  // One reference is enough: what came from `ro` is in the state before as well.
   async #candidates(item: ImageEntry, before: Listed | null): Promise<Candidate[]> {
-    const found: Candidate[] = []
+    const earlier = await this.#earlier(before?.entry.content)
+    if (earlier !== null) return [earlier]
     const path = item.lower ?? item.entry.path
     const below = this.#job.scope === '' ? null : openLower(this.#job.ro, path)
-    if (below !== null) found.push({ from: { source: 'ro', path }, bytes: below, depth: 0 })
-    const id = before?.entry.content
-    const known = id === undefined ? null : await this.#usable(id)
-    if (id === undefined || known === null) return found
-    const bytes = await openContent(this.#sources, id)
-    found.push({ from: { source: 'content', content: id }, bytes, depth: known.depth })
-    return found
+    return below === null ? [] : [{ from: { source: 'ro', path }, bytes: below, depth: 0 }]
   }
 
-  async #usable(id: string): Promise<Content | null> {
+  async #earlier(id: string | undefined): Promise<Candidate | null> {
+    if (id === undefined) return null
     const content = await this.#depot.content(this.#job.scope, id)
-    return content !== null && content.depth < LONGEST_CHAIN ? content : null
+    if (content === null || content.depth >= LONGEST_CHAIN) return null
+    try {
+      const bytes = await openContent(this.#sources, id)
+      return { from: { source: 'content', content: id }, bytes, depth: content.depth }
+    } catch (err) {
+      // What cannot be read any more is no reference: the new state must not depend on it.
+      if (err instanceof Damage || err instanceof Failure) return null
+      throw err
+    }
   }
 
   #stampOf({ entry, stamp }: ImageEntry): Stamp | null {

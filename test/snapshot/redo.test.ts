@@ -1,0 +1,128 @@
+// Applying a restore: the same outcome wherever it died, and however often it is repeated.
+
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { appendNumbers, readNumbers } from '../../lib/snapshot/numbers.ts'
+import { applyRedo } from '../../lib/snapshot/redo.ts'
+import { finishRestore, prepareRestore } from '../../lib/snapshot/restore.ts'
+import { describeTree, labOf, mutate, placeOf, randomOf } from './fixture.ts'
+
+for (let seed = 1; seed <= 6; seed++) {
+  t.test(`a redo that died after any step is completed by the next (seed ${seed})`, async (t) => {
+    const lab = await labOf(t)
+    const random = randomOf(seed * 31337)
+    mutate(lab.dirs.rw, random, 60)
+    const was = describeTree(lab.dirs.rw)
+    const first = await lab.snapshot()
+    mutate(lab.dirs.rw, random, 60)
+    await lab.snapshot()
+    const { catalogue, layer, dirs } = lab
+    const { redo } = await prepareRestore({ catalogue, layer, snapshot: first, dirs })
+    await catalogue.putPlan(redo)
+    const [plan] = await catalogue.plans()
+
+    for (let step = 0; step < redo.steps.length; step += 1 + random(3)) {
+      const copy = join(lab.dir, `copy-${step}`)
+      // cp keeps links among the files, and the stage's links to each other.
+      execFileSync('mkdir', [copy])
+      execFileSync('cp', ['-a', join(lab.dir, 'rw'), join(lab.dir, 'work'), copy])
+      const there = { rw: join(copy, 'rw/1'), work: join(copy, 'work'), numbers: null }
+      const dies = (at: number) => {
+        if (at === step) throw new Error('died here')
+      }
+      t.throws(() => applyRedo(there, plan!, dies), { message: 'died here' })
+      applyRedo(there, plan!)
+      t.same(describeTree(there.rw), was, `after step ${step} of ${redo.steps.length}`)
+      applyRedo(there, plan!)
+      t.same(describeTree(there.rw), was, 'and once more')
+    }
+  })
+}
+
+t.test('a directory that becomes a file, and the reverse, survive repetition', async (t) => {
+  const lab = await labOf(t)
+  const at = (name: string) => join(lab.dirs.rw, name)
+  mkdirSync(at('x/deep/er'), { recursive: true })
+  writeFileSync(at('x/deep/er/f'), '1')
+  writeFileSync(at('y'), 'file')
+  const was = describeTree(lab.dirs.rw)
+  const first = await lab.snapshot()
+  execFileSync('sh', ['-c', 'rm -r x y; echo now-a-file > x; mkdir y; echo in > y/in'], {
+    cwd: lab.dirs.rw,
+  })
+  await lab.snapshot()
+  const { catalogue, layer, dirs } = lab
+  const { redo, plan } = await prepareRestore({ catalogue, layer, snapshot: first, dirs })
+  t.same(plan.remove, [])
+  await catalogue.putPlan(redo)
+  for (let time = 0; time < 3; time++) {
+    applyRedo(dirs, redo)
+    t.same(describeTree(lab.dirs.rw), was)
+  }
+  await finishRestore(catalogue, dirs, redo)
+  t.same(await catalogue.plans(), [])
+  t.equal(await catalogue.head('l1'), first.id)
+  t.notOk(existsSync(join(dirs.work, `restore-${redo.id}`)))
+})
+
+t.test('files keep their inode numbers over a restore', async (t) => {
+  const lab = await labOf(t)
+  const { dirs } = lab
+  const inodeOf = (name: string) =>
+    Number(execFileSync('stat', ['-c', '%i', join(dirs.rw, name)], { encoding: 'utf8' }))
+  writeFileSync(join(dirs.rw, 'kept'), 'same')
+  writeFileSync(join(dirs.rw, 'lost'), 'old')
+  appendNumbers(dirs.numbers, [
+    { ino: inodeOf('kept'), number: 2 ** 40 + 7 },
+    { ino: inodeOf('lost'), number: 2 ** 40 + 8 },
+  ])
+  const keptInode = inodeOf('kept')
+  const first = await lab.snapshot()
+  execFileSync('sh', ['-c', 'rm lost; echo other > lost'], { cwd: dirs.rw })
+  await lab.restore(first)
+  t.equal(inodeOf('kept'), keptInode, 'what did not change was not touched')
+  t.equal(readNumbers(dirs.numbers).get(inodeOf('lost')), 2 ** 40 + 8)
+})
+
+t.test('a number record that a crash cut short does not shift the next', async (t) => {
+  const log = join(placeOf(t), 'numbers')
+  appendNumbers(log, [{ ino: 1, number: 10 }])
+  writeFileSync(log, Buffer.alloc(7, 9), { flag: 'a' })
+  appendNumbers(log, [{ ino: 2, number: 2 ** 50 }])
+  t.same(
+    [...readNumbers(log)],
+    [
+      [1, 10],
+      [2, 2 ** 50],
+    ],
+  )
+})
+
+t.test('a state that is there already needs no step', async (t) => {
+  const lab = await labOf(t)
+  mutate(lab.dirs.rw, randomOf(99), 50)
+  const snapshot = await lab.snapshot()
+  const { catalogue, layer, dirs } = lab
+  const { redo, plan } = await prepareRestore({ catalogue, layer, snapshot, dirs })
+  t.same(redo.steps, [])
+  t.same(plan, { write: [], remove: [], attrs: [], lose: [] })
+})
+
+t.test('a plan names what would be written, removed, and lost', async (t) => {
+  const lab = await labOf(t)
+  const at = (name: string) => join(lab.dirs.rw, name)
+  for (const name of ['same', 'changed', 'gone']) writeFileSync(at(name), name)
+  const snapshot = await lab.snapshot()
+  execFileSync('sh', ['-c', 'echo x > changed; rm gone; echo n > new'], { cwd: lab.dirs.rw })
+  const { catalogue, layer, dirs } = lab
+  const { plan, redo } = await prepareRestore({ catalogue, layer, snapshot, dirs })
+  t.same(plan.write, [
+    { path: 'changed', size: 7 },
+    { path: 'gone', size: 4 },
+  ])
+  t.same(plan.remove, ['new'])
+  t.same(plan.lose, ['changed', 'new'])
+  t.ok(redo.steps.length > 0)
+})

@@ -1,5 +1,86 @@
-// svsfs run: a program with a private view as its root.
+// svsfs run: a program with a private view as its root, in which everything it changes lands in
+// one layer.
+//
+//   run.prepare (daemon mounts the view) ─▶ bubblewrap, here ─▶ run.finish
+//
+// Rule: the program is this command's child, with this command's terminal and rights; its exit
+// status is the command's. The view goes with the connection, whatever ends this process.
 
+import { homedir } from 'node:os'
 import type { Command } from 'commander'
+import { Failure } from '../base/failure.ts'
+import type { RunAnswer } from '../daemon/run-methods.ts'
+import { absolute, commandOf, type Manifest, readManifest } from '../layer/manifest.ts'
+import { runInView } from '../run/run.ts'
+import { addCommand, type CommandRow, option } from './command.ts'
 
-export function addRunCommand(_program: Command): void {}
+interface RunWish {
+  readonly layer: string
+  readonly command: readonly string[]
+  /** Which of the recipe's commands, where none is given. */
+  readonly as: string
+  readonly trace: boolean
+}
+
+const run: CommandRow<RunWish, { status: number }> = {
+  usage: 'run <name> [command...]',
+  summary: 'run a program with a layer on top of the system',
+  about:
+    'The program sees the system with the active layers over it and the named one on top, whether that is active or not. Whatever it and its children change lands in the writable part of the named layer; the system stays as it is. Its own are /tmp, /run, /proc and /dev.\n\nThe exit status is that of the program. Without a command, the one of the layer’s recipe is run.',
+  options: [
+    option('--as <word>', 'without a command: which one of the recipe (default: default)'),
+    option('--trace', 'a line for each request and reply in the log of the daemon'),
+  ],
+  passThrough: true,
+  examples: [
+    'svsfs run firefox',
+    'svsfs run tools -- make install',
+    'svsfs run tools sh -c "echo hello > /etc/motd"',
+  ],
+  parse: (words) => ({
+    layer: words.arg(0),
+    command: words.args(1).slice(words.args(1)[0] === '--' ? 1 : 0),
+    as: words.text('as') ?? 'default',
+    trace: words.flag('trace'),
+  }),
+  run: async ({ session, exit }, { layer, command, as, trace }) => {
+    const view = await session.call('run.prepare', { layer, trace })
+    try {
+      const status = await start(view, command, as)
+      exit(status)
+      return { status }
+    } finally {
+      await session.call('run.finish', { view: view.view })
+    }
+  },
+  print: () => {},
+}
+
+function start(view: RunAnswer, given: readonly string[], as: string): Promise<number> {
+  const manifest =
+    Object.keys(view.manifest).length === 0 ? null : readManifest(view.manifest, view.layer)
+  const [program, ...args] = given.length > 0 ? given : ownCommand(view, manifest, as)
+  if (program === undefined) throw new Failure('SVS_USAGE', 'there is no command to run')
+  return runInView({
+    view: view.root,
+    command: [program, ...args],
+    home: manifest === null ? homeWithout(view.layer) : absolute(manifest.home),
+    env: manifest?.env ?? {},
+  })
+}
+
+function ownCommand(view: RunAnswer, manifest: Manifest | null, as: string): readonly string[] {
+  const command = manifest === null ? null : commandOf(manifest, as)
+  if (command === null)
+    throw new Failure('SVS_USAGE', `layer ${view.layer} has no command "${as}"; pass one after --`)
+  return command
+}
+
+// The layer says nothing of a home: root makes one in it, another user takes the one that the
+// system has for them, where what they change lands in the layer too.
+const homeWithout = (layer: string): string =>
+  process.geteuid?.() === 0 ? `/home/${layer}` : homedir()
+
+export function addRunCommand(program: Command): void {
+  addCommand(program, run)
+}

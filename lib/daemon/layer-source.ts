@@ -8,10 +8,11 @@
 import { closeSync, fsyncSync, openSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
+import { ERRNO } from '../base/errno.ts'
 import { Failure } from '../base/failure.ts'
-import { bytesOf } from '../base/path.ts'
+import { bytesOf, relPath } from '../base/path.ts'
 import { removeTree } from '../host/remove-tree.ts'
-import { AT_FDCWD } from '../host/sys.ts'
+import { AT_FDCWD, must, O, sys } from '../host/sys.ts'
 import { importTree, type Source, sourceOf } from '../layer/import.ts'
 import { publishIndex } from '../layer/index-file.ts'
 import { fetchPackages } from '../layer/packages.ts'
@@ -67,6 +68,7 @@ export async function importVersion(
       leaveOut: [bytesOf(control.store.places.root)],
       onProgress: (text) => call.progress(text),
     })
+    if (found.home !== null) makeHome(tree, found.home)
     call.progress('reading what was imported')
     const facts = await publishIndex(bytesOf(tree), bytesOf(index), overrides)
     renameSync(index, places.index(version))
@@ -84,6 +86,8 @@ interface FoundSource {
   readonly base: string | null
   readonly excludes: string[]
   readonly manifest: Record<string, unknown>
+  /** Path of the home that is made with the layer, null where nothing names one. */
+  readonly home: string | null
 }
 
 async function resolveSource(
@@ -91,7 +95,7 @@ async function resolveSource(
   source: LayerSource,
   call: Call,
 ): Promise<FoundSource> {
-  const nothing = { base: null, excludes: [], manifest: {} }
+  const nothing = { base: null, excludes: [], manifest: {}, home: null }
   switch (source.kind) {
     case 'empty':
       return { ...nothing, source: { kind: 'empty' } }
@@ -131,6 +135,24 @@ async function resolveRecipe(
     base: under,
     excludes: [...manifest.excludes],
     manifest,
+    home: manifest.home,
+  }
+}
+
+// It belongs to the caller, as all that an import makes does: an ordinary user could not make it
+// in a view, where the directory above is the system's. A link on the way is an error.
+function makeHome(tree: string, home: string): void {
+  let at = must(sys.openat(AT_FDCWD, bytesOf(tree), O.PATH | O.DIRECTORY), tree)
+  try {
+    for (const name of relPath(bytesOf(home)).split('/')) {
+      const made = sys.mkdirat(at, name, 0o755)
+      if (made !== -ERRNO.EEXIST) must(made, home)
+      const next = must(sys.openat(at, name, O.PATH | O.DIRECTORY | O.NOFOLLOW), home)
+      sys.close(at)
+      at = next
+    }
+  } finally {
+    sys.close(at)
   }
 }
 

@@ -1,0 +1,182 @@
+// The catalogue: what it refuses, what it keeps, and what an interrupted snapshot leaves.
+
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Level } from 'level'
+import t from 'tap'
+import { openCatalogue } from '../../lib/snapshot/catalogue.ts'
+import { collectGarbage } from '../../lib/snapshot/gc.ts'
+import { buildState } from '../../lib/snapshot/restore.ts'
+import {
+  describeTree,
+  labOf,
+  layerRecord,
+  mutate,
+  placeOf,
+  randomBytes,
+  randomOf,
+} from './fixture.ts'
+
+const raw = async (dir: string): Promise<Level<string, Buffer>> => {
+  const db = new Level<string, Buffer>(dir, { valueEncoding: 'buffer' })
+  await db.open()
+  return db
+}
+
+t.test('records come back with the fields that this version does not know', async (t) => {
+  const dir = placeOf(t)
+  const catalogue = await openCatalogue(dir)
+  const record = { ...layerRecord(), later: { x: 1 } }
+  await catalogue.putLayer(record)
+  t.same(await catalogue.layers(), [record])
+  t.same(await catalogue.layer('l1'), record)
+  await catalogue.close()
+  const again = await openCatalogue(dir)
+  t.same(await again.layers(), [record])
+  await again.deleteLayer('l1')
+  t.same(await again.layers(), [])
+  await again.close()
+})
+
+t.test('tags are not given again at once', async (t) => {
+  const catalogue = await openCatalogue(placeOf(t))
+  t.teardown(() => catalogue.close())
+  t.same([await catalogue.nextTag(), await catalogue.nextTag()], [1, 2])
+  await catalogue.putLayer({ ...layerRecord(), tag: 3 })
+  t.equal(await catalogue.nextTag(), 4)
+})
+
+t.test('a catalogue of a later version is refused', async (t) => {
+  const dir = placeOf(t)
+  await (await openCatalogue(dir)).close()
+  const db = await raw(dir)
+  await db.put('meta', Buffer.from('{"version":2}'))
+  await db.close()
+  await t.rejects(openCatalogue(dir), { code: 'SVS_STORE_NEWER' })
+})
+
+t.test('a catalogue that is open elsewhere is refused', async (t) => {
+  const dir = placeOf(t)
+  const catalogue = await openCatalogue(dir)
+  t.teardown(() => catalogue.close())
+  await t.rejects(openCatalogue(dir), { code: 'SVS_STORE_LOCKED' })
+})
+
+t.test('a record that is no record is named', async (t) => {
+  const dir = placeOf(t)
+  await (await openCatalogue(dir)).close()
+  const db = await raw(dir)
+  await db.put('layer/x', Buffer.from('{"id":'))
+  await db.put('layer/y', Buffer.from('{"id":"y","tag":99999}'))
+  await db.close()
+  const catalogue = await openCatalogue(dir)
+  t.teardown(() => catalogue.close())
+  await t.rejects(catalogue.layer('x'), { code: 'SVS_CATALOGUE_DAMAGED', message: /layer\/x/ })
+  await t.rejects(catalogue.layer('y'), { code: 'SVS_CATALOGUE_DAMAGED', message: /layer\/y/ })
+})
+
+t.test('a damaged chunk is named with its state and path, and nothing is changed', async (t) => {
+  const lab = await labOf(t)
+  writeFileSync(join(lab.dirs.rw, 'whole'), 'small')
+  writeFileSync(join(lab.dirs.rw, 'hurt'), randomBytes(randomOf(1), 200_000))
+  const snapshot = await lab.snapshot()
+  writeFileSync(join(lab.dirs.rw, 'hurt'), 'other')
+  const was = describeTree(lab.dirs.rw)
+  for await (const at of lab.catalogue.keys({ gte: 'chunk/', lt: 'chunk0' })) {
+    const bytes = (await lab.catalogue.chunk(at.slice(6)))!
+    if (bytes.length < 100_000) continue
+    bytes[5000]! ^= 1
+    await lab.catalogue.batch([{ type: 'put', key: at, value: bytes }])
+  }
+  const failure = { code: 'SVS_CHUNK_DAMAGED', message: new RegExp(`${snapshot.id}.*hurt`) }
+  await t.rejects(lab.restore(snapshot), failure)
+  t.same(describeTree(lab.dirs.rw), was)
+  t.same(await lab.catalogue.plans(), [])
+})
+
+t.test('any byte flipped in any chunk is told, or harmless', async (t) => {
+  const lab = await labOf(t)
+  const random = randomOf(77)
+  mutate(lab.dirs.rw, random, 60)
+  const was = describeTree(lab.dirs.rw)
+  const snapshot = await lab.snapshot()
+  const { catalogue, dirs } = lab
+  let round = 0
+  for await (const at of catalogue.keys({ gte: 'chunk/', lt: 'chunk0' })) {
+    const bytes = (await catalogue.chunk(at.slice(6)))!
+    const bent = Buffer.from(bytes)
+    bent[random(bent.length)]! ^= 1 + random(255)
+    await catalogue.batch([{ type: 'put', key: at, value: bent }])
+    const rw = join(lab.dir, `rw/b${round++}`)
+    mkdirSync(rw)
+    try {
+      await buildState({ catalogue, snapshot, ro: dirs.ro, rw, numbers: null })
+      t.same(describeTree(rw), was)
+    } catch (err) {
+      t.equal((err as { code?: string }).code, 'SVS_CHUNK_DAMAGED')
+    }
+    await catalogue.batch([{ type: 'put', key: at, value: bytes }])
+  }
+  t.ok(round > 3)
+})
+
+t.test('garbage goes, and what states need stays', async (t) => {
+  const lab = await labOf(t)
+  const random = randomOf(31)
+  mutate(lab.dirs.rw, random, 40)
+  const first = await lab.snapshot()
+  mutate(lab.dirs.rw, random, 40)
+  writeFileSync(join(lab.dirs.rw, 'only-here'), randomBytes(random, 50_000))
+  const second = await lab.snapshot()
+  mutate(lab.dirs.rw, random, 40)
+  const was = describeTree(lab.dirs.rw)
+  const third = await lab.snapshot()
+  t.match(await collectGarbage(lab.catalogue), { chunks: 0, contents: 0, lists: 0 })
+  await lab.catalogue.deleteSnapshot(second)
+  await lab.catalogue.deleteSnapshot(first)
+  const swept = await collectGarbage(lab.catalogue)
+  t.ok(swept.chunks > 0)
+  mutate(lab.dirs.rw, random, 40)
+  await lab.restore(third)
+  t.same(describeTree(lab.dirs.rw), was)
+})
+
+t.test('nothing is swept while a snapshot is being written', async (t) => {
+  const { catalogue } = await labOf(t)
+  const writer = await catalogue.writer()
+  await t.rejects(collectGarbage(catalogue), { code: 'SVS_STORE_BUSY' })
+  writer.end()
+  await collectGarbage(catalogue)
+})
+
+t.test('a process killed while it takes a snapshot leaves it wholly or not at all', async (t) => {
+  const dir = placeOf(t)
+  const helper = join(fileURLToPath(new URL('.', import.meta.url)), 'take-snapshots.js')
+  for (let round = 0; round < 8; round++) {
+    const child: ChildProcess = fork(helper, [dir], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    })
+    await once(child, 'message')
+    await new Promise((resolve) => setTimeout(resolve, 20 + round * 37))
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+    const catalogue = await openCatalogue(join(dir, 'catalogue'))
+    try {
+      for (const [at, snapshot] of (await catalogue.snapshots('l1')).slice(-2).entries()) {
+        const rw = join(dir, `check-${round}-${at}`)
+        mkdirSync(rw)
+        const made = await buildState({ catalogue, snapshot, ro: [], rw, numbers: null })
+        t.equal(made, snapshot.entries)
+      }
+      await collectGarbage(catalogue)
+    } finally {
+      await catalogue.close()
+    }
+  }
+  const catalogue = await openCatalogue(join(dir, 'catalogue'))
+  t.ok((await catalogue.snapshots('l1')).length >= 8, 'what was done before a kill stays')
+  await catalogue.close()
+})

@@ -1,0 +1,71 @@
+// Differences as people see them, and the names by which they call states.
+
+import { execFileSync } from 'node:child_process'
+import t from 'tap'
+import { differenceNow, differenceOfStates } from '../../lib/snapshot/restore.ts'
+import { findState } from '../../lib/snapshot/state-name.ts'
+import { comparePaths } from '../../lib/snapshot/tree.ts'
+import { type Lab, labOf } from './fixture.ts'
+
+const sh = (cwd: string, script: string) => execFileSync('sh', ['-ec', script], { cwd })
+
+const seen = (found: readonly { path: string; mark: string }[]): string[] =>
+  found.map(({ path, mark }) => `${mark} ${path}`)
+
+async function between(lab: Lab, a: number | null, b: number): Promise<string[]> {
+  const states = await lab.catalogue.snapshots('l1')
+  const before = a === null ? null : states[a]!
+  return seen(await differenceOfStates(lab.catalogue, before, states[b]!, lab.dirs.ro))
+}
+
+t.test('added, changed, deleted, attributes', async (t) => {
+  const lab = await labOf(t)
+  const { rw, ro } = lab.dirs
+  sh(ro[0]!, 'mkdir -p etc usr; echo 1 > etc/conf; echo 2 > etc/other; echo 3 > usr/bin')
+  // A directory brought up for one file, a changed file, a new one, a deleted one.
+  sh(rw, 'mkdir etc; echo changed > etc/conf; echo new > etc/new; mknod etc/other c 0 0')
+  const first = await lab.snapshot()
+  t.same(await between(lab, null, 0), ['M etc/conf', 'A etc/new', 'D etc/other'])
+  t.match(first.counts, { added: 1, changed: 1, deleted: 1, attributes: 0 })
+
+  sh(rw, 'rm etc/other etc/new; echo back > etc/other; chmod 600 etc/conf; ln -s x link')
+  const second = await lab.snapshot()
+  t.same(await between(lab, 0, 1), ['attr etc/conf', 'D etc/new', 'A etc/other', 'A link'])
+  t.match(second.counts, { added: 2, changed: 0, deleted: 1, attributes: 1 })
+  t.equal(second.parent, first.id)
+
+  const { catalogue, layer, dirs } = lab
+  sh(rw, 'rm link; echo more >> etc/conf')
+  const now = await differenceNow({ catalogue, layer, snapshot: second, dirs })
+  t.same(seen(now), ['M etc/conf', 'D link'])
+  t.same(seen(await differenceNow({ catalogue, layer, snapshot: first, dirs })), [
+    'M etc/conf',
+    'D etc/new',
+    'A etc/other',
+  ])
+})
+
+t.test('states are called by id, label and place', async (t) => {
+  const lab = await labOf(t)
+  for (let round = 0; round < 3; round++) await lab.snapshot(`round ${round}`)
+  const states = await lab.catalogue.snapshots('l1')
+  await lab.catalogue.putSnapshot({ ...states[1]!, label: 'good' })
+  const all = await lab.catalogue.snapshots('l1')
+  const called = (text: string) => findState(all, text, 'app').message
+  t.equal(called('latest'), 'round 2')
+  t.equal(called('-1'), 'round 1')
+  t.equal(called('-2'), 'round 0')
+  t.equal(called('good'), 'round 1')
+  t.equal(called(all[0]!.id.slice(0, 8)), 'round 0')
+  t.throws(() => called('-3'), { code: 'SVS_STATE_NOT_FOUND' })
+  t.throws(() => called('no such'), { code: 'SVS_STATE_NOT_FOUND' })
+  t.throws(() => called(''), { code: 'SVS_STATE_NOT_FOUND' })
+  const alike = [all[0]!, { ...all[1]!, id: `${all[0]!.id.slice(0, 9)}z` }]
+  t.throws(() => findState(alike, all[0]!.id.slice(0, 5), 'app'), { code: 'SVS_STATE_AMBIGUOUS' })
+  t.ok(all[0]!.time < all[1]!.time && all[1]!.time < all[2]!.time)
+})
+
+t.test('paths sort as a walk meets them', async (t) => {
+  const walk = ['', 'a', 'a/b', 'a/b/c', 'a/z', 'a.b', 'a0', 'b']
+  t.same([...walk].reverse().sort(comparePaths), walk)
+})

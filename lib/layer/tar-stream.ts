@@ -67,8 +67,9 @@ export async function* filterTar(
         if (keep) yield piece
       }
     }
-    yield Buffer.alloc(2 * BLOCK)
+    // The end mark comes last: who reads it may be gone before anything after it.
     await blocks.drain()
+    yield Buffer.alloc(2 * BLOCK)
   } finally {
     await blocks.close()
   }

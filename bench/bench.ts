@@ -3,7 +3,7 @@
 //   npm run bench -- [--quick] [--rounds N] [--dir DIR] [--tree DIR]
 //                   [--cores shared|awake|free] [ROW…]
 //
-//   for each round, for each subject in turn:  mount ─▶ every row, by the loader ─▶ unmount
+//   for each round, for each subject in turn:  mount ─▶ every row twice, by the loader ─▶ unmount
 //
 // Rule: numbers of one run may be compared, numbers of two machines never; the point is to notice
 // a change, and to see where the peers are better.
@@ -18,6 +18,8 @@ import { footprint, makeEmptyFiles } from './memory.ts'
 import { CORES, machine, type Presence, publish, type Results } from './report.ts'
 import { type Load, MIB, NAMES, namePath, ROWS, writeLarge } from './rows.ts'
 import { mount, type Place, run, SUBJECTS, type Subject, unmount } from './subjects.ts'
+
+type Loads = { readonly warm: Load; readonly timed: Load }
 
 const MEMORY_FILES = 200_000
 const TREE_COPIES = 4
@@ -62,7 +64,7 @@ async function main(): Promise<void> {
     footprints: {},
   }
   const lower = `${home}/lower`
-  const load = makeLower(lower)
+  const loads = makeLower(lower)
   if (cores === 'shared') run(['taskset', '-pc', '0', `${process.pid}`]) // children inherit it
   if (cores === 'awake') keepAwake()
 
@@ -74,7 +76,7 @@ async function main(): Promise<void> {
     for (let turn = 0; turn < SUBJECTS.length; turn++) {
       const subject = SUBJECTS[(turn + round) % SUBJECTS.length]!
       await mounted(subject, lower, results, (root) =>
-        runRows(loader, subject, root, load, results),
+        runRows(loader, subject, root, loads, results),
       )
       process.stderr.write(`round ${round + 1} of ${rounds}: ${subject.name}\n`)
     }
@@ -93,26 +95,35 @@ function presence(subject: Subject): Presence {
 }
 
 /** Makes the lower tree that every subject shows, and the archive that is unpacked. */
-function makeLower(lower: string): Load {
+function makeLower(lower: string): Loads {
+  const tree = resolve(options.tree)
+  const tar = `${home}/tree.tar`
+  run(['tar', '-cf', tar, '-C', dirname(tree), basename(tree)])
+  const loads = {
+    warm: { operations: 1000, bytes: 16 * MIB, tar },
+    timed: {
+      operations: options.quick ? 1000 : 2000,
+      bytes: (options.quick ? 64 : 128) * MIB,
+      tar,
+    },
+  }
+  makeRoot(`${lower}/warm`, loads.warm, 1)
+  makeRoot(`${lower}/timed`, loads.timed, TREE_COPIES)
+  return loads
+}
+
+function makeRoot(root: string, { bytes, tar }: Load, trees: number): void {
   const small = Buffer.alloc(4096, 'svsfs')
   for (let i = 0; i < NAMES.dirs * NAMES.files; i++) {
-    const file = `${lower}/${namePath('f', i)}`
+    const file = `${root}/${namePath('f', i)}`
     if (i % NAMES.files === 0) mkdirSync(dirname(file), { recursive: true })
     writeFileSync(file, small)
   }
-  const load = {
-    operations: options.quick ? 1000 : 2000,
-    bytes: (options.quick ? 64 : 128) * MIB,
-    tar: `${home}/tree.tar`,
+  for (const file of ['big', 'random']) writeLarge(`${root}/${file}`, bytes)
+  for (let copy = 0; copy < trees; copy++) {
+    mkdirSync(`${root}/trees/${copy}`, { recursive: true })
+    run(['tar', '-xf', tar, '-C', `${root}/trees/${copy}`])
   }
-  for (const file of ['big', 'random']) writeLarge(`${lower}/${file}`, load.bytes)
-  const tree = resolve(options.tree)
-  run(['tar', '-cf', load.tar, '-C', dirname(tree), basename(tree)])
-  for (let copy = 0; copy < TREE_COPIES; copy++) {
-    mkdirSync(`${lower}/trees/${copy}`, { recursive: true })
-    run(['tar', '-xf', load.tar, '-C', `${lower}/trees/${copy}`])
-  }
-  return load
 }
 
 /** Runs `work` on a new mount of the subject over `lower`; one that cannot be mounted is named as missing. */
@@ -140,7 +151,8 @@ async function mounted(
   } finally {
     await unmount(place)
     rmSync(dir, { recursive: true, force: true })
-    rmSync(`${lower}/out`, { recursive: true, force: true })
+    for (const part of ['warm', 'timed'])
+      rmSync(`${lower}/${part}/out`, { recursive: true, force: true })
   }
 }
 
@@ -148,21 +160,23 @@ async function runRows(
   loader: ChildProcess,
   subject: Subject,
   root: string,
-  load: Load,
+  loads: Loads,
   { values }: Results,
 ): Promise<void> {
-  mkdirSync(`${root}/out`)
-  for (const row of Object.keys(ROWS)) {
-    const { unit, unionOnly } = ROWS[row]!
-    if (!wanted.includes(row) || (unionOnly && root === `${home}/lower`)) continue
-    const answer = await ask(loader, { row, root, load })
-    if ('failed' in answer) {
-      process.stderr.write(`${subject.name}: ${row}: ${answer.failed}\n`)
-      continue
+  const plain = root === `${home}/lower`
+  for (const [part, load] of Object.entries(loads)) {
+    mkdirSync(`${root}/${part}/out`)
+    for (const row of Object.keys(ROWS)) {
+      const { unit, unionOnly } = ROWS[row]!
+      if (!wanted.includes(row) || (unionOnly && plain)) continue
+      const answer = await ask(loader, { row, root: `${root}/${part}`, load })
+      if ('failed' in answer) process.stderr.write(`${subject.name}: ${row}: ${answer.failed}\n`)
+      else if (part === 'timed') {
+        const { seconds, amount } = answer
+        const value = unit === 'µs' ? (seconds * 1e6) / amount : amount / seconds
+        ;((values[row] ??= {})[subject.name] ??= []).push(value)
+      }
     }
-    const { seconds, amount } = answer
-    const value = unit === 'µs' ? (seconds * 1e6) / amount : amount / seconds
-    ;((values[row] ??= {})[subject.name] ??= []).push(value)
   }
 }
 

@@ -43,12 +43,12 @@ export const FUSE_OVERLAYFS: Subject = {
   command: (place) => ['fuse-overlayfs', '-o', layers(place), place.mount],
 }
 
-export const SVSFS_DIRECT: Subject = svsfs('svsfs', '')
-export const SVSFS_NATIVE: Subject = svsfs('svsfs fuse-native', ',transport=fuse-native')
+export const SVSFS_DIRECT: Subject = svsfs('svsfs', 'direct')
+export const SVSFS_NATIVE: Subject = svsfs('svsfs fuse-native', 'fuse-native')
 
 export const SUBJECTS = [PLAIN, KERNEL, FUSE_OVERLAYFS, SVSFS_DIRECT, SVSFS_NATIVE]
 
-function svsfs(name: string, more: string): Subject {
+function svsfs(name: string, transport: string): Subject {
   return {
     name,
     version() {
@@ -62,7 +62,9 @@ function svsfs(name: string, more: string): Subject {
       'bench',
       place.mount,
       '-o',
-      layers(place) + more,
+      layers(place),
+      '--transport',
+      transport,
     ],
   }
 }
@@ -125,7 +127,10 @@ function read(file: string): string {
 /** Runs a command and answers what it printed; throws what went wrong. */
 export function run([program, ...args]: readonly string[]): string {
   const ran = spawnSync(program!, args, { encoding: 'utf8', timeout: 60_000 })
-  if (ran.error !== undefined) throw new Error(`${program} is not installed`, { cause: ran.error })
+  if (ran.error !== undefined) {
+    const { code } = ran.error as NodeJS.ErrnoException
+    throw new Error(code === 'ENOENT' ? `${program} is not installed` : `${program}: ${code}`)
+  }
   if (ran.status !== 0) throw new Error((ran.stderr || ran.stdout).trim().split('\n').at(-1))
   return ran.stdout
 }

@@ -1,0 +1,55 @@
+// A store with a mount for one test, served by a daemon of its own; everything goes with the test.
+//
+//   const place = await storeOf(t)
+//   await place.layer('app', { 'bin/app': 'program' })       made, not active
+//   await place.mount()                                     at place.at
+
+import { mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Svsfs } from '../story/svsfs.ts'
+import { type Drawing, draw } from '../union/view-of.ts'
+
+export class StorePlace extends Svsfs {
+  readonly dir: string
+  /** The mount point. */
+  readonly at: string
+
+  constructor(dir: string) {
+    super(join(dir, 'store'))
+    this.dir = dir
+    this.at = join(dir, 'mount')
+    mkdirSync(this.at)
+  }
+
+  async layer(name: string, drawing: Drawing): Promise<void> {
+    const from = join(this.dir, `${name}-source`)
+    draw(from, drawing)
+    await this.ask('layer', 'create', name, '--from', from)
+  }
+
+  async mount(...options: string[]): Promise<void> {
+    await this.ask('mount', this.at, ...options)
+  }
+
+  /** Process number of the daemon. */
+  async daemon(): Promise<number> {
+    const status = (await this.ask('status')) as { daemon: { pid: number } | null }
+    if (status.daemon === null) throw new Error('no daemon runs')
+    return status.daemon.pid
+  }
+
+  async close(): Promise<void> {
+    this.stop()
+    await this.ask('umount', '--all', '--lazy')
+    rmSync(this.dir, { recursive: true, force: true })
+  }
+}
+
+export async function storeOf(t: {
+  teardown(act: () => Promise<void>): void
+}): Promise<StorePlace> {
+  const place = new StorePlace(realpathSync(mkdtempSync(join(tmpdir(), 'svsfs-live-'))))
+  t.teardown(() => place.close())
+  return place
+}

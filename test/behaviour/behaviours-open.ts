@@ -173,7 +173,7 @@ export const OPEN: Behaviours = {
     assert.deepEqual(names(place, 'dir'), [])
   },
 
-  'sixty files stay open at once, each with its own bytes'(place) {
+  'thirty files stay open at once, each with its own bytes'(place) {
     const files = Array.from({ length: MANY }, (_, i) =>
       place.open(`many/${String(i).padStart(3, '0')}`, O.RDWR),
     )
@@ -185,6 +185,6 @@ export const OPEN: Behaviours = {
       assert.equal(file.pread(100, 0).latin1Slice().slice(0, `#${i}#`.length), `#${i}#`)
       file.close()
     })
-    using(place.open('many/059'), (file) => assert.equal(whole(file), '#59#'))
+    using(place.open('many/029'), (file) => assert.equal(whole(file), '#29#'))
   },
 }

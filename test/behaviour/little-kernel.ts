@@ -45,7 +45,7 @@ const MOST_RUNS = 16
 
 export class LittleKernel {
   readonly fs: FileSystem
-  readonly forgetful: boolean
+  forgetful: boolean
   uid: number
   gid: number
   umask = 0o022

@@ -20,6 +20,11 @@ export interface Branch {
 
 type Pieces = Map<string, Drawn>
 
+/** Files with several names. */
+const LINKED = new Set(
+  Object.values(START).flatMap((thing) => (thing.kind === 'same' ? [thing.as] : [])),
+)
+
 const DECOYS: readonly ((path: string) => [string, Drawn][])[] = [
   (path) => [[path, file(`hidden version of ${path}\n`, { mode: 0o606 })]],
   (path) => [
@@ -62,6 +67,8 @@ function homeOf(
   homes: Map<string, number>,
 ): number {
   if (thing.kind === 'same') return homes.get(thing.as)!
+  // Of a hard link in a base the other names are not known.
+  if (LINKED.has(path)) return Math.min(1, count - 1)
   if (path === 'alone' || path.startsWith('alone/')) return marked[0] ?? 0
   if (path === 'solid' || path.startsWith('solid/')) return 0
   return (i * 5 + 2) % count

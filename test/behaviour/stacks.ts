@@ -36,35 +36,43 @@ export function drawOneLayer(root: string, starts: readonly string[]): DrawnStac
   return { branches: ONE, spec: { layers: [layer], base: null } }
 }
 
-const NAMES = ['c', 'b', 'a']
+/** The three layers, top first. */
+export const LAYER_NAMES = ['c', 'b', 'a']
 const THREE = [
-  ...NAMES.flatMap((name) => [upper(`${name}/rw`), lower(`${name}/ro/1`)]),
+  ...LAYER_NAMES.flatMap((name) => [upper(`${name}/rw`), lower(`${name}/ro/1`)]),
   lower('base'),
 ]
 
-/** START over three layers and a base. */
+/** START in the branches of three layers and a base. */
+export function drawStoreBranches(root: string, starts: readonly string[]): void {
+  drawLayered(root, THREE, starts)
+}
+
+/** The same, with what a view needs to show them. */
 export async function drawThreeLayers(
   root: string,
   starts: readonly string[],
 ): Promise<DrawnStack> {
-  drawLayered(root, THREE, starts)
+  drawStoreBranches(root, starts)
   const layers: LayerSpec[] = []
-  for (const [i, name] of NAMES.entries()) {
-    const at = `${root}/${name}`
-    mkdirSync(`${at}/work`)
-    await publishIndex(`${at}/ro/1`, `${at}/ro/1.index`)
-    layers.push({
-      id: name,
-      name,
-      tag: 3 - i,
-      rw: `${at}/rw`,
-      numbers: `${at}/rw.numbers`,
-      work: `${at}/work`,
-      ro: [{ path: `${at}/ro/1`, index: `${at}/ro/1.index`, version: 1 }],
-      scratch: null,
-      excludes: [],
-    })
-  }
+  for (const [i, name] of LAYER_NAMES.entries())
+    layers.push(await layerAt(`${root}/${name}`, name, 3 - i))
   const base = { path: `${root}/base`, writable: false, timeout: 1 }
   return { branches: THREE, spec: { layers, base } }
+}
+
+async function layerAt(at: string, name: string, tag: number): Promise<LayerSpec> {
+  mkdirSync(`${at}/work`)
+  await publishIndex(`${at}/ro/1`, `${at}/ro/1.index`)
+  return {
+    id: name,
+    name,
+    tag,
+    rw: `${at}/rw`,
+    numbers: `${at}/rw.numbers`,
+    work: `${at}/work`,
+    ro: [{ path: `${at}/ro/1`, index: `${at}/ro/1.index`, version: 1 }],
+    scratch: null,
+    excludes: [],
+  }
 }

@@ -31,7 +31,7 @@ export function pattern(length: number): string {
 export const BIG = 300_000
 export const SPARSE = 1 << 20
 export const LONGEST = 'n'.repeat(255)
-export const MANY = 60
+export const MANY = 30
 
 /** Names that are hard to carry: spaces, line ends, bytes that are no UTF-8, shell characters. */
 export const ODD_NAMES = [

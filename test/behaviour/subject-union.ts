@@ -30,9 +30,13 @@ export function union({ name, forgetful, draw }: UnionSubject): Subject {
       let served = serve(spec, forgetful)
       return {
         place: (start) => new InProcessPlace(served.kernel, start),
+        // A walk over everything would spend its time on looking up the same directories.
+        finished: () => {
+          served.kernel.forgetful = false
+        },
         remount: async () => {
           served.end()
-          served = serve(spec, forgetful)
+          served = serve(spec, false)
         },
         lowers,
         close: async () => {

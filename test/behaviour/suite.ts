@@ -30,6 +30,8 @@ export interface Subject {
 /** A subject, made and ready. */
 export interface Ground {
   place(start: string): ClosingPlace
+  /** Called when the last behaviour has run: the tree is now walked as a whole. */
+  finished?(): void
   /** Takes the view down and brings it up again; null for what is no view. */
   readonly remount: (() => Promise<void>) | null
   /** The trees that the view must never change. */
@@ -55,6 +57,7 @@ export async function behavesLikePosix(t: Test, subject: Subject): Promise<void>
     const before = ground.lowers.map((lower) => seeTree(lower))
     for (const [i, [title, behaviour]] of chosen.entries())
       await run(t, subject, ground, { start: starts[i]!, title, behaviour })
+    ground.finished?.()
     await t.test('no lower tree has changed', async (t) => {
       ground.lowers.forEach((lower, i) => {
         t.same(titled(compareTrees(before[i]!, seeTree(lower)), titles), [])

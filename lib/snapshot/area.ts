@@ -75,12 +75,18 @@ export class FrozenArea {
 
   /** Throws SVS_FREEZE_FAILED where something could not be preserved: what was read counts for nothing. */
   check(): void {
-    const reason = this.#read('failed')
+    const reason = this.#read('failed') ?? this.#closed()
     if (reason !== null) throw new Failure('SVS_FREEZE_FAILED', shown(this.#path), reason)
   }
 
   close(): void {
     sys.close(this.#fd)
+  }
+
+  // Without room for a name, the union took the area's own mode away.
+  #closed(): string | null {
+    must(sys.stat(this.#fd, '', this.#stat), shown(this.#path))
+    return (this.#stat.mode & 0o777) === 0 ? 'no room left' : null
   }
 
   // Where the area itself says why it failed, that is the better reason.

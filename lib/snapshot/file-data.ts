@@ -23,7 +23,7 @@ export interface FileData {
   readonly size: number
   /** Offset and length of each hole, in order. */
   readonly holes: readonly number[]
-  /** Fills `into` from `offset`. Throws where the file is shorter. */
+  /** Fills `into` from `offset`. Throws FileCut where the file is shorter. */
   read(into: Buffer, offset: number): void
   close(): void
 }
@@ -43,12 +43,17 @@ export function holesOf(fd: number, size: number): number[] {
   return holes
 }
 
-/** Reads until `into` is full. Throws Errno EIO where the file ends before. */
+/** A file is shorter than it was when its size was asked. */
+export class FileCut extends Error {
+  override name = 'FileCut'
+}
+
+/** Reads until `into` is full. Throws FileCut where the file ends before. */
 export function readFull(fd: number, into: Buffer, offset: number): void {
   for (let done = 0; done < into.length; ) {
     const rest = done === 0 ? into : into.subarray(done)
     const length = must(sys.pread(fd, rest, rest.length, offset + done), 'pread')
-    if (length === 0) throw new Error(`file ends at ${offset + done}`)
+    if (length === 0) throw new FileCut(`file ends at ${offset + done}`)
     done += length
   }
 }

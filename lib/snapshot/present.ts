@@ -4,7 +4,7 @@
 // Rule: a content without a name here is one that no known state has at that path.
 
 import type { DepotReader } from './depot.ts'
-import { contentId } from './file-data.ts'
+import { contentId, FileCut } from './file-data.ts'
 import { type ImageEntry, openImage } from './image.ts'
 import type { PlanJob } from './plan.ts'
 import type { Entry } from './records.ts'
@@ -35,6 +35,10 @@ function contentAmong(item: ImageEntry, states: readonly (Listed | null)[]): str
   const file = item.open()
   try {
     return contentId(file)
+  } catch (err) {
+    // Cut by a running program meanwhile: then it is none of theirs.
+    if (err instanceof FileCut) return undefined
+    throw err
   } finally {
     file.close()
   }

@@ -6,13 +6,16 @@
 //   place    work/restore-<id>/<staged> ─▶ rw/path   done where <staged> does not exist
 //   attrs    owner, mode, attributes, times          may be done any number of times
 //
+// Between the plan and its application a running program may have changed the same names. What it
+// put in the way goes to the stage as `x<inode>`; a directory that it took away is made again.
+//
 // A path is removed before it is placed where its kind changes; attributes of directories come
 // last, after everything inside them, so that their times are the state's.
 //
 // Rule: synchronous, and the same whether it runs once or again after dying at any step. The
 // plan was synced to the catalogue before, with what it places; it goes after `finishRestore`.
 
-import { ERRNO, Errno } from '../base/errno.ts'
+import { ERRNO } from '../base/errno.ts'
 import { baseName, parentPath, type RelPath, shown } from '../base/path.ts'
 import { Stat } from '../host/stat.ts'
 import { AT_FDCWD, must, O, S, sys } from '../host/sys.ts'
@@ -60,6 +63,9 @@ function openStage(dirs: RedoDirs, plan: RedoPlan): number {
 type Numbered = Exclude<RedoStep, { op: 'remove' }>
 const hasNumber = (step: RedoStep): step is Numbered => step.op !== 'remove' && step.number > 0
 
+const isInTheWay = (done: number): boolean =>
+  done === -ERRNO.EISDIR || done === -ERRNO.ENOTDIR || done === -ERRNO.ENOTEMPTY
+
 class Redo {
   readonly #root: number
   readonly #stage: number
@@ -106,16 +112,23 @@ class Redo {
     const found = sys.stat(this.#stage, staged, this.#stat)
     if (found === -ERRNO.ENOENT) return
     must(found, staged)
-    const dir = this.#enter(parentPath(path))
-    if (dir === null) throw new Errno(ERRNO.ENOENT, shown(path))
-    must(this.#move(this.#stage, staged, dir, baseName(path)), shown(path))
+    const dir = this.#enter(parentPath(path)) ?? this.#make(parentPath(path))
+    const name = baseName(path)
+    const done = this.#move(this.#stage, staged, dir, name)
+    if (!isInTheWay(done)) {
+      must(done, shown(path))
+      return
+    }
+    this.#putAside(dir, name)
+    must(this.#move(this.#stage, staged, dir, name), shown(path))
   }
 
   #attributes(step: RedoStep & { op: 'attrs' }): void {
     const dir = this.#enter(parentPath(step.path))
-    if (dir === null) throw new Errno(ERRNO.ENOENT, shown(step.path))
-    const flags = O.PATH | O.NOFOLLOW
-    const fd = must(sys.openat(dir, baseName(step.path) || '.', flags), shown(step.path))
+    if (dir === null) return
+    const fd = sys.openat(dir, baseName(step.path) || '.', O.PATH | O.NOFOLLOW)
+    if (fd === -ERRNO.ENOENT) return
+    must(fd, shown(step.path))
     try {
       must(sys.stat(fd, '', this.#stat), shown(step.path))
       setAttributes(fd, this.#stat.mode & S.IFMT, step)
@@ -156,6 +169,22 @@ class Redo {
     }
     this.#dir = { path, fd }
     return fd
+  }
+
+  // A directory that vanished since the plan, and those above it.
+  #make(path: RelPath): number {
+    const above = this.#enter(parentPath(path)) ?? this.#make(parentPath(path))
+    const name = baseName(path)
+    if (sys.mkdirat(above, name, 0o755) === -ERRNO.EEXIST) {
+      this.#putAside(above, name)
+      must(sys.mkdirat(above, name, 0o755), shown(path))
+    }
+    return this.#enter(path) ?? must(-ERRNO.ENOENT, shown(path))
+  }
+
+  #putAside(dir: number, name: string): void {
+    must(sys.stat(dir, name, this.#stat), shown(name))
+    must(this.#move(dir, name, this.#stage, `x${this.#stat.ino}`), shown(name))
   }
 
   #leave(): void {

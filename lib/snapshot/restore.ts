@@ -10,6 +10,7 @@
 // sublayer between prepareRestore and applyRedo but what this says is lost.
 
 import { shown } from '../base/path.ts'
+import { removeTree } from '../host/remove-tree.ts'
 import { AT_FDCWD, must, O, sys } from '../host/sys.ts'
 import { ownPrefix } from '../layer/marks.ts'
 import { type Catalogue, newId } from './catalogue.ts'
@@ -18,7 +19,6 @@ import type { ImageDirs } from './image.ts'
 import type { RestorePlan } from './plan.ts'
 import type { LayerRecord, RedoPlan, SnapshotRecord } from './records.ts'
 import { type RedoDirs, stageName } from './redo.ts'
-import { removeTree } from './remove.ts'
 import type { Progress } from './scan.ts'
 import { headOf, piecesOf } from './snapshot.ts'
 import type { Staged } from './stage.ts'
@@ -85,7 +85,7 @@ export async function finishRestore(
 
 /** Removes what a restore laid in `work`: after its end, or where it was given up before putPlan. */
 export function discardRestore(dirs: Pick<RedoDirs, 'work'>, redo: Pick<RedoPlan, 'id'>): void {
-  removeTree(`${dirs.work}/${stageName(redo)}`)
+  removeTree(AT_FDCWD, `${dirs.work}/${stageName(redo)}`)
 }
 
 function syncDisk(path: string): void {

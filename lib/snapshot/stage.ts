@@ -8,6 +8,7 @@
 // leaves in `work` is removed at once, and in any case when the store is opened.
 
 import { baseName, isWithin, parentPath, type RelPath, shown } from '../base/path.ts'
+import { removeTree } from '../host/remove-tree.ts'
 import { Stat } from '../host/stat.ts'
 import { AT_FDCWD, must, O, S, sys } from '../host/sys.ts'
 import type { MarkPrefix } from '../layer/marks.ts'
@@ -20,7 +21,6 @@ import { appendNumbers, type NumberRecord } from './numbers.ts'
 import { type PlanJob, type PlannedSteps, plan, type RestorePlan } from './plan.ts'
 import type { Entry, Piece, RedoPlan, RedoStep } from './records.ts'
 import { stageName } from './redo.ts'
-import { removeTree } from './remove.ts'
 import { readTree } from './tree.ts'
 
 /** Where contents of a state come from. */
@@ -55,7 +55,7 @@ export async function stage(job: StageJob, depot: DepotReader, report: Report): 
       const { id, layer, state, rw } = job
       return { plan: planned.plan, redo: { id, layer, state, rw, steps } }
     } catch (err) {
-      removeTree(place)
+      removeTree(AT_FDCWD, place)
       throw err
     }
   } catch (err) {

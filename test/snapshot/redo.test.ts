@@ -100,6 +100,25 @@ t.test('a number record that a crash cut short does not shift the next', async (
   )
 })
 
+t.test('what a program does between plan and application does not stop it', async (t) => {
+  const lab = await labOf(t)
+  const sh = (script: string) => execFileSync('sh', ['-ec', script], { cwd: lab.dirs.rw })
+  sh('mkdir -p a/b c d; echo 1 > a/b/f; echo 2 > a/b/g; echo 3 > c/x; echo 4 > d/y; echo 5 > top')
+  const first = await lab.snapshot()
+  sh('echo other > a/b/f; chmod 700 a/b; rm c/x top; echo more > d/y; echo new > d/new')
+  await lab.snapshot()
+  const { catalogue, layer, dirs } = lab
+  const { redo } = await prepareRestore({ catalogue, layer, snapshot: first, dirs })
+  await catalogue.putPlan(redo)
+  sh('rm -r a; echo file > a; rmdir c; mkdir -p top/dir; echo late > top/dir/z; rm d/new')
+  for (let time = 0; time < 2; time++) {
+    applyRedo(dirs, redo)
+    const found = execFileSync('sh', ['-c', 'cat a/b/f c/x d/y top'], { cwd: dirs.rw })
+    t.equal(found.toString(), '1\n3\n4\n5\n')
+  }
+  await finishRestore(catalogue, dirs, redo)
+})
+
 t.test('a state that is there already needs no step', async (t) => {
   const lab = await labOf(t)
   mutate(lab.dirs.rw, randomOf(99), 50)

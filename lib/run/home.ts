@@ -5,15 +5,18 @@ import { bytesOf, relPath } from '../base/path.ts'
 import { must, O, sys } from '../host/sys.ts'
 import { follow } from '../layer/follow.ts'
 import { openBelow } from '../layer/open-below.ts'
+import { isInMemory } from './sandbox.ts'
 
 /** Where a program finds itself when no home can be made: in memory, and gone with it. */
 const NO_HOME = '/tmp'
 
 /**
  * Makes the directory `home` in the view behind `root`, through the view, so that it lies in the layer and
- * belongs to the caller. Returns where it is; /tmp where the caller may not make it.
+ * belongs to the caller. Returns where it is; /tmp where the caller may not make it, or the
+ * program would not see it.
  */
 export function makeHome(root: number, home: string): string {
+  if (isInMemory(home)) return NO_HOME
   try {
     const led = follow([root], bytesOf(home))
     if (led.kind === 'directory') return home

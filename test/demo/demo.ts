@@ -57,7 +57,7 @@ async function play(place: string, svsfs: Svsfs, page: Page, wishes: Wishes): Pr
   const clock = new Clock()
   const stage = makeStage(place, svsfs, clock)
   if (wishes.tools || !(await tellOfFirefox(place, stage, page, wishes))) {
-    await tell(stage, toolsHere(svsfs))
+    await tell(stage, toolsHere(place, svsfs))
   }
   console.log(`\nEverything held. ${clock.total()}`)
 }
@@ -82,11 +82,10 @@ async function tellOfFirefox(
   return true
 }
 
-/** git and SQLite: this machine's own, or else from the same packages, as a layer. */
-function toolsHere(svsfs: Svsfs) {
+/** git and SQLite: this machine's own, or else from the same packages, as layers. */
+function toolsHere(place: string, svsfs: Svsfs) {
   const missing = ['git', 'sqlite3'].filter((name) => !exists(`/usr/bin/${name}`))
-  if (missing.length === 0) return tools(svsfs)
-  return tools(svsfs, ['--from', ...missing, '--with-depends'], `usr/bin/${missing[0]}`)
+  return tools(svsfs, join(place, 'tools'), missing)
 }
 
 function makeStage(place: string, svsfs: Svsfs, clock: Clock): Stage {

@@ -69,7 +69,9 @@ export function firefox(svsfs: Svsfs, page: Page, screenshot: string): Applicati
   return {
     layer: LAYER,
     create: ['--recipe', 'firefox'],
+    recipes: [],
     program: 'usr/bin/firefox-esr',
+    data: 'home/firefox/profile/places.sqlite',
     work: (value) => visit(`${page.address}?leave=${value}`),
     look: () => visit(page.address),
     async wreck() {

@@ -37,6 +37,6 @@ t.test(
     }
     const step = (title: string, facts: readonly string[]) =>
       t.pass(`${title}: ${facts.join('; ')}`)
-    await tell({ svsfs, mountPoint, base, step }, tools(svsfs))
+    await tell({ svsfs, mountPoint, base, step }, tools(svsfs, join(place, 'tools')))
   },
 )

@@ -17,7 +17,11 @@ export interface Application {
   readonly layer: string
   /** The words after `svsfs layer create`. */
   readonly create: readonly string[]
-  /** What only the layer has, as a path from the root; null where the base's own programs do the work. */
+  /** Recipes of other layers that it needs beside its own. */
+  readonly recipes: readonly string[]
+  /** A file that its work makes or changes, as a path from the root. */
+  readonly data: string
+  /** What only the layers have, as a path from the root; null where the base's own programs do the work. */
   readonly program: string | null
   /** Works with its data and leaves `value` there. Returns the value that it found. */
   work(value: string): Promise<string>
@@ -62,11 +66,17 @@ export async function tell(stage: Stage, app: Application): Promise<void> {
 async function create({ svsfs, base, step }: Stage, app: Application): Promise<void> {
   const facts = [`svsfs layer create ${app.layer} ${app.create.join(' ')}`]
   if (app.program !== null) facts.push(whereProgramIs(base, app.program))
+  for (const recipe of app.recipes) {
+    facts.push(`svsfs layer create ${recipe} --recipe ${recipe}`)
+    await svsfs.ask('layer', 'create', recipe, '--recipe', recipe)
+  }
   await svsfs.ask('layer', 'create', app.layer, ...app.create)
   step(
     `makes a store and, in it, the layer ${app.layer}`,
     facts,
-    'an application needs no installation on the machine',
+    app.program === null
+      ? 'what is to be kept becomes a layer by one command'
+      : 'an application needs no installation on the machine',
   )
 }
 
@@ -77,24 +87,31 @@ function whereProgramIs(base: string, program: string): string {
 }
 
 async function mount({ svsfs, mountPoint, base, step }: Stage, app: Application): Promise<void> {
-  await svsfs.ask('activate', app.layer)
+  await svsfs.ask('activate', ...app.recipes, app.layer)
   await svsfs.ask('mount', mountPoint, '--base', base)
   assert.equal(mountType(mountPoint), 'fuse.svsfs')
   const facts = [`svsfs mount ${mountPoint} --base ${base}`]
   if (app.program !== null) {
     const shown = join(mountPoint, app.program)
     assert.ok(exists(shown), `the view lacks ${app.program}`)
+    const provider = app.recipes[0] ?? app.layer
     const which = JSON.stringify(await svsfs.ask('which', shown))
-    assert.ok(which.includes(app.layer), `another layer provides ${app.program}: ${which}`)
-    facts.push(`/${app.program} is in the view, and svsfs which says that ${app.layer} provides it`)
+    assert.ok(which.includes(`"${provider}"`), `another provides ${app.program}: ${which}`)
+    facts.push(
+      `/${app.program} is in the view; svsfs which says that layer ${provider} provides it`,
+    )
   }
   step('mounts base and layer as one view', facts, 'the layer shows, the base stays as it is')
 }
 
 async function firstVisit(stage: Stage, app: Application, value: string): Promise<void> {
+  const worked = await work(app, value, NOTHING)
+  const { rw } = await placesOf(stage.svsfs, app.layer)
+  assert.ok(exists(join(rw, app.data)), `${app.data} lies in the writable sublayer`)
+  assert.ok(!exists(join('/', app.data)), `${app.data} lies on this machine`)
   stage.step(
     `runs ${app.layer} from its layer, and leaves a value`,
-    await work(app, value, NOTHING),
+    [...worked, `/${app.data} lies in the layer's writable sublayer, and not on this machine`],
     'it runs with the view as its root, and what it writes lands in its layer',
   )
 }
@@ -189,10 +206,15 @@ async function unmount({ svsfs, mountPoint, step }: Stage, app: Application): Pr
 
 /** The paths in both sublayers of a layer, relative to the root of a view. */
 async function pathsOf(svsfs: Svsfs, layer: string): Promise<string[]> {
-  const shown = (await svsfs.ask('layer', 'show', layer)) as { places: { ro: string; rw: string } }
+  const { ro, rw } = await placesOf(svsfs, layer)
   const found = new Set<string>()
-  for (const tree of [shown.places.ro, shown.places.rw]) collect(tree, '', found)
+  for (const tree of [ro, rw]) collect(tree, '', found)
   return [...found]
+}
+
+async function placesOf(svsfs: Svsfs, layer: string): Promise<{ ro: string; rw: string }> {
+  const shown = await svsfs.ask('layer', 'show', layer)
+  return (shown as { places: { ro: string; rw: string } }).places
 }
 
 function collect(tree: string, path: string, found: Set<string>): void {

@@ -1,5 +1,5 @@
 // The story's application without a screen: a git repository and an SQLite database that
-// must agree, both in the home directory of the layer.
+// must agree, both below /srv/story, which comes with the layer.
 //
 //   work     a commit of many files, a transaction of many rows, both with the value
 //   look     the value of the last commit, which must be the value of the last row
@@ -7,18 +7,20 @@
 //   wreck    the database cut in half, objects and HEAD of the repository gone
 
 import assert from 'node:assert/strict'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { type Application, NOTHING } from './story.ts'
 import type { Svsfs } from './svsfs.ts'
 
 const LAYER = 'tools'
+const PLACE = 'srv/story'
 
 /** In front of each script: where the data lies, and the wish to stop at the first failure. */
 const START = `
 set -eu
 export GIT_CONFIG_NOSYSTEM=1 GIT_AUTHOR_NAME=story GIT_AUTHOR_EMAIL=story@localhost
 export GIT_COMMITTER_NAME=story GIT_COMMITTER_EMAIL=story@localhost
-mkdir -p "$HOME/story"
-cd "$HOME/story"
+cd /${PLACE}
 last_row() { sqlite3 notes.db 'select value from note order by id desc limit 1'; }
 last_commit() { git -C repository log -1 --format=%s; }
 look() {
@@ -60,18 +62,21 @@ git -C repository fsck --full --strict >&2
 echo "git: fsck clean, $(git -C repository rev-list --count HEAD) commits; sqlite: integrity ok, $(sqlite3 notes.db 'select count(*) from note') rows"
 `
 
-/** `create` is what the layer is made from; `program` what only the layer has of it. */
-export function tools(
-  svsfs: Svsfs,
-  create: readonly string[] = ['--empty'],
-  program: string | null = null,
-): Application {
+/**
+ * `from` is an empty directory, out of which the layer is made. `recipes` bring the programs
+ * where the machine has none.
+ */
+export function tools(svsfs: Svsfs, from: string, recipes: readonly string[] = []): Application {
+  mkdirSync(join(from, PLACE), { recursive: true })
+  writeFileSync(join(from, PLACE, 'about.txt'), 'A database and a repository live here.\n')
   const script = async (text: string, ...words: string[]) =>
     (await svsfs.mustRun(LAYER, 'sh', '-c', text, 'story', ...words)).trim()
   return {
     layer: LAYER,
-    create,
-    program,
+    create: ['--from', from],
+    recipes,
+    program: recipes.length === 0 ? null : `usr/bin/${recipes[0]}`,
+    data: `${PLACE}/notes.db`,
     work: (value) => script(WORK, value),
     look: () => script(`${START}\nlook`),
     async wreck() {

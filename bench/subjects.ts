@@ -73,7 +73,7 @@ function svsfs(name: string, transport: string): Subject {
 export function mount(subject: Subject, place: Place): string {
   const command = subject.command(place)
   if (command === null) return place.lower
-  run(command)
+  run(command, { ...process.env, [MARK]: place.mount })
   return place.mount
 }
 
@@ -87,16 +87,14 @@ export async function unmount(place: Place): Promise<void> {
 
 export const pause = (ms: number) => new Promise((wake) => setTimeout(wake, ms))
 
-/** Processes that serve the mount point: those that name it on their command line. */
+// Daemons inherit it from the command that mounts.
+const MARK = 'SVSFS_BENCH_MOUNT'
+
+/** Processes that serve a mount point: what the command that mounted it left behind. */
 export function daemonsOf(mountPoint: string): number[] {
+  const mark = `${MARK}=${mountPoint}`
   const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name))
-  return pids
-    .filter((pid) =>
-      read(`/proc/${pid}/cmdline`)
-        .split('\0')
-        .some((word) => word === mountPoint),
-    )
-    .map(Number)
+  return pids.filter((pid) => read(`/proc/${pid}/environ`).split('\0').includes(mark)).map(Number)
 }
 
 /** Resident memory in MiB. */
@@ -125,8 +123,8 @@ function read(file: string): string {
 }
 
 /** Runs a command and answers what it printed; throws what went wrong. */
-export function run([program, ...args]: readonly string[]): string {
-  const ran = spawnSync(program!, args, { encoding: 'utf8', timeout: 60_000 })
+export function run([program, ...args]: readonly string[], env = process.env): string {
+  const ran = spawnSync(program!, args, { encoding: 'utf8', timeout: 60_000, env })
   if (ran.error !== undefined) {
     const { code } = ran.error as NodeJS.ErrnoException
     throw new Error(code === 'ENOENT' ? `${program} is not installed` : `${program}: ${code}`)

@@ -106,6 +106,7 @@ interface Found {
 }
 
 const linkTarget = Buffer.alloc(4096)
+const privileged = process.geteuid?.() === 0
 
 class ImageReader {
   readonly #root: number
@@ -178,19 +179,19 @@ class ImageReader {
   }
 
   #list(fd: number, ino: number): readonly DirEntry[] {
-    const live = listDirectory(fd)
+    const live = allowed(fd, 0o500, () => listDirectory(fd))
     const items = this.#area?.list(ino) ?? live
     return items.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0))
   }
 
   // Null for a name that vanished although nothing preserves the sublayer.
   #openChild(dir: number, item: DirEntry): number | null {
-    const fd = sys.openat(dir, item.name, O.PATH | O.NOFOLLOW)
+    const fd = openName(dir, item.name)
     if (fd >= 0) {
       must(sys.stat(fd, '', this.#stat), item.name)
       if (this.#stat.ino === item.ino || this.#area === null) return fd
       sys.close(fd)
-    } else if (fd !== -ERRNO.ENOENT) throw new Errno(-fd, shown(item.name))
+    }
     return this.#area?.lost(item.ino, item.name) ?? null
   }
 
@@ -306,7 +307,43 @@ function setMarks(marks: Marks): EntryMarks {
 }
 
 // Without touching the access time where that is allowed: it belongs to the application.
-export function openForReading(fd: number): number {
+function openForReading(fd: number): number {
+  return allowed(fd, 0o400, () => tryOpen(fd))
+}
+
+function tryOpen(fd: number): number {
   const quiet = sys.reopen(fd, O.RDONLY | O.NOATIME)
-  return quiet === -ERRNO.EPERM ? must(sys.reopen(fd, O.RDONLY), 'open') : must(quiet, 'open')
+  return must(quiet === -ERRNO.EPERM ? sys.reopen(fd, O.RDONLY) : quiet, 'open')
+}
+
+// An O_PATH descriptor of a name; -ENOENT where there is none.
+function openName(dir: number, name: string): number {
+  return allowed(dir, 0o500, () => {
+    const fd = sys.openat(dir, name, O.PATH | O.NOFOLLOW)
+    return fd === -ERRNO.ENOENT ? fd : must(fd, shown(name))
+  })
+}
+
+const modeStat = new Stat()
+
+// An ordinary user's own file may forbid even its owner to read it. Then its mode is opened up for
+// that moment, and put back unless somebody changed it meanwhile.
+function allowed<T>(fd: number, bits: number, action: () => T): T {
+  try {
+    return action()
+  } catch (err) {
+    if (privileged || !(err instanceof Errno) || err.number !== ERRNO.EACCES) throw err
+  }
+  const mode = modeOf(fd)
+  must(sys.chmodFd(fd, mode | bits), 'chmod')
+  try {
+    return action()
+  } finally {
+    if (modeOf(fd) === (mode | bits)) must(sys.chmodFd(fd, mode), 'chmod')
+  }
+}
+
+function modeOf(fd: number): number {
+  must(sys.stat(fd, '', modeStat), 'stat')
+  return modeStat.mode & 0o7777
 }

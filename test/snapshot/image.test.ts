@@ -199,6 +199,19 @@ t.test('the id of a content tells holes from zeros', async (t) => {
   t.not(ids[0], ids[1])
 })
 
+t.test('what its owner may not read is in the image all the same', async (t) => {
+  const { rw, at, area } = frozenOf(t)
+  mkdirSync(at('closed'))
+  writeFileSync(at('closed/f'), 'inside')
+  writeFileSync(at('shut'), 'secret')
+  execFileSync('chmod', ['0', at('closed'), at('shut')])
+  const seen = readImage({ rw, area, at }, {})
+  t.match(seen, { closed: 'dir', 'closed/f': '6:inside', shut: '6:secret' })
+  t.equal(statSync(at('shut')).mode & 0o777, 0)
+  t.equal(statSync(at('closed')).mode & 0o777, 0)
+  execFileSync('chmod', ['700', at('closed')])
+})
+
 t.test('an image may be left half read', async (t) => {
   const lab = await labOf(t)
   mutate(lab.dirs.rw, randomOf(3), 60)

@@ -39,8 +39,8 @@ export interface ImportOptions {
    * package's directory of that name goes where the link points, and so does not hide it.
    */
   readonly base: string | null
-  /** A directory to make besides, for nobody but the layer's owner: HOME of programs in it. */
-  readonly home?: string
+  /** Directories to make besides, for the layer's owner alone: a recipe's home and profile. */
+  readonly folders?: readonly string[]
   /** Directories that are never copied, wherever they show (the store itself). */
   readonly leaveOut?: readonly string[]
   readonly onProgress?: (text: string) => void
@@ -104,8 +104,9 @@ function kindOf(path: string): 'directory' | 'tar' | 'package' {
   if ((stat.mode & S.IFMT) === S.IFDIR) return 'directory'
   if ((stat.mode & S.IFMT) === S.IFREG) {
     const start = readWhole(path, 512)
-    if (start.latin1Slice(0, 8) === '!<arch>\n') return 'package'
-    if (compressionOf(start) !== 'none' || start.latin1Slice(257, 262) === 'ustar') return 'tar'
+    if (start.subarray(0, 8).latin1Slice() === '!<arch>\n') return 'package'
+    if (compressionOf(start) !== 'none' || start.subarray(257, 262).latin1Slice() === 'ustar')
+      return 'tar'
   }
   throw new Failure('SVS_SOURCE_UNKNOWN', shown(path))
 }
@@ -161,7 +162,7 @@ async function fillFromPackages(
   paths: readonly string[],
   root: number,
   into: string,
-  { privileged, base, home, onProgress }: ImportOptions,
+  { privileged, base, folders = [], onProgress }: ImportOptions,
 ): Promise<Imported> {
   const all: Members = new Map()
   const warnings: string[] = []
@@ -175,15 +176,15 @@ async function fillFromPackages(
     warnings.push(...unpacked.warnings, ...moved.warnings)
     removeTree(AT_FDCWD, staging)
   }
-  if (home !== undefined) makeHome(relPath(home), root, base, all)
+  for (const path of folders) makeFolder(relPath(path), root, base, all)
   const settled = await settle(root, all, privileged)
   return { ...settled, warnings: [...warnings, ...settled.warnings] }
 }
 
-function makeHome(home: RelPath, root: number, base: string | null, members: Members): void {
+function makeFolder(path: RelPath, root: number, base: string | null, members: Members): void {
   const under = base === null ? null : must(sys.openat(AT_FDCWD, base, O.PATH), shown(base))
   try {
-    const place = placeDirectory(root, under === null ? [root] : [root, under], home)
+    const place = placeDirectory(root, under === null ? [root] : [root, under], path)
     if (!members.has(place)) members.set(place, { ...IMPLIED, mode: S.IFDIR | 0o700 })
   } finally {
     if (under !== null) sys.close(under)

@@ -6,7 +6,7 @@
 //
 // Rule: apt verifies what it fetches; nothing is installed, and no script of a package is run.
 
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -39,12 +39,18 @@ export async function fetchPackages(
     : ['download', ...packages]
   // The host's lists of packages spare a download; they may be absent, or too old.
   const first = existsSync(HOST_LISTS) ? await run(apt, wanted, HOST_LISTS) : null
-  if (first === null || first.status !== 0) {
+  // apt counts "installed, and nowhere to be had" as success.
+  if (first === null || first.status !== 0 || missing(apt, packages) !== undefined) {
     options.onProgress?.('fetching lists of packages')
     const lists = join(options.folder, 'state/lists')
     const updated = await run(apt, ['update'], lists)
     const second = await run(apt, wanted, lists)
     if (second.status !== 0) throw failureOf(second.said, updated.said)
+    const absent = missing(apt, packages)
+    // A name that several packages provide comes under the name of one of them.
+    if (absent !== undefined && archived(apt).length === 0) {
+      throw failureOf(`E: Unable to locate package ${absent}`, updated.said)
+    }
   }
   return downloaded(apt, packages)
 }
@@ -126,16 +132,38 @@ function failureOf(said: string, whileUpdating: string): Failure {
   return new Failure('SVS_PACKAGES_UNREACHABLE', why?.[1] ?? first?.slice(3) ?? 'apt-get failed')
 }
 
-// The files that were named lie where they are; everything else is in the archives, and goes
-// first: a package that was asked for wins over what came along with it.
-function downloaded({ archives }: Apt, packages: readonly string[]): string[] {
-  const files = packages.filter((name) => name.includes('/'))
-  const names = readdirSync(archives).filter((name) => name.endsWith('.deb'))
-  const asked = (name: string) => packages.includes(name.slice(0, name.indexOf('_')))
-  const sorted = names.sort()
+const archived = ({ archives }: Apt): string[] =>
+  readdirSync(archives)
+    .filter((name) => name.endsWith('.deb'))
+    .sort()
+
+const isOf = (file: string, name: string): boolean => file.startsWith(`${name}_`)
+
+/** A package that was asked for by name and is not in the archives. */
+function missing(apt: Apt, packages: readonly string[]): string | undefined {
+  const files = archived(apt)
+  return packages.find((name) => !name.includes('/') && !files.some((file) => isOf(file, name)))
+}
+
+// A package that was asked for wins over what came along with it, so it goes last; and a file
+// that the user gave is taken as it is, also where apt has fetched the same package.
+function downloaded(apt: Apt, packages: readonly string[]): string[] {
+  const given = packages.filter((name) => name.includes('/'))
+  const names = packages.filter((name) => !name.includes('/'))
+  const replaced = given.map(packageIn)
+  const files = archived(apt).filter((file) => !replaced.some((name) => isOf(file, name)))
+  const asked = (file: string) => names.some((name) => isOf(file, name))
   return [
-    ...sorted.filter((name) => !asked(name)).map((name) => join(archives, name)),
-    ...sorted.filter(asked).map((name) => join(archives, name)),
-    ...files,
+    ...[...files.filter((file) => !asked(file)), ...files.filter(asked)].map((file) =>
+      join(apt.archives, file),
+    ),
+    ...given,
   ]
+}
+
+function packageIn(file: string): string {
+  return execFileSync(findTool('dpkg-deb'), ['--field', file, 'Package'], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  }).trim()
 }

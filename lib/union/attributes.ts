@@ -81,6 +81,8 @@ function linkCount(node: UnionNode, branch: Branch, stat: Stat): number {
     if (node.fd !== -1) return 0
     return node.places.length === 1 ? stat.nlink : 1
   }
+  // A name that was removed above is still there in a read-only branch.
+  if (node.fd !== -1 && !branch.writable) return stat.nlink - 1
   return branch.freezes.length === 0 ? stat.nlink : stat.nlink - linksKept(branch, stat.ino)
 }
 

@@ -8,7 +8,8 @@
 // in the view; in a read-only one it may lie elsewhere (a redirect).
 
 import { ERRNO, Errno } from '../base/errno.ts'
-import { baseName, parentPath, type RelPath } from '../base/path.ts'
+import { baseName, isWithin, joinPath, parentPath, type RelPath, ROOT } from '../base/path.ts'
+import { DT, listDirectory } from '../host/directory.ts'
 import { Stat } from '../host/stat.ts'
 import { AT_FDCWD, must, O, sys } from '../host/sys.ts'
 import type { TreeIndex } from '../layer/index-file.ts'
@@ -42,6 +43,7 @@ export class Branch {
   /** Paths served by this process: a walk into one would wait for itself. */
   blocked: ReadonlySet<string> | null = null
   readonly #fds = new Map<string, number>()
+  #links: ReadonlyMap<number, readonly RelPath[]> | null = null
 
   constructor(options: {
     path: string
@@ -87,6 +89,43 @@ export class Branch {
     if (done >= 0) return true
     if (done === -ERRNO.ENOENT || done === -ERRNO.ENOTDIR) return false
     throw new Errno(-done, 'stat')
+  }
+
+  /**
+   * All names of a file that has several, or null where they are not known: in a writable
+   * branch, and in the base. Where there is no index the tree, which does not change, is
+   * listed once for it; whoever uses a name looks whether the file there is the same.
+   */
+  linkNames(ino: number): readonly RelPath[] | null {
+    if (this.index !== null) return this.index.names(ino)
+    if (this.writable || this.foreign) return null
+    this.#links ??= this.#listLinks()
+    return this.#links.get(ino) ?? null
+  }
+
+  /** True where a name of a hard-linked file is the path or lies below it. */
+  linkedWithin(path: RelPath): boolean {
+    if (this.index !== null) return this.index.linkedWithin(path)
+    if (this.writable || this.foreign) return false
+    this.#links ??= this.#listLinks()
+    for (const names of this.#links.values()) {
+      if (names.some((name) => isWithin(name, path))) return true
+    }
+    return false
+  }
+
+  // By the inode numbers that directories list: without a stat of any file.
+  #listLinks(): ReadonlyMap<number, readonly RelPath[]> {
+    const names = new Map<number, RelPath[]>()
+    const directories: RelPath[] = [ROOT]
+    for (let dir = directories.pop(); dir !== undefined; dir = directories.pop()) {
+      for (const { name, ino, type } of listDirectory(this.dirFd(dir))) {
+        const path = joinPath(dir, name)
+        if (type === DT.DIR) directories.push(path)
+        else if (names.get(ino)?.push(path) === undefined) names.set(ino, [path])
+      }
+    }
+    return new Map([...names].filter(([, several]) => several.length > 1))
   }
 
   /** Forgets descriptors at and below a path: it was moved or removed. */

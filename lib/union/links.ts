@@ -1,9 +1,9 @@
 // Hard links over copy-up: all names of one file stay one file.
 //
-// The index of a layer's read-only part knows all names of a linked file, so its copy-up
-// gives the copy all of them at once, and the writable sublayer needs no other record. In
-// the base and in a drop-in's lower trees the other names are not known: a name that the
-// kernel asks for later is linked to the copy then, as long as the mount lives.
+// A layer's read-only part knows all names of a linked file, so its copy-up gives the copy
+// all of them at once, and the writable sublayer needs no other record. In the base the
+// other names are not known: a name that the kernel asks for later is linked to the copy
+// then, as long as the mount lives.
 
 import { baseName, joinPath, parentPath, type RelPath } from '../base/path.ts'
 import { Stat } from '../host/stat.ts'
@@ -11,7 +11,7 @@ import { must, S, sys } from '../host/sys.ts'
 import { isWhiteout, readMarks } from '../layer/marks.ts'
 import { locate } from './attributes.ts'
 import type { Branch } from './branch.ts'
-import { ensureDirectory, keepTimes } from './copy-up.ts'
+import { copyUp, ensureDirectory, keepTimes } from './copy-up.ts'
 import { beforeChange } from './freeze.ts'
 import type { UnionLayer } from './layer.ts'
 import type { UnionNode } from './node.ts'
@@ -27,11 +27,9 @@ export function linkOtherNames(
   backing: number,
   layer: UnionLayer,
 ): void {
-  if (from.layer !== layer || from.index === null) return
-  const names = from.index.names(backing)
-  if (names === null) return
-  for (const path of names) {
-    if (!stillShows(layer, path)) continue
+  if (from.layer !== layer) return
+  for (const path of from.linkNames(backing) ?? []) {
+    if (!stillShows(layer, from, path, backing)) continue
     const dir = view.resolve(parentPath(path))
     if (dir === null || !dir.isDirectory) continue
     ensureDirectory(view, dir, layer)
@@ -39,7 +37,18 @@ export function linkOtherNames(
   }
 }
 
-/** A name of the base or of a drop-in's lower tree, found after the file was copied up under another. */
+/**
+ * Before one of several names of a file goes: the file is copied up, with all its names, so
+ * that the writable sublayer counts them from then on. Throws Errno, or Parked for a copy-up.
+ */
+export function bringLinked(view: View, node: UnionNode): void {
+  if (node.isDirectory || node.branch!.writable) return
+  const { dir, name } = locate(node)
+  must(sys.stat(dir, name, stat), 'stat')
+  if (stat.nlink > 1 && node.branch!.linkNames(stat.ino) !== null) copyUp(view, node, 'attributes')
+}
+
+/** A name of the base, found after the file was copied up under another. */
 export function adoptName(view: View, node: UnionNode, dir: UnionNode, name: string): void {
   const layer = node.branch!.layer
   if (view.options.readOnly || node.parent === null) return
@@ -57,14 +66,20 @@ function linkInto(node: UnionNode, layer: UnionLayer, dir: UnionNode, name: stri
   })
 }
 
-/** True where the writable sublayer neither hides, moves nor replaces what `ro` has at a path. */
-function stillShows(layer: UnionLayer, path: RelPath): boolean {
-  const rw = layer.rw!
+/** True where no higher branch of the layer hides, moves or replaces the file that `from` has at a path. */
+function stillShows(layer: UnionLayer, from: Branch, path: RelPath, backing: number): boolean {
+  if (!from.peek(parentPath(path), baseName(path), stat)) return false
+  if (stat.ino !== backing || stat.dev !== from.dev) return false
+  const higher = [layer.rw!, ...layer.ros.slice(0, layer.ros.indexOf(from))]
+  return higher.every((branch) => letsThrough(branch, path))
+}
+
+function letsThrough(branch: Branch, path: RelPath): boolean {
   let at = '' as RelPath
   for (const part of path.split('/')) {
-    if (!rw.peek(at, part, stat)) return true
+    if (!branch.peek(at, part, stat)) return true
     if ((stat.mode & S.IFMT) !== S.IFDIR || isWhiteout(stat)) return false
-    const marks = rw.prefix === null ? null : readMarks(rw.dirFd(at), part, rw.prefix)
+    const marks = branch.prefix === null ? null : readMarks(branch.dirFd(at), part, branch.prefix)
     if (marks !== null && (marks.opaque || marks.redirect !== null)) return false
     at = joinPath(at, part)
   }

@@ -18,6 +18,7 @@ import type { Branch } from './branch.ts'
 import { ensureDirectory } from './copy-up.ts'
 import { beforeChange } from './freeze.ts'
 import type { UnionLayer } from './layer.ts'
+import { bringLinked } from './links.ts'
 import { find } from './lookup.ts'
 import { placeIn, type UnionNode } from './node.ts'
 import { listMerged } from './readdir.ts'
@@ -28,6 +29,7 @@ const stat = new Stat()
 
 /** Removes a file's name. Throws Errno. */
 export function unlinkName(view: View, dir: UnionNode, name: string, node: UnionNode): void {
+  bringLinked(view, node)
   const layer = layerOf(view, node)
   keepFile(node)
   if (node.fd === -1) cover(view, dir, name, layer, 'file')

@@ -13,7 +13,7 @@
 // same rename (RENAME_WHITEOUT, or the exchange with the one at the new name).
 
 import { fail } from '../base/errno.ts'
-import { isWithin, joinPath } from '../base/path.ts'
+import { isWithin, joinPath, type RelPath } from '../base/path.ts'
 import { Stat } from '../host/stat.ts'
 import { must, RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT, S, sys } from '../host/sys.ts'
 import { setMark } from '../layer/marks.ts'
@@ -21,6 +21,7 @@ import { locate } from './attributes.ts'
 import { bring, copyUp, ensureDirectory } from './copy-up.ts'
 import { beforeChange } from './freeze.ts'
 import type { UnionLayer } from './layer.ts'
+import { bringLinked } from './links.ts'
 import { naturalPath } from './lookup.ts'
 import { type FilePlace, pathIn, placeIn, type UnionNode } from './node.ts'
 import { listMerged } from './readdir.ts'
@@ -50,7 +51,10 @@ export function rename(
     exchange(view, node, target ?? fail('ENOENT'))
     return
   }
-  if (target !== null) checkReplaceable(view, node, target)
+  if (target !== null) {
+    checkReplaceable(view, node, target)
+    bringLinked(view, target)
+  }
   const layer = prepare(view, node, to, newName)
   if (target !== null) giveWay(view, target, to, newName, layer)
   if (node.isDirectory) moveDirectory(view, node, to, newName, layer)
@@ -233,8 +237,8 @@ function canRedirect(view: View, node: UnionNode, layers: readonly UnionLayer[])
 }
 
 /** True where a hard-linked file of the layer lies under a path: its names must stay findable. */
-function hasLinkedFiles(layer: UnionLayer, path: string): boolean {
-  return layer.ros.some((ro) => ro.index?.linkedWithin(path) ?? false)
+function hasLinkedFiles(layer: UnionLayer, path: RelPath): boolean {
+  return layer.ros.some((ro) => ro.linkedWithin(path))
 }
 
 function redirect(node: UnionNode, layer: UnionLayer): void {
@@ -276,7 +280,11 @@ export function flatten(view: View, node: UnionNode, layer: UnionLayer): void {
     else if (child.branch !== layer.rw || child.data !== null) bring(view, child, layer, 'content')
   }
   const rw = layer.rw!
-  if (rw.prefix !== null) setMark(rw.dirFd(node.path), '', 'opaque', rw.prefix)
+  const dir = rw.dirFd(node.path)
+  if (rw.prefix !== null) setMark(dir, '', 'opaque', rw.prefix)
+  // Its number was that of its lowest place, which it has no more.
+  must(sys.stat(dir, '', stat), 'stat')
+  layer.numbers?.set(stat.ino, node.ino)
   view.onlyIn(node, rw)
 }
 

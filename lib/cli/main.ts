@@ -17,7 +17,7 @@ import { addLayerCommands } from './layer-commands.ts'
 import { addMountCommands } from './mount-commands.ts'
 import { addOrderCommands } from './order-commands.ts'
 import { Output } from './output.ts'
-import { overlay } from './overlay-command.ts'
+import { OVERLAY_HELP, overlay } from './overlay-command.ts'
 import { addRunCommand } from './run-command.ts'
 import { addStateCommands } from './state-commands.ts'
 import { addStatusCommands } from './status-commands.ts'
@@ -26,6 +26,10 @@ import { version } from './version.ts'
 /** Runs the command line `argv` (as process.argv) and ends the process. */
 export async function main(argv: readonly string[]): Promise<never> {
   const args = argv.slice(2)
+  // `svsfs … | head`: whoever read has had enough.
+  process.stdout.on('error', (err: NodeJS.ErrnoException) => {
+    process.exit(err.code === 'EPIPE' ? 0 : 1)
+  })
   try {
     await dispatch(basename(argv[1] ?? ''), args)
   } catch (err) {
@@ -73,11 +77,11 @@ export function makeProgram(): Command {
   addOrderCommands(program)
   addRunCommand(program)
   addStateCommands(program)
+  // Reads its own words (overlay-command.ts); here for the list of commands and for its help.
   program
     .command('overlay')
     .summary('mount directories over each other, without a store')
-    .allowUnknownOption()
-    .helpOption(false)
+    .configureHelp({ formatHelp: () => `${OVERLAY_HELP}\n` })
   addHelpCommand(program)
   return program
 }

@@ -61,7 +61,8 @@ The transport fuse-native (npm package fuse-native, libfuse 2) is for systems wh
     context.session.preferTransport(params.transport ?? 'direct')
     return context.session.call('mount', params)
   },
-  print: ({ mountPoint, layers, inactive }, out) => {
+  print: ({ mountPoint, layers, inactive }, out, { foreground }) => {
+    if (foreground) return
     out.line(`mounted at ${mountPoint}: ${layers.join(' ') || 'no layer is active'}`)
     for (const name of inactive)
       out.note(`layer ${name} is not active; svsfs activate ${name} shows it`)

@@ -81,13 +81,16 @@ function lowerDirectories(value: string, cwd: string): string[] {
   return parts.map((part) => resolve(cwd, unescaped(part)))
 }
 
+// SELinux labels come in quotes, with commas in them.
+const OPEN_QUOTE = /^(fs|def|root)?context="[^"]*$/
+
 /** The parts between separators that no backslash precedes; backslashes stay. */
 function splitUnescaped(text: string, separator: string): string[] {
   const parts: string[] = []
   let part = ''
   for (let i = 0; i < text.length; i++) {
     if (text[i] === '\\') part += text[i++]! + (text[i] ?? '')
-    else if (text[i] === separator) {
+    else if (text[i] === separator && !OPEN_QUOTE.test(part)) {
       parts.push(part)
       part = ''
     } else part += text[i]

@@ -73,7 +73,7 @@ async function tellOfFirefox(
   try {
     await tell(stage, firefox(stage.svsfs, page, screenshot))
   } catch (err) {
-    if (!(err instanceof CommandFailed && err.isAbout('SVS_PACKAGES'))) throw err
+    if (!(err instanceof CommandFailed && err.isAbout('SVS_PACKAGE'))) throw err
     console.log(`\nFirefox cannot be had here: ${err.message}`)
     console.log('The same story follows with git and SQLite.')
     return false

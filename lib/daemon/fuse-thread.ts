@@ -16,6 +16,12 @@ import { EngineCore } from './engine-core.ts'
 import { type FailureData, failureData } from './engine-failure.ts'
 import { directly } from './link-direct.ts'
 
+/**
+ * Microseconds for which the devices are polled before the thread sleeps: waking an idle core is
+ * most of a request (measured by `npm run bench`: on idle cores half the time of a lookup).
+ */
+const SPIN = 100
+
 export interface FuseThreadData {
   readonly port: MessagePort
   readonly kernelPort: MessagePort
@@ -42,7 +48,7 @@ function main({ port, kernelPort, ioPorts, wakeFd, logFd }: FuseThreadData): voi
   const post = (message: FromFuseThread) => port.postMessage(message)
   const jobs = new Jobs(ioPorts)
   const kernel = new KernelCalls(kernelPort)
-  const loop = new Loop({ wakeFd, onMessages: () => receive() })
+  const loop = new Loop({ wakeFd, spin: SPIN, onMessages: () => receive() })
   const core = new EngineCore({
     log,
     kernel,

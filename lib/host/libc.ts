@@ -71,6 +71,12 @@ export const libc = {
   ),
   listxattr: declare('int64_t listxattr(const void *path, void *list, size_t size)'),
   removexattr: declare('int removexattr(const void *path, const void *name)'),
+  xattrAt: declare(
+    'int64_t syscall(int64_t number, int dir, const void *path, uint32_t flags, const void *name, const void *args, size_t size)',
+  ),
+  listxattrAt: declare(
+    'int64_t syscall(int64_t number, int dir, const void *path, uint32_t flags, void *list, size_t size)',
+  ),
   poll: declare('int poll(void *fds, uint64_t count, int timeout)'),
   eventfd: declare('int eventfd(uint32_t value, int flags)'),
   socketpair: declare('int socketpair(int domain, int type, int protocol, void *pair)'),

@@ -1,14 +1,18 @@
 // Extended attributes of a name in a directory, never of what a link points to.
 //
-// A name is reached as /proc/self/fd/DIR/NAME, which no directory can be exchanged under;
-// the file behind an O_PATH descriptor as /proc/self/fd/FD, which is followed.
+// Linux 6.13 and later reach a name relative to a descriptor (getxattrat(2) and its kin). Before
+// that, and for the file behind an O_PATH descriptor, it is reached as /proc/self/fd/DIR/NAME,
+// which costs several times as much. Neither can be led elsewhere by exchanging a directory.
 // Attribute names are latin1 text, values are bytes.
 
 import { ERRNO, Errno } from '../base/errno.ts'
-import { errno, libc } from './libc.ts'
+import { addressOf, errno, libc } from './libc.ts'
+import { AT_SYMLINK_NOFOLLOW } from './sys.ts'
 
 /** XATTR_SIZE_MAX and XATTR_LIST_MAX of linux/limits.h. */
 const LARGEST = 65536
+/** What is asked for first: the kernel allocates and clears as much as it is offered. */
+const USUAL = 512
 
 const path = Buffer.alloc(8192)
 const key = Buffer.alloc(512)
@@ -26,21 +30,60 @@ function named(attribute: string): void {
 
 const result = (value: number): number => (value < 0 ? -errno() : value)
 
+/** The same on x86-64 and arm64. */
+const SYS = { getxattrat: 464, listxattrat: 465 } as const
+
+/** False once the kernel has said that it does not know these calls. */
+let relative = true
+
+// struct xattr_args {value u64, size u32, flags u32}: where getxattrat puts the value.
+const args = Buffer.alloc(16)
+args.writeBigUInt64LE(addressOf(scratch), 0)
+
+// A descriptor of a directory is reached as its `.`, also an O_PATH one; other files are not.
+function entry(name: string): void {
+  path[path.latin1Write(name === '' ? '.' : name, 0)] = 0
+}
+
+/** True where the relative call could not say, and the path through /proc has to. */
+function mustWalk(outcome: number, name: string): boolean {
+  if (outcome === -ERRNO.ENOSYS) {
+    relative = false
+    return true
+  }
+  return outcome === -ERRNO.ENOTDIR && name === ''
+}
+
+/** Fills `scratch` with the value; its length, or the negative errno. */
+function read(dir: number, name: string, attribute: string): number {
+  named(attribute)
+  const length = readUpTo(USUAL, dir, name)
+  return length === -ERRNO.ERANGE ? readUpTo(LARGEST, dir, name) : length
+}
+
+function readUpTo(most: number, dir: number, name: string): number {
+  if (relative) {
+    entry(name)
+    args.writeUInt32LE(most, 8)
+    const length = result(
+      libc.xattrAt(SYS.getxattrat, dir, path, AT_SYMLINK_NOFOLLOW, key, args, args.length),
+    )
+    if (!mustWalk(length, name)) return length
+  }
+  at(dir, name)
+  const call = name === '' ? libc.getxattr : libc.lgetxattr
+  return result(call(path, key, scratch, most))
+}
+
 /** The value (a copy), or the negative errno: -61 (ENODATA) not set, -95 the disk has none. */
 export function getXattr(dir: number, name: string, attribute: string): Buffer | number {
-  at(dir, name)
-  named(attribute)
-  const call = name === '' ? libc.getxattr : libc.lgetxattr
-  const length = result(call(path, key, scratch, scratch.length))
+  const length = read(dir, name, attribute)
   return length < 0 ? length : Buffer.from(scratch.subarray(0, length))
 }
 
 /** True where the attribute is set to exactly this value; false also where the disk has none. */
 export function xattrIs(dir: number, name: string, attribute: string, value: string): boolean {
-  at(dir, name)
-  named(attribute)
-  const call = name === '' ? libc.getxattr : libc.lgetxattr
-  const length = call(path, key, scratch, scratch.length)
+  const length = read(dir, name, attribute)
   return length === value.length && scratch.latin1Slice(0, length) === value
 }
 
@@ -65,11 +108,27 @@ export function removeXattr(dir: number, name: string, attribute: string): numbe
   return result((name === '' ? libc.removexattr : libc.lremovexattr)(path, key))
 }
 
+/** Fills `scratch` with the names, each with a NUL; their length, or the negative errno. */
+function readNames(dir: number, name: string): number {
+  const length = readNamesUpTo(USUAL, dir, name)
+  return length === -ERRNO.ERANGE ? readNamesUpTo(LARGEST, dir, name) : length
+}
+
+function readNamesUpTo(most: number, dir: number, name: string): number {
+  if (relative) {
+    entry(name)
+    const length = result(
+      libc.listxattrAt(SYS.listxattrat, dir, path, AT_SYMLINK_NOFOLLOW, scratch, most),
+    )
+    if (!mustWalk(length, name)) return length
+  }
+  at(dir, name)
+  return result((name === '' ? libc.listxattr : libc.llistxattr)(path, scratch, most))
+}
+
 /** All attribute names; none where the disk has no attributes. Throws Errno otherwise. */
 export function listXattr(dir: number, name: string): string[] {
-  at(dir, name)
-  const call = name === '' ? libc.listxattr : libc.llistxattr
-  const length = result(call(path, scratch, scratch.length))
+  const length = readNames(dir, name)
   if (length === -ERRNO.EOPNOTSUPP || length === -ERRNO.ENOSYS) return []
   if (length < 0) throw new Errno(-length, 'listxattr')
   if (length === 0) return []

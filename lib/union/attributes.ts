@@ -12,7 +12,7 @@ import { getXattr, listXattr, removeXattr, setXattr } from '../host/xattr.ts'
 import type { Override } from '../layer/layer.ts'
 import { isMarkName } from '../layer/marks.ts'
 import type { Branch } from './branch.ts'
-import { copyUp } from './copy-up.ts'
+import { copyUp, ensureDirectory } from './copy-up.ts'
 import { openBacking } from './files.ts'
 import { beforeChange, linksKept } from './freeze.ts'
 import { pathIn, type UnionNode } from './node.ts'
@@ -97,6 +97,7 @@ function override(attr: Attr, recorded: Override | null, view: View): void {
   if (recorded.gid !== undefined) attr.gid = recorded.gid
 }
 
+const CAPABILITY = 'security.capability'
 const KEEP = 0xffffffff
 const TIMES = FATTR.ATIME | FATTR.MTIME
 
@@ -116,6 +117,7 @@ export function setAttributes(view: View, node: UnionNode, request: SetattrReque
   // After the owner: changing that clears setuid and setgid.
   if (valid & FATTR.MODE) must(chmodAt(dir, name, request.mode & ~S.IFMT), 'chmod')
   if (valid & TIMES) must(setTimes(dir, name, request), 'utimens')
+  if (valid & FATTR.MTIME && node.open !== null) node.open.changed = null
   view.changed(node)
 }
 
@@ -131,6 +133,21 @@ function setTimes(dir: number, name: string, request: SetattrRequest): number {
     request.mtime,
     nsec(FATTR.MTIME, FATTR.MTIME_NOW, request.mtimeNsec),
   )
+}
+
+/**
+ * After a name in a directory changed: the times that programs see are its topmost place's,
+ * and a change in a lower layer's writable sublayer has not moved them.
+ */
+export function stampDirectory(view: View, dir: UnionNode): void {
+  if (dir.fd !== -1 || dir.places.length < 2 || view.options.readOnly) return
+  const { layer } = dir.places[0]!.branch
+  const others = dir.places.some((place) => place.branch.layer !== layer)
+  if (layer.rw === null || !others) return
+  ensureDirectory(view, dir, layer)
+  const fd = layer.rw.dirFd(dir.path)
+  beforeChange(layer.rw, 'attributes', fd, '')
+  must(sys.utimensat(fd, '', 0, UTIME_OMIT, 0, UTIME_NOW), 'utimens')
 }
 
 /** chmod of a file that is no symlink, without following one. 0 or the negative errno. */
@@ -167,7 +184,7 @@ export function dropPrivileges(view: View, fd: number): void {
   let kept = mode & ~S.ISUID
   if ((mode & (S.ISGID | 0o010)) === (S.ISGID | 0o010)) kept &= ~S.ISGID
   if (kept !== mode) must(sys.fchmod(fd, kept & ~S.IFMT), 'chmod')
-  const done = removeXattr(fd, '', 'security.capability')
+  const done = removeXattr(fd, '', CAPABILITY)
   if (done < 0 && done !== -ERRNO.ENODATA && done !== -ERRNO.EOPNOTSUPP) {
     if (done !== -ERRNO.EPERM) throw new Errno(-done, 'removexattr')
   }
@@ -176,10 +193,14 @@ export function dropPrivileges(view: View, fd: number): void {
 /** The value, or null where the attribute is not set. Throws Errno. */
 export function readXattr(node: UnionNode, name: string): Buffer | null {
   if (isMarkName(name)) return null
+  if (name === CAPABILITY && node.noCapability) return null
   const { dir, name: at } = locate(node)
   const value = getXattr(dir, at, name)
   if (typeof value !== 'number') return value
-  if (value === -ERRNO.ENODATA) return null
+  if (value === -ERRNO.ENODATA) {
+    if (name === CAPABILITY) node.noCapability = node.top.writable && !node.top.foreign
+    return null
+  }
   throw new Errno(-value, 'getxattr')
 }
 
@@ -201,6 +222,7 @@ export function writeXattr(
   copyUp(view, node, 'attributes')
   const { dir, name: at } = locate(node)
   beforeChange(node.top, 'attributes', dir, at)
+  node.noCapability = false
   must(setXattr(dir, at, name, value, flags), 'setxattr')
   if (killSgid) {
     const { mode } = statNode(view, node)

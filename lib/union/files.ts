@@ -8,7 +8,7 @@
 
 import { ERRNO, Errno, fail } from '../base/errno.ts'
 import { Stat } from '../host/stat.ts'
-import { must, O, sys } from '../host/sys.ts'
+import { must, O, sys, UTIME_OMIT } from '../host/sys.ts'
 import { chmodAt, dropPrivileges, locate, truncate } from './attributes.ts'
 import { copyUp, openPlace } from './copy-up.ts'
 import { beforeChange } from './freeze.ts'
@@ -31,13 +31,13 @@ function hold(node: UnionNode, writable: boolean): void {
   const { open } = node
   if (open !== null && (open.writable || !writable)) return
   const fd = openFile(node, writable)
-  if (open === null) node.open = { fd, writable, backing: backingOf(fd), count: 0 }
+  if (open === null) node.open = { fd, writable, count: 0, changed: null }
   else replace(open, fd, writable)
 }
 
 /** Takes a freshly created file's descriptor as the node's open file. */
 export function adoptOpen(node: UnionNode, fd: number): void {
-  node.open = { fd, writable: true, backing: backingOf(fd), count: 1 }
+  node.open = { fd, writable: true, count: 1, changed: null }
 }
 
 /** Points what is open at the node's file of now: after a copy-up. */
@@ -49,12 +49,6 @@ function replace(open: OpenFile, fd: number, writable: boolean): void {
   sys.close(open.fd)
   open.fd = fd
   open.writable = writable
-  open.backing = backingOf(fd)
-}
-
-function backingOf(fd: number): number {
-  must(sys.stat(fd, '', stat), 'stat')
-  return stat.ino
 }
 
 function openFile(node: UnionNode, writable: boolean): number {
@@ -91,6 +85,7 @@ export function openBacking(node: UnionNode, writable: boolean): { fd: number; c
 /** The kernel closed one open of the node. */
 export function releaseNode(node: UnionNode): void {
   if (node.open === null) return
+  keepChanged(node, node.open)
   node.open.count -= 1
   if (node.open.count > 0) return
   sys.close(node.open.fd)
@@ -109,15 +104,37 @@ export function readNode(node: UnionNode, offset: number, into: Buffer): number 
   return done
 }
 
-/** Writes all bytes. `killPriv`: the file loses setuid, setgid and capabilities. */
+// The page cache's owner is the kernel, and so are the times of what it writes back: it tells a
+// new one by SETATTR, unless that is the one it knows, to the tick of its clock. Then the time
+// from before the pages came is the right one.
+function rememberChanged(open: OpenFile): void {
+  if (open.changed !== null) return
+  must(sys.stat(open.fd, '', stat), 'stat')
+  open.changed = { seconds: stat.mtime, nsec: stat.mtimeNsec }
+}
+
+function keepChanged(node: UnionNode, open: OpenFile): void {
+  const { changed } = open
+  if (changed === null) return
+  open.changed = null
+  beforeChange(node.branch!, 'attributes', open.fd, '')
+  must(sys.utimensat(open.fd, '', 0, UTIME_OMIT, changed.seconds, changed.nsec), 'utimens')
+}
+
+/**
+ * Writes all bytes. `killPriv`: the file loses setuid, setgid and capabilities; `fromCache`: the
+ * pages are the kernel's, which also knows when they were changed.
+ */
 export function writeNode(
   view: View,
   node: UnionNode,
   offset: number,
   data: Buffer,
   killPriv: boolean,
+  fromCache: boolean,
 ): number {
   const open = writableOpen(view, node)
+  if (fromCache) rememberChanged(open)
   const branch = node.branch!
   if (branch.freezes.length !== 0) beforeChange(branch, 'content', open.fd, '')
   let done = 0

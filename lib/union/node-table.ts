@@ -38,6 +38,8 @@ export abstract class NodeTable {
   root!: UnionNode
   /** After `child` answered null: the layer whose whiteout hides the name, if one does. */
   hiddenBy: UnionLayer | null = null
+  /** The node whose attributes `stat` holds, because it was found or made just now. */
+  protected fresh: UnionNode | null = null
   #nextId = (ROOT_NODE as number) + 1
   /** Nodes of files with several names, by branch and backing inode. */
   readonly #linked = new Map<Branch, Map<number, UnionNode>>()
@@ -111,6 +113,7 @@ export abstract class NodeTable {
       node.path = joinPath(dir.path, name)
       node.places = found.places
       node.closed = found.closed
+      this.fresh = node
       return node
     }
     const { branch } = found
@@ -129,6 +132,7 @@ export abstract class NodeTable {
     node.data = found.data
     if (branch.foreign) node.stamp = stampOf(this.stat)
     if (nlink > 1) this.rememberLink(branch, ino, node)
+    this.fresh = node
     return node
   }
 
@@ -151,7 +155,9 @@ export abstract class NodeTable {
       node.closed = dir.closed || closed
     } else {
       node.branch = rw
+      node.noCapability = true
     }
+    this.fresh = node
     dir.absent?.delete(name)
     this.nameChanged(dir, name)
     return node

@@ -34,10 +34,16 @@ export interface FilePlace {
 export interface OpenFile {
   fd: number
   writable: boolean
-  /** Inode of the backing disk, for the freeze. */
-  backing: number
   /** How many opens the kernel was told of and has not released. */
   count: number
+  /** When the file was changed last, before pages of the cache were written to it; else null. */
+  changed: Moment | null
+}
+
+/** Seconds since 1970, with nanoseconds beside them. */
+export interface Moment {
+  readonly seconds: number
+  readonly nsec: number
 }
 
 /** A copy-up that waits for an io thread. */
@@ -93,6 +99,11 @@ export class UnionNode {
   data: FilePlace | null = null
   open: OpenFile | null = null
   pending: PendingCopy | null = null
+  /**
+   * True where the file is known to have no capabilities: the kernel asks before the first write
+   * of every file.
+   */
+  noCapability = false
   /** What a file of the base looked like when it was found; null for all others. */
   stamp: Stamp | null = null
 

@@ -43,6 +43,9 @@ export function noticeBytes(view: View, node: UnionNode, offset: number, length:
     if (twin === undefined || twinDir === null) continue
     // Copied up through the other mount: found anew, so that this one shows the same file.
     if (twin.branch !== node.branch) recheckNames(peer, twinDir, [baseName(path)], false)
-    else peer.announce({ kind: 'inode', node: twin.id, offset, length })
+    else {
+      twin.noCapability = false
+      peer.announce({ kind: 'inode', node: twin.id, offset, length })
+    }
   }
 }

@@ -46,6 +46,7 @@ import {
   locate,
   readXattr,
   setAttributes,
+  stampDirectory,
   statNode,
   writeXattr,
 } from './attributes.ts'
@@ -205,6 +206,7 @@ export class View extends NodeTable implements FileSystem {
   }
 
   protected override nameChanged(dir: UnionNode, name: string): void {
+    stampDirectory(this, dir)
     if (this.peers.size > 1) noticeName(this, dir, name)
   }
 
@@ -225,7 +227,8 @@ export class View extends NodeTable implements FileSystem {
 
   entryOf(node: UnionNode): Entry {
     const entry = this.#entry
-    attributesOf(this, node, statNode(this, node))
+    attributesOf(this, node, this.fresh === node ? this.stat : statNode(this, node))
+    this.fresh = null
     entry.node = node.id
     entry.entryValid = this.#trust(node)
     entry.attrValid = entry.entryValid
@@ -397,7 +400,8 @@ export class View extends NodeTable implements FileSystem {
   }
 
   write(_caller: Caller, id: NodeId, request: WriteRequest): number {
-    return writeNode(this, this.node(id), request.offset, request.data, request.killPriv)
+    const { offset, data, killPriv, fromCache } = request
+    return writeNode(this, this.node(id), offset, data, killPriv, fromCache)
   }
 
   release(_caller: Caller, id: NodeId, _handle: HandleId): void {

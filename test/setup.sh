@@ -3,7 +3,8 @@
 #
 #   sh test/setup.sh demo|test|bench
 #     1. Debian packages that are missing   root: apt-get installs them; anybody else: see below
-#     2. /dev/fuse open to everybody        root: chmod, because udev is absent in some containers
+#     2. /dev/fuse open to everybody        root: chmod, because udev is absent in some containers;
+#        and /etc/mtab                      what Debian's installer makes, and some containers lack
 #     3. npm ci                             when node_modules is missing or older than the lock file
 #     4. the build                          when a source is newer than dist/
 #
@@ -59,6 +60,7 @@ if [ "$uid" != 0 ]; then
   elif [ ! -r /dev/fuse ] || [ ! -w /dev/fuse ]; then
     line="${line:+$line && }chmod 0666 /dev/fuse"
   fi
+  [ -e /etc/mtab ] || line="${line:+$line && }ln -s ../proc/self/mounts /etc/mtab"
   [ -z "$line" ] || end "root has to run this once, then try again:  $line"
   for name in $missing; do say "not here, what needs it is left out: $name"; done
 else
@@ -91,6 +93,10 @@ else
   if [ "$(stat -c %a /dev/fuse)" != 666 ]; then
     say 'chmod 0666 /dev/fuse: what udev does elsewhere; without it ordinary users cannot mount'
     chmod 0666 /dev/fuse
+  fi
+  if [ ! -e /etc/mtab ]; then
+    say 'makes the link /etc/mtab: some containers lack it, and fusermount3 cannot unmount without'
+    ln -sf ../proc/self/mounts /etc/mtab
   fi
 fi
 

@@ -8,11 +8,10 @@
 import { closeSync, fsyncSync, openSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { ERRNO } from '../base/errno.ts'
 import { Failure } from '../base/failure.ts'
-import { bytesOf, relPath } from '../base/path.ts'
+import { bytesOf } from '../base/path.ts'
 import { removeTree } from '../host/remove-tree.ts'
-import { AT_FDCWD, must, O, sys } from '../host/sys.ts'
+import { AT_FDCWD } from '../host/sys.ts'
 import { importTree, type Source, sourceOf } from '../layer/import.ts'
 import { publishIndex } from '../layer/index-file.ts'
 import { fetchPackages } from '../layer/packages.ts'
@@ -65,10 +64,10 @@ export async function importVersion(
     const { overrides, warnings } = await importTree(found.source, bytesOf(tree), {
       privileged: process.geteuid?.() === 0,
       base: found.base === null ? null : bytesOf(found.base),
+      folders: found.folders.map(bytesOf),
       leaveOut: [bytesOf(control.store.places.root)],
       onProgress: (text) => call.progress(text),
     })
-    if (found.home !== null) makeHome(tree, found.home)
     call.progress('reading what was imported')
     const facts = await publishIndex(bytesOf(tree), bytesOf(index), overrides)
     renameSync(index, places.index(version))
@@ -86,8 +85,11 @@ interface FoundSource {
   readonly base: string | null
   readonly excludes: string[]
   readonly manifest: Record<string, unknown>
-  /** Path of the home that is made with the layer, null where nothing names one. */
-  readonly home: string | null
+  /**
+   * Home and profile, made with the layer and owned by the caller: an ordinary user could not make
+   * them in a view, where the directory above is the system's.
+   */
+  readonly folders: string[]
 }
 
 async function resolveSource(
@@ -95,7 +97,7 @@ async function resolveSource(
   source: LayerSource,
   call: Call,
 ): Promise<FoundSource> {
-  const nothing = { base: null, excludes: [], manifest: {}, home: null }
+  const nothing = { base: null, excludes: [], manifest: {}, folders: [] }
   switch (source.kind) {
     case 'empty':
       return { ...nothing, source: { kind: 'empty' } }
@@ -135,24 +137,7 @@ async function resolveRecipe(
     base: under,
     excludes: [...manifest.excludes],
     manifest,
-    home: manifest.home,
-  }
-}
-
-// It belongs to the caller, as all that an import makes does: an ordinary user could not make it
-// in a view, where the directory above is the system's. A link on the way is an error.
-function makeHome(tree: string, home: string): void {
-  let at = must(sys.openat(AT_FDCWD, bytesOf(tree), O.PATH | O.DIRECTORY), tree)
-  try {
-    for (const name of relPath(bytesOf(home)).split('/')) {
-      const made = sys.mkdirat(at, name, 0o755)
-      if (made !== -ERRNO.EEXIST) must(made, home)
-      const next = must(sys.openat(at, name, O.PATH | O.DIRECTORY | O.NOFOLLOW), home)
-      sys.close(at)
-      at = next
-    }
-  } finally {
-    sys.close(at)
+    folders: [manifest.home, manifest.profile ?? manifest.home],
   }
 }
 

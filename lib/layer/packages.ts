@@ -1,14 +1,15 @@
 // Debian packages without being root, and without touching the host: apt works in a folder of its
 // own, with the host's sources and keys, and only downloads.
 //
-//   folder/state    lists of packages        folder/cache/archives   what was downloaded
+//   folder/state    lists of packages        folder/cache/archives   all that was ever downloaded
 //   folder/status   what the base has: a copy of its var/lib/dpkg/status, or nothing
+//   folder/none     stays empty: for apt to say which files a choice of packages means
 //
 // Rule: apt verifies what it fetches; nothing is installed, and no script of a package is run.
 
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { Failure } from '../base/failure.ts'
@@ -26,36 +27,29 @@ export interface FetchOptions {
 
 /**
  * Downloads packages by name, or takes .deb files by path (with a slash) and downloads what they
- * need. Returns the paths of all .deb files, dependencies first, the same order every time. Throws SVS_PACKAGE_NOT_FOUND,
- * SVS_PACKAGES_UNREACHABLE.
+ * need. Returns the paths of all .deb files, the same order every time: what came along first,
+ * since what was asked for wins over it. Throws SVS_PACKAGE_NOT_FOUND, SVS_PACKAGES_UNREACHABLE.
  */
 export async function fetchPackages(
   packages: readonly string[],
   options: FetchOptions,
 ): Promise<string[]> {
   const apt = prepare(options)
-  const wanted = options.withDepends
-    ? ['install', '--reinstall', '--download-only', '--no-install-recommends', ...packages]
-    : ['download', ...packages]
+  if (!options.withDepends && packages.every(isFile)) return [...packages]
   // The host's lists of packages spare a download; they may be absent, or too old.
-  const first = existsSync(HOST_LISTS) ? await run(apt, wanted, HOST_LISTS) : null
-  // apt counts "installed, and nowhere to be had" as success.
-  if (first === null || first.status !== 0 || missing(apt, packages) !== undefined) {
-    options.onProgress?.('fetching lists of packages')
-    const lists = join(options.folder, 'state/lists')
-    const updated = await run(apt, ['update'], lists)
-    const second = await run(apt, wanted, lists)
-    if (second.status !== 0) throw failureOf(second.said, updated.said)
-    const absent = missing(apt, packages)
-    // A name that several packages provide comes under the name of one of them.
-    if (absent !== undefined && archived(apt).length === 0) {
-      throw failureOf(`E: Unable to locate package ${absent}`, updated.said)
-    }
-  }
-  return downloaded(apt, packages)
+  const early = existsSync(HOST_LISTS) ? await fetchBy(apt, packages, HOST_LISTS) : null
+  if (early !== null && early.kind === 'fetched') return early.files
+  options.onProgress?.('fetching lists of packages')
+  const lists = join(options.folder, 'state/lists')
+  const updated = await run(apt, ['update'], lists)
+  const late = await fetchBy(apt, packages, lists)
+  if (late.kind === 'fetched') return late.files
+  throw failureOf(late.said, updated.said)
 }
 
 const HOST_LISTS = '/var/lib/apt/lists'
+
+const isFile = (name: string): boolean => name.includes('/')
 
 interface Apt {
   readonly options: FetchOptions
@@ -66,32 +60,79 @@ interface Apt {
 function prepare(options: FetchOptions): Apt {
   const archives = join(options.folder, 'cache/archives')
   const status = join(options.folder, 'status')
-  for (const path of ['state/lists/partial', 'cache/archives/partial']) {
+  for (const path of ['state/lists/partial', 'cache/archives/partial', 'none/partial']) {
     mkdirSync(join(options.folder, path), { recursive: true })
   }
   const known = options.base === null ? null : join(options.base, 'var/lib/dpkg/status')
   if (known !== null && existsSync(known)) copyFileSync(known, status)
   else writeFileSync(status, '')
-  // What an earlier call downloaded for other packages is no part of this one.
-  for (const name of readdirSync(archives)) {
-    if (name.endsWith('.deb')) rmSync(join(archives, name))
-  }
   return { options, archives, status }
+}
+
+type Fetched =
+  | { readonly kind: 'fetched'; readonly files: string[] }
+  /** With what apt said of it. */
+  | { readonly kind: 'failed'; readonly said: string }
+
+// Asks which files the packages mean, downloads those that are not there yet, and looks whether
+// all are: apt counts "installed, and nowhere to be had" as success.
+async function fetchBy(apt: Apt, packages: readonly string[], lists: string): Promise<Fetched> {
+  const given = packages.filter(isFile)
+  const names = packages.filter((name) => !isFile(name))
+  const words = apt.options.withDepends
+    ? ['install', '--reinstall', '--no-install-recommends', ...packages]
+    : ['download', ...names]
+  const plan = await run(apt, ['--print-uris', ...words], lists, join(apt.options.folder, 'none'))
+  const wanted = filesIn(plan.printed, given.map(packageIn))
+  const lost = names.find((name) => !wanted.some((file) => isOf(file, name)))
+  if (plan.status !== 0) return { kind: 'failed', said: plan.said }
+  // A name that several packages provide comes under the name of one of them.
+  if (lost !== undefined && wanted.length === 0) {
+    return { kind: 'failed', said: `E: Unable to locate package ${lost}` }
+  }
+  const absent = () => wanted.find((file) => !existsSync(join(apt.archives, file)))
+  if (absent() !== undefined) {
+    const flag = apt.options.withDepends ? ['--download-only'] : []
+    const done = await run(apt, [...flag, ...words], lists)
+    const still = absent()
+    if (still !== undefined) {
+      return { kind: 'failed', said: `${done.said}\nE: Failed to fetch ${still}` }
+    }
+  }
+  const asked = (file: string) => names.some((name) => isOf(file, name))
+  const sorted = [...wanted.filter((file) => !asked(file)), ...wanted.filter(asked)]
+  return { kind: 'fetched', files: [...sorted.map((file) => join(apt.archives, file)), ...given] }
+}
+
+const isOf = (file: string, name: string): boolean => file.startsWith(`${name}_`)
+
+// Lines of --print-uris: 'URI' name size digest. What the user gave as a file stays that file.
+function filesIn(printed: string, given: readonly string[]): string[] {
+  const files = printed.matchAll(/^'[^']*' ([^ /]+\.deb) \d+/gm)
+  return [...new Set([...files].map((match) => match[1]!))]
+    .filter((file) => !given.some((name) => isOf(file, name)))
+    .sort()
 }
 
 interface Ended {
   readonly status: number
+  readonly printed: string
   readonly said: string
 }
 
-async function run(apt: Apt, words: readonly string[], lists: string): Promise<Ended> {
+async function run(
+  apt: Apt,
+  words: readonly string[],
+  lists: string,
+  archives = apt.archives,
+): Promise<Ended> {
   const { folder, onProgress } = apt.options
   const settings = {
     'Dir::State': join(folder, 'state'),
     'Dir::State::lists': lists,
     'Dir::State::status': apt.status,
     'Dir::Cache': join(folder, 'cache'),
-    'Dir::Cache::archives': apt.archives,
+    'Dir::Cache::archives': archives,
     // No lock of the host's is needed to read its lists, and nobody else uses this folder.
     'Debug::NoLocking': '1',
     'Acquire::Languages': 'none',
@@ -103,21 +144,23 @@ async function run(apt: Apt, words: readonly string[], lists: string): Promise<E
     findTool('apt-get'),
     [...Object.entries(settings).flatMap(([key, value]) => ['-o', `${key}=${value}`]), ...words],
     {
-      cwd: apt.archives,
+      cwd: archives,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, LC_ALL: 'C', DEBIAN_FRONTEND: 'noninteractive' },
     },
   )
   let said = ''
+  let printed = ''
   child.stderr.on('data', (bytes: Buffer) => {
     if (said.length < 16_384) said += bytes.toString('latin1')
   })
   createInterface(child.stdout).on('line', (line) => {
+    if (line.startsWith("'")) printed += `${line}\n`
     const fetched = /^Get:\d+ \S+ \S+ (.*)$/.exec(line)
     if (fetched !== null) onProgress?.(`fetching ${fetched[1]}`)
   })
   const [status] = (await once(child, 'close')) as [number | null]
-  return { status: status ?? 1, said }
+  return { status: status ?? 1, printed, said }
 }
 
 function failureOf(said: string, whileUpdating: string): Failure {
@@ -130,35 +173,6 @@ function failureOf(said: string, whileUpdating: string): Failure {
   if (unknown !== null && why === null) return new Failure('SVS_PACKAGE_NOT_FOUND', unknown[1]!)
   const first = said.split('\n').find((line) => line.startsWith('E: '))
   return new Failure('SVS_PACKAGES_UNREACHABLE', why?.[1] ?? first?.slice(3) ?? 'apt-get failed')
-}
-
-const archived = ({ archives }: Apt): string[] =>
-  readdirSync(archives)
-    .filter((name) => name.endsWith('.deb'))
-    .sort()
-
-const isOf = (file: string, name: string): boolean => file.startsWith(`${name}_`)
-
-/** A package that was asked for by name and is not in the archives. */
-function missing(apt: Apt, packages: readonly string[]): string | undefined {
-  const files = archived(apt)
-  return packages.find((name) => !name.includes('/') && !files.some((file) => isOf(file, name)))
-}
-
-// A package that was asked for wins over what came along with it, so it goes last; and a file
-// that the user gave is taken as it is, also where apt has fetched the same package.
-function downloaded(apt: Apt, packages: readonly string[]): string[] {
-  const given = packages.filter((name) => name.includes('/'))
-  const names = packages.filter((name) => !name.includes('/'))
-  const replaced = given.map(packageIn)
-  const files = archived(apt).filter((file) => !replaced.some((name) => isOf(file, name)))
-  const asked = (file: string) => names.some((name) => isOf(file, name))
-  return [
-    ...[...files.filter((file) => !asked(file)), ...files.filter(asked)].map((file) =>
-      join(apt.archives, file),
-    ),
-    ...given,
-  ]
 }
 
 function packageIn(file: string): string {

@@ -128,3 +128,17 @@ t.test('a package that is not what the repository promised is refused', async (t
     message: /Hash Sum mismatch|Failed to fetch/,
   })
 })
+
+t.test(
+  'what was downloaded before is not downloaded again, nor taken for more than it is',
+  async (t) => {
+    const { folder, repository } = repositoryOf(t)
+    const options = { base: null, folder: join(folder, 'apt'), withDepends: true }
+    const first = await fetchPackages(['svt-app'], options)
+    const before = lstatSync(first[0]!).ino
+    execFileSync('find', [repository, '-name', '*.deb', '-delete'])
+    t.same(await fetchPackages(['svt-app'], options), first)
+    t.equal(lstatSync(first[0]!).ino, before)
+    t.same(names(await fetchPackages(['svt-core'], options)), ['svt-core_1_all.deb'])
+  },
+)

@@ -16,7 +16,7 @@ import { fail } from '../base/errno.ts'
 import { isWithin, joinPath, type RelPath } from '../base/path.ts'
 import { Stat } from '../host/stat.ts'
 import { must, RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT, S, sys } from '../host/sys.ts'
-import { setMark } from '../layer/marks.ts'
+import { isWhiteout, setMark } from '../layer/marks.ts'
 import { locate } from './attributes.ts'
 import { bring, copyUp, ensureDirectory } from './copy-up.ts'
 import { beforeChange } from './freeze.ts'
@@ -174,7 +174,7 @@ function moveDirectory(
   const { name, path } = node
   ensureDirectory(view, node, layer)
   let layers = contributors(node)
-  const hidden = hiddenAt(view, to, newName)
+  const hidden = hiddenAt(to, newName)
   const others = hidden.some((other) => other !== layer)
   if (!canRedirect(view, node, layers) || (others && layers.length > 1)) {
     flatten(view, node, layer)
@@ -209,17 +209,14 @@ function contributors(node: UnionNode): UnionLayer[] {
   return [...new Set(layers)]
 }
 
-/** Layers that have an entry at a name where the view shows none: hidden there, to stay hidden. */
-function hiddenAt(view: View, dir: UnionNode, name: string): UnionLayer[] {
-  const found = dir.places.filter((place) => place.branch.peek(pathIn(dir, place), name, stat))
-  return [...new Set(found.map((place) => place.branch.layer))].filter(
-    (layer) => !isOnlyWhiteout(view, dir, name, layer),
-  )
-}
-
-function isOnlyWhiteout(view: View, dir: UnionNode, name: string, layer: UnionLayer): boolean {
-  const below = dir.places.filter((place) => place.branch.layer === layer && !place.branch.writable)
-  return !below.some((place) => place.branch.peek(pathIn(dir, place), name, view.below))
+/** Layers that have something at a name where the view shows nothing: hidden there, to stay hidden. */
+function hiddenAt(dir: UnionNode, name: string): UnionLayer[] {
+  const found = dir.places.filter((place) => {
+    const { branch } = place
+    if (!branch.peek(pathIn(dir, place), name, stat)) return false
+    return branch.prefix === null || !isWhiteout(stat)
+  })
+  return [...new Set(found.map((place) => place.branch.layer))]
 }
 
 // A redirect names one path for all read-only trees of a layer; a base mark needs a place to

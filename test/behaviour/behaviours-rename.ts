@@ -161,6 +161,16 @@ export const RENAME: Behaviours = {
     assert.deepEqual(names(place, 'other'), ['a', 'b', 'c', 'deep'])
   },
 
+  'a directory replaces one whose entries were deleted one by one'(place) {
+    for (const name of ['p', 'q']) place.unlink(`other/${name}`)
+    place.rename('empty-dir', 'other')
+    assert.deepEqual(names(place, 'other'), [])
+    for (const name of ['000', '001', '002', '003']) place.rename(`many/${name}`, `other/${name}`)
+    removeTree(place, 'many')
+    place.rename('other', 'many')
+    assert.deepEqual(names(place, 'many'), ['000', '001', '002', '003'])
+  },
+
   'a directory does not replace a full one'(place) {
     refuses(['ENOTEMPTY', 'EEXIST'], () => place.rename('dir', 'other'))
     refuses(['ENOTEMPTY', 'EEXIST'], () => place.rename('empty-dir', 'alone'))

@@ -5,10 +5,10 @@
 
 import type { DepotReader } from './depot.ts'
 import { contentId, FileCut } from './file-data.ts'
+import { hasContent, isUnchanged } from './file-store.ts'
 import { type ImageEntry, openImage } from './image.ts'
 import type { PlanJob } from './plan.ts'
 import type { Entry } from './records.ts'
-import { sameStamp } from './scan.ts'
 import { type Listed, readTree, TreeCursor } from './tree.ts'
 
 export class PresentContents {
@@ -18,7 +18,7 @@ export class PresentContents {
   /** The present entry with the name of its content; `states`: what known states have there. */
   complete(item: ImageEntry, states: readonly (Listed | null)[]): Entry {
     const { entry, ino } = item
-    if (entry.kind !== 'file' || entry.size === 0 || entry.marks?.metacopy === true) return entry
+    if (!hasContent(entry)) return entry
     const several = entry.linked === true || entry.link !== undefined
     const content = this.#known.get(ino) ?? contentAmong(item, states)
     if (several) this.#known.set(ino, content)
@@ -42,12 +42,6 @@ function contentAmong(item: ImageEntry, states: readonly (Listed | null)[]): str
   } finally {
     file.close()
   }
-}
-
-function isUnchanged({ entry, stamp }: ImageEntry, listed: Listed): boolean {
-  const { size, mtime, mtimeNsec } = listed.entry
-  if (!sameStamp(stamp, listed.stamp) || size !== entry.size) return false
-  return mtime === entry.mtime && mtimeNsec === entry.mtimeNsec
 }
 
 /** All that lies there now, as a state's list would have it. */

@@ -31,7 +31,7 @@ export interface Listed {
 
 const STAMP_BYTES = 24
 /** A piece ends at one path of this many, and at this many bytes in any case. */
-const PIECE_ENTRIES = 256
+const PIECE_ENTRIES = 128
 const PIECE_BYTES = 512 * 1024
 /** A single entry with large attributes may be longer than a piece; nothing is longer than this. */
 const LARGEST_PIECE = 64 * 1024 * 1024

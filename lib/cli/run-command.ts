@@ -10,8 +10,7 @@ import { homedir } from 'node:os'
 import type { Command } from 'commander'
 import { Failure } from '../base/failure.ts'
 import type { RunAnswer } from '../daemon/run-methods.ts'
-import { absolute, commandOf, type Manifest, readManifest } from '../layer/manifest.ts'
-import { runInView } from '../run/run.ts'
+import type { Manifest } from '../layer/manifest.ts'
 import { addCommand, type CommandRow, option } from './command.ts'
 
 interface RunWish {
@@ -56,10 +55,12 @@ const run: CommandRow<RunWish, { status: number }> = {
   print: () => {},
 }
 
-function start(view: RunAnswer, given: readonly string[], as: string): Promise<number> {
+async function start(view: RunAnswer, given: readonly string[], as: string): Promise<number> {
+  const { absolute, commandOf, readManifest } = await import('../layer/manifest.ts')
+  const { runInView } = await import('../run/run.ts')
   const manifest =
     Object.keys(view.manifest).length === 0 ? null : readManifest(view.manifest, view.layer)
-  const [program, ...args] = given.length > 0 ? given : ownCommand(view, manifest, as)
+  const [program, ...args] = given.length > 0 ? given : own(view, manifest, commandOf, as)
   if (program === undefined) throw new Failure('SVS_USAGE', 'there is no command to run')
   return runInView({
     view: view.root,
@@ -69,7 +70,12 @@ function start(view: RunAnswer, given: readonly string[], as: string): Promise<n
   })
 }
 
-function ownCommand(view: RunAnswer, manifest: Manifest | null, as: string): readonly string[] {
+function own(
+  view: RunAnswer,
+  manifest: Manifest | null,
+  commandOf: (manifest: Manifest, name: string) => readonly string[] | null,
+  as: string,
+): readonly string[] {
   const command = manifest === null ? null : commandOf(manifest, as)
   if (command === null)
     throw new Failure('SVS_USAGE', `layer ${view.layer} has no command "${as}"; pass one after --`)

@@ -12,7 +12,6 @@ import { z } from 'zod'
 import { Failure } from '../base/failure.ts'
 import { checked, errorWords, failureOf } from './errors.ts'
 import type { OverlayOrder } from './overlay.ts'
-import { errorShape } from './protocol.ts'
 
 /** What the new process is to be. */
 export type Order =
@@ -22,6 +21,12 @@ export type Order =
       readonly transport: 'direct' | 'fuse-native'
     }
   | { readonly kind: 'overlay'; readonly overlay: OverlayOrder }
+
+const errorShape = z.object({
+  code: z.string(),
+  message: z.string(),
+  exit: z.number().int(),
+})
 
 const answer = z.union([
   z.strictObject({ ready: z.literal(true) }),

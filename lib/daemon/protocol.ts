@@ -7,33 +7,21 @@
 // Rule: a line longer than LONGEST_LINE ends the connection; what is not a request is
 // answered SVS_BAD_REQUEST and changes nothing. Closing the connection gives back what it holds.
 
-import { z } from 'zod'
-
 export const LONGEST_LINE = 1 << 20
 /** What a command accepts from the daemon, whose lists may be long. */
 export const LONGEST_REPLY = 64 << 20
 
-export const requestShape = z.object({
-  id: z.number().int().nonnegative(),
-  method: z.string().max(64),
-  params: z.unknown().optional(),
-})
+/** A failure in words. */
+export interface ErrorWords {
+  readonly code: string
+  readonly message: string
+  readonly exit: number
+}
 
-export const errorShape = z.object({
-  code: z.string(),
-  message: z.string(),
-  exit: z.number().int(),
-})
-
-export type ErrorWords = z.infer<typeof errorShape>
-
-export const replyShape = z.union([
-  z.object({ id: z.number().nullable(), ok: z.literal(true), data: z.unknown() }),
-  z.object({ id: z.number().nullable(), ok: z.literal(false), error: errorShape }),
-  z.object({ id: z.number(), progress: z.string() }),
-])
-
-export type Reply = z.infer<typeof replyShape>
+export type Reply =
+  | { readonly id: number | null; readonly ok: true; readonly data: unknown }
+  | { readonly id: number | null; readonly ok: false; readonly error: ErrorWords }
+  | { readonly id: number; readonly progress: string }
 
 /** Cuts a stream into lines, and calls `tooLong` (once, then nothing more) above the limit. */
 export class Lines {

@@ -5,6 +5,7 @@
 
 import { chmodSync, rmSync } from 'node:fs'
 import { createServer, type Server as NetServer, type Socket } from 'node:net'
+import { z } from 'zod'
 import { Failure } from '../base/failure.ts'
 import type { Log } from '../base/log.ts'
 import { peerUid } from '../host/peer.ts'
@@ -12,7 +13,13 @@ import { socketPath, withAddress } from './address.ts'
 import { type Call, perform } from './api.ts'
 import type { Control } from './control.ts'
 import { checked, errorWords } from './errors.ts'
-import { Lines, LONGEST_LINE, type Reply, requestShape } from './protocol.ts'
+import { Lines, LONGEST_LINE, type Reply } from './protocol.ts'
+
+const requestShape = z.object({
+  id: z.number().int().nonnegative(),
+  method: z.string().max(64),
+  params: z.unknown().optional(),
+})
 
 export class Server {
   readonly #control: Control

@@ -1,0 +1,152 @@
+// The command line as a whole: help, exit statuses, one shape of JSON, questions without a terminal.
+
+import { spawnSync } from 'node:child_process'
+import { symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { makeProgram } from '../../lib/cli/main.ts'
+import { directory, throwAway } from '../daemon/place.ts'
+import { ask, PROGRAM, svsfs } from './run-cli.ts'
+
+t.test('every command has a summary, and examples in its help', async (t) => {
+  const leaves = makeProgram().commands.flatMap((command) =>
+    command.commands.length > 0 ? command.commands : [command],
+  )
+  t.ok(leaves.length > 18)
+  for (const command of leaves) {
+    let help = ''
+    command.configureOutput({ writeOut: (text) => void (help += text) }).outputHelp()
+    t.match(help, /Usage: svsfs/, command.name())
+    t.match(help, /Examples:\n {2}svsfs/, command.name())
+    t.not(command.summary(), '', command.name())
+  }
+})
+
+t.test(
+  'help and version go to stdout and succeed; no command is a question of usage',
+  async (t) => {
+    const store = join(throwAway(t), 'store')
+    for (const words of [['--help'], ['help', 'layer'], ['help', 'overlay'], ['mount', '-h']]) {
+      const { status, out, err } = svsfs(store, ...words)
+      t.match({ status, err }, { status: 0, err: '' }, words.join(' '))
+      t.match(out, /Usage: svsfs/)
+    }
+    t.match(svsfs(store, '--version').out, /^\d+\.\d+\.\d+\n$/)
+    const bare = svsfs(store)
+    t.equal(bare.status, 2)
+    t.match(bare.err, /Commands:/)
+  },
+)
+
+t.test('wrong words end with status 2 and say what to do', async (t) => {
+  const store = join(throwAway(t), 'store')
+  for (const words of [
+    ['nonsense'],
+    ['layer', 'nonsense'],
+    ['layer', 'create'],
+    ['layer', 'create', 'a'],
+    ['layer', 'create', 'a', '--empty', '--recipe', 'git'],
+    ['mount'],
+    ['mount', '/mnt', '--nonsense'],
+    ['mount', '/mnt', '--transport', 'pigeon'],
+    ['mount', '/mnt', '--base-timeout', 'soon'],
+    ['umount'],
+    ['umount', '/mnt', '--all'],
+    ['restore'],
+    ['priority', 'a', 'high'],
+    ['help', 'nonsense'],
+  ]) {
+    const { status, out, err } = svsfs(store, ...words)
+    t.equal(status, 2, words.join(' '))
+    t.equal(out, '')
+    t.match(err, /^svsfs: .*\[SVS_[A-Z_]+\]\n$/s, words.join(' '))
+  }
+})
+
+t.test('--json has one shape, for answers and for failures', async (t) => {
+  const store = join(throwAway(t), 'store')
+  t.match(ask(store, 'layer', 'list'), {
+    ok: false,
+    error: { code: 'SVS_STORE_NOT_FOUND', exit: 6 },
+  })
+  t.match(ask(store, 'nonsense'), { ok: false, error: { code: 'SVS_USAGE', exit: 2 } })
+  t.match(ask(store, 'layer', 'create', 'a', '--empty'), { ok: true, data: { name: 'a' } })
+  t.match(ask(store, 'layer', 'list'), { ok: true, data: [{ name: 'a' }] })
+  t.match(ask(store, 'status'), { ok: true, data: { daemon: null, mounts: [] } })
+  t.match(ask(store, 'help', 'errors'), { ok: true, data: [{ code: /^SVS_/ }] })
+  t.match(ask(store, 'layer', 'show', 'b'), { ok: false, error: { code: 'SVS_LAYER_NOT_FOUND' } })
+  const { status, out } = svsfs(store, 'layer', 'show', 'b', '--json')
+  t.equal(status, 3)
+  t.equal(out.trim().split('\n').length, 1)
+})
+
+t.test('the store can be named by an option, before or after the arguments', async (t) => {
+  const store = join(throwAway(t), 'store')
+  t.equal(svsfs('/nowhere', 'layer', 'create', 'a', '--empty', '--store', store).status, 0)
+  t.match(svsfs('/nowhere', 'layer', 'list', '--store', store).out, /\na /)
+  t.match(svsfs('/nowhere', 'layer', 'show', '--store', store, 'a').out, /name: +a\n/)
+})
+
+t.test('without a terminal nothing is asked, and the command says what to pass', async (t) => {
+  const store = join(throwAway(t), 'store')
+  svsfs(store, 'layer', 'create', 'a', '--empty')
+  const deletion = svsfs(store, 'layer', 'delete', 'a')
+  t.equal(deletion.status, 2)
+  t.match(deletion.err, /pass --yes instead \[SVS_NO_TERMINAL\]/)
+  t.match(svsfs(store, 'restore', 'a', '--pick').err, /SVS_NO_TERMINAL/)
+  t.equal(svsfs(store, 'layer', 'delete', 'a', '--yes').status, 0)
+})
+
+t.test('a restore without a state lists the last few', async (t) => {
+  const store = join(throwAway(t), 'store')
+  svsfs(store, 'layer', 'create', 'a', '--empty')
+  t.match(svsfs(store, 'restore', 'a'), { status: 3, err: /SVS_STATE_NONE/ })
+  const { data } = ask(store, 'snapshot', 'a', '-m', 'the first one')
+  const { id } = data as { id: string }
+  const refused = svsfs(store, 'restore', 'a')
+  t.equal(refused.status, 2)
+  t.match(refused.err, new RegExp(`${id}  just now  the first one`))
+  t.equal(svsfs(store, 'restore', 'a', id.slice(0, 4)).status, 0)
+  t.equal(svsfs(store, 'restore', 'a', 'latest').status, 0)
+  t.match(svsfs(store, 'restore', 'a', '-99').err, /SVS_STATE_NOT_FOUND/)
+})
+
+t.test('names are shown as they are, and nothing in them steers the terminal', async (t) => {
+  const store = join(throwAway(t), 'store')
+  t.equal(svsfs(store, 'layer', 'create', 'grün 日本', '--empty').status, 0)
+  t.match(svsfs(store, 'layer', 'list').out, /grün 日本/)
+  t.match(svsfs(store, 'layer', 'create', 'a\x1b[31m', '--empty'), {
+    status: 10,
+    err: /SVS_NAME_INVALID/,
+  })
+  const { err } = svsfs(store, 'layer', 'create', 'a\x1b[31m', '--empty')
+  t.notMatch(err, /\x1b/)
+})
+
+t.test('a reader that goes away in the middle is no failure', async (t) => {
+  const store = join(throwAway(t), 'store')
+  const line = `'${process.execPath}' '${PROGRAM}' help errors --store '${store}' | head -1`
+  const ran = spawnSync('sh', ['-c', line], { encoding: 'utf8' })
+  t.equal(ran.stderr, '')
+})
+
+t.test('called as mount.fuse.svsfs, it is the drop-in mount', async (t) => {
+  const dir = throwAway(t)
+  const helper = join(dir, 'mount.fuse.svsfs')
+  symlinkSync(PROGRAM, helper)
+  const ran = (...words: string[]) =>
+    spawnSync(process.execPath, [helper, ...words], { encoding: 'utf8' })
+  t.match(ran('--help').stdout, /^Usage: svsfs overlay/)
+  const mountPoint = directory(dir, 'm')
+  t.match(ran('src', mountPoint, '-o', 'lowerdir=/no/such'), { status: 3, stderr: /no\/such/ })
+  t.match(ran('src', mountPoint, '-o', 'rw,surprise'), { status: 2, stderr: /surprise/ })
+  t.match(ran('src', mountPoint), { status: 2, stderr: /lowerdir/ })
+  writeFileSync(join(dir, 'file'), '')
+  t.match(ran(join(dir, 'file'), '-o', `lowerdir=${dir}`), { status: 3 })
+})
+
+t.test('the background process cannot be started by hand', async (t) => {
+  const { status, err } = svsfs(join(throwAway(t), 'store'), 'daemon')
+  t.equal(status, 2)
+  t.match(err, /SVS_USAGE/)
+})

@@ -6,7 +6,6 @@
 // Rule: the program is this command's child, with this command's terminal and rights; its exit
 // status is the command's. The view goes with the connection, whatever ends this process.
 
-import { homedir } from 'node:os'
 import type { Command } from 'commander'
 import { Failure } from '../base/failure.ts'
 import type { RunAnswer } from '../daemon/run-methods.ts'
@@ -56,7 +55,7 @@ const run: CommandRow<RunWish, { status: number }> = {
 }
 
 async function start(view: RunAnswer, given: readonly string[], as: string): Promise<number> {
-  const { absolute, commandOf, readManifest } = await import('../layer/manifest.ts')
+  const { commandOf, readManifest } = await import('../layer/manifest.ts')
   const { runInView } = await import('../run/run.ts')
   const manifest =
     Object.keys(view.manifest).length === 0 ? null : readManifest(view.manifest, view.layer)
@@ -65,7 +64,7 @@ async function start(view: RunAnswer, given: readonly string[], as: string): Pro
   return runInView({
     view: view.root,
     command: [program, ...args],
-    home: manifest === null ? homeWithout(view.layer) : absolute(manifest.home),
+    home: view.home,
     env: manifest?.env ?? {},
   })
 }
@@ -81,11 +80,6 @@ function own(
     throw new Failure('SVS_USAGE', `layer ${view.layer} has no command "${as}"; pass one after --`)
   return command
 }
-
-// The layer says nothing of a home: root makes one in it, another user takes the one that the
-// system has for them, where what they change lands in the layer too.
-const homeWithout = (layer: string): string =>
-  process.geteuid?.() === 0 ? `/home/${layer}` : homedir()
 
 export function addRunCommand(program: Command): void {
   addCommand(program, run)

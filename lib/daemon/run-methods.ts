@@ -7,8 +7,9 @@
 import { mkdirSync, rmdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
-import { bytesOf } from '../base/path.ts'
+import { bytesOf, shown } from '../base/path.ts'
 import type { Control } from './control.ts'
+import { ensureHome, homeOf } from './home.ts'
 import { type Call, method } from './method.ts'
 import { mountsOf } from './mount-methods.ts'
 import { STACKS } from './queue.ts'
@@ -20,6 +21,8 @@ export interface RunAnswer {
   /** Where the view is mounted: the root for the program. */
   readonly root: string
   readonly layer: string
+  /** HOME of the program, inside the view. */
+  readonly home: string
   /** What the layer's recipe or manifest says, for whoever starts the program. */
   readonly manifest: Readonly<Record<string, unknown>>
 }
@@ -43,6 +46,7 @@ async function prepare(
 ): Promise<RunAnswer> {
   return control.queue.run(STACKS, async () => {
     const record = await control.layer(layer)
+    await ensureHome(control, record)
     const mountPoint = freshView(control)
     const mounted = await mountsOf(control).mount(await control.catalogue.layers(), {
       mountPoint,
@@ -65,7 +69,7 @@ async function prepare(
       )
     })
     const { name, manifest } = record
-    return { view, root: mountPoint, layer: name, manifest }
+    return { view, root: mountPoint, layer: name, home: shown(homeOf(record)), manifest }
   })
 }
 

@@ -175,15 +175,24 @@ async function restoreInPlace(
 // From putPlan on the restore is decided: what stops here is finished when the store is opened next.
 async function applyPlan(control: Control, layer: LayerRecord, redo: RedoPlan): Promise<string[]> {
   try {
-    const showing = control.mounts?.showing(layer.id) ?? []
-    if (showing.length > 0) await control.engine?.applyRedo(layer.id, redo)
-    else applyRedo(redoDirs(control.store.places, layer), redo)
-    return showing.map(({ mountPoint }) => mountPoint)
+    return await applyNow(control, layer, redo)
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause)
     control.events.tell('failed', `restore of layer ${layer.name}: ${why}`, { layer: layer.name })
     throw new Failure('SVS_RESTORE_UNFINISHED', layer.name, why, { cause })
   }
+}
+
+/** Applies steps to the writable sublayer, live where it is shown. Answers where. Callers hold STACKS. */
+export async function applyNow(
+  control: Control,
+  layer: LayerRecord,
+  redo: RedoPlan,
+): Promise<string[]> {
+  const showing = control.mounts?.showing(layer.id) ?? []
+  if (showing.length > 0) await control.engine?.applyRedo(layer.id, redo)
+  else applyRedo(redoDirs(control.store.places, layer), redo)
+  return showing.map(({ mountPoint }) => mountPoint)
 }
 
 async function restoreBeside(

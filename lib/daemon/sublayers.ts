@@ -30,7 +30,8 @@ export function makeWritable(at: LayerPlaces, roVersion: number, rw: number): vo
   copyAttributes(at.ro(roVersion), at.scratch)
 }
 
-function copyAttributes(from: string, to: string): void {
+/** Mode, times and, for root, owner of one directory onto another. Host paths. */
+export function copyAttributes(from: string, to: string): void {
   const stat = new Stat()
   must(sys.stat(AT_FDCWD, bytesOf(from), stat), from)
   const dir = must(sys.openat(AT_FDCWD, bytesOf(to), O.RDONLY | O.DIRECTORY | O.NOFOLLOW), to)

@@ -21,8 +21,9 @@ async function withLayers(t: Test, ...names: string[]) {
   }
   const dir = throwAway(t)
   const place = (name: string) => directory(dir, name)
-  const last = (name: string) => served.told.findLast((told) => told.name === name)?.args
-  const lastStack = () => (last('restack')?.[0] as { id: number; stack: StackSpec }[])[0]!.stack
+  const last = (name: string): unknown =>
+    served.told.findLast((told) => told.name === name)?.args[0]
+  const lastStack = () => (last('restack') as { id: number; stack: StackSpec }[])[0]!.stack
   return { ...served, place, last, lastStack }
 }
 
@@ -32,7 +33,7 @@ t.test('a mount shows the active layers, and follows what changes', async (t) =>
   const { control, place, last, lastStack } = await withLayers(t, 'a', 'b')
   const mounted = await ask(control, 'mount', { mountPoint: place('m') })
   t.same(mounted.layers, ['b', 'a'])
-  t.same(names((last('mount')?.[0] as MountSpec).stack), ['b', 'a'])
+  t.same(names((last('mount') as MountSpec).stack), ['b', 'a'])
   t.match(await ask(control, 'priority', { layer: 'a', priority: 5 }), {
     mounts: [mounted.mountPoint],
   })
@@ -106,7 +107,7 @@ t.test('a new view never walks into mounts that this process serves', async (t) 
   const { control, place, last } = await withLayers(t, 'a')
   const first = await ask(control, 'mount', { mountPoint: place('one') })
   const second = await ask(control, 'mount', { mountPoint: place('two') })
-  const { view } = last('mount')?.[0] as MountSpec
+  const { view } = last('mount') as MountSpec
   t.same(view.blocked, [first.mountPoint, second.mountPoint])
 })
 
@@ -123,7 +124,7 @@ t.test(
       { layer: 'a' },
       call,
     )) as Answer<'run.prepare'>
-    const spec = last('mount')?.[0] as MountSpec
+    const spec = last('mount') as MountSpec
     t.same(names(spec.stack), ['a', 'b'])
     t.equal(spec.view.privateTo, spec.stack.layers[0]?.id)
     t.equal(spec.stack.base?.path, '/')

@@ -33,7 +33,8 @@ export function locate(node: UnionNode): Location {
     const place = node.places[0]!
     return located(place.branch.dirFd(pathIn(node, place)), '')
   }
-  if (node.parent === null) return fail('ESTALE')
+  // Detached: its name means another file, but who has it open goes on with this one.
+  if (node.parent === null) return node.open === null ? fail('ESTALE') : located(node.open.fd, '')
   if (node.inDir !== null) return located(node.branch!.dirFd(node.inDir), node.inName!)
   return located(node.branch!.dirFd(node.parent.path), node.name)
 }

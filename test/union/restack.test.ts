@@ -2,7 +2,7 @@
 
 import t from 'tap'
 import { O } from '../../lib/host/sys.ts'
-import { viewOf } from './view-of.ts'
+import { CALLER, viewOf } from './view-of.ts'
 
 const DRAWN = {
   layers: [
@@ -61,6 +61,8 @@ t.test('an open file of a deactivated layer goes on working', async (t) => {
   t.equal(view.readOpen(id), 'program')
   view.writeOpen(id, 'PROG')
   t.equal(view.readOpen(id), 'PROGram')
+  t.equal(view.view.getattr(CALLER, id, null).attr.size, 7)
+  t.equal(layers.view(['app']).read('bin/app'), 'PROGram', 'the change is in its layer')
 })
 
 t.test('changing the priority of two layers swaps what both have', async (t) => {

@@ -33,7 +33,7 @@ export interface DrawnLayer {
   readonly excludes?: readonly string[]
 }
 
-const CALLER: Caller = { uid: 0, gid: 0, pid: 1, finished: null }
+export const CALLER: Caller = { uid: 0, gid: 0, pid: 1, finished: null }
 const privileged = process.geteuid?.() === 0
 
 export function draw(dir: string, drawing: Drawing): void {

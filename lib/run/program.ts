@@ -28,12 +28,15 @@ export function findProgram(
     isInMemory(path) || around.binds.some(({ inside }) => isWithin(path, inside))
   if (places.some((path) => unknown(path) && program.includes('/'))) return
   if (around.binds.length > 0 && places.some(unknown)) return
-  if (places.some((path) => isExecutable(see(root, path)))) return
+  if (places.some((path) => isProgram(root, path))) return
   throw new Failure('SVS_PROGRAM_NOT_FOUND', program)
 }
 
-const isExecutable = (found: Followed | null): boolean =>
-  found?.kind === 'other' && (found.mode & 0o111) !== 0
+/** True where the view has a file at this path that somebody may execute. */
+export function isProgram(root: number, path: string): boolean {
+  const found = see(root, path)
+  return found?.kind === 'other' && (found.mode & 0o111) !== 0
+}
 
 // What cannot be looked at (no right, a loop of links) is not there for the program either.
 function see(root: number, path: string): Followed | null {

@@ -10,7 +10,7 @@
 //
 // Rule: the program runs as the caller, root or not, with no more rights than the caller has.
 
-import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process'
+import { type ChildProcess, type StdioOptions, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { constants } from 'node:os'
@@ -21,7 +21,7 @@ import { AT_FDCWD, must, O, sys } from '../host/sys.ts'
 import { findTool } from '../host/tool.ts'
 import { programEnvironment } from './environment.ts'
 import { makeHome } from './home.ts'
-import { findDirectory, findProgram } from './program.ts'
+import { findDirectory, findProgram, isProgram } from './program.ts'
 import { type Bind, isInMemory, sandboxArguments } from './sandbox.ts'
 
 export interface RunRequest {
@@ -53,8 +53,16 @@ export async function runInView(request: RunRequest): Promise<number> {
     const env = programEnvironment({ home, given: request.env ?? {} })
     const place = placeOf(root, cwd, binds) ?? home
     findProgram(root, request.command[0], { path: env.PATH ?? '', place, binds })
-    const words = sandboxArguments({ view, binds, place, command: request.command })
-    return await waitFor(spawnProgram(bubblewrap, words, env, request.stdio ?? 'inherit'))
+    const command = answering(root, request.command)
+    const words = sandboxArguments({
+      view,
+      binds,
+      place,
+      status: STATUS,
+      command: command ?? request.command,
+    })
+    const start = command === null ? [bubblewrap] : deaf(bubblewrap)
+    return await waitFor(spawnProgram([...start, ...words], env, request.stdio ?? 'inherit'))
   } finally {
     sys.close(root)
   }
@@ -67,17 +75,35 @@ function placeOf(root: number, cwd: string, binds: readonly Bind[]): string | nu
   return bound || findDirectory(root, cwd) ? cwd : null
 }
 
+// Ctrl-C goes to bubblewrap too, which would die of it, and take the program along before that has
+// answered. So bubblewrap is started deaf to it; and since that is inherited, the program is
+// started by an env that undoes it (coreutils has it since 8.31). Without one, Ctrl-C ends all.
+const HEARING = ['/usr/bin/env', '--default-signal=INT,QUIT'] as const
+
+const deaf = (program: string): string[] => [
+  '/bin/sh',
+  '-c',
+  'trap "" INT QUIT; exec "$0" "$@"',
+  program,
+]
+
+/** The command, so that it hears Ctrl-C although bubblewrap does not; null where nothing can do that. */
+function answering(root: number, command: readonly string[]): readonly string[] | null {
+  const [env, option] = HEARING
+  if (command[0]?.includes('=') === true || !isProgram(root, env)) return null
+  return spawnSync(env, [option, 'true']).status === 0 ? [env, option, ...command] : null
+}
+
 /** Descriptor on which bubblewrap tells of its child, beside the program's own three. */
 const STATUS = 3
 
 function spawnProgram(
-  bubblewrap: string,
-  words: readonly string[],
+  [program, ...words]: readonly string[],
   env: NodeJS.ProcessEnv,
   stdio: StdioOptions,
 ): ChildProcess {
   const three = typeof stdio === 'string' ? [stdio, stdio, stdio] : stdio.slice(0, 3)
-  return spawn(bubblewrap, ['--json-status-fd', String(STATUS), ...words], {
+  return spawn(program!, words, {
     env,
     stdio: [...three, 'pipe'],
   })

@@ -24,9 +24,13 @@ export function sandboxArguments(what: {
   view: string
   binds: readonly Bind[]
   place: string
+  /** Descriptor on which bubblewrap tells of its child. */
+  status: number
   command: readonly string[]
 }): string[] {
   return [
+    '--json-status-fd',
+    String(what.status),
     '--bind',
     what.view,
     '/',

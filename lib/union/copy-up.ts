@@ -35,6 +35,7 @@ const COPY_INLINE = 1024 * 1024
 
 const source = new Stat()
 const parentStat = new Stat()
+const made = new Stat()
 
 /** Makes a node changeable. Throws Errno, or Parked while bytes are copied. */
 export function copyUp(view: View, node: UnionNode, need: Need): void {
@@ -232,8 +233,8 @@ function publish(
   meta: boolean,
 ): void {
   const rw = layer.rw!
-  must(sys.stat(layer.work, temp, view.stat), 'copy up')
-  const backing = view.stat.ino
+  must(sys.stat(layer.work, temp, made), 'copy up')
+  const backing = made.ino
   const linked = source.nlink > 1
   layer.numbers?.set(backing, node.ino)
   born(rw, backing)
@@ -324,9 +325,9 @@ export function ensureDirectory(view: View, node: UnionNode, layer: UnionLayer):
     redirectIfMoved(node, layer, temp)
     const into = rw.dirFd(node.parent!.path)
     beforeChange(rw, 'names', into, '')
-    must(sys.stat(layer.work, temp, view.stat), 'copy up')
-    born(rw, view.stat.ino)
-    layer.numbers?.set(view.stat.ino, node.ino)
+    must(sys.stat(layer.work, temp, made), 'copy up')
+    born(rw, made.ino)
+    layer.numbers?.set(made.ino, node.ino)
     keepTimes(into, () => must(sys.renameat(layer.work, temp, into, node.name), 'copy up'))
   } catch (err) {
     sys.unlinkat(layer.work, temp, 0x200)

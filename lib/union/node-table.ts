@@ -38,7 +38,7 @@ export abstract class NodeTable {
   root!: UnionNode
   /** After `child` answered null: the layer whose whiteout hides the name, if one does. */
   hiddenBy: UnionLayer | null = null
-  /** The node whose attributes `stat` holds, because it was found or made just now. */
+  /** The node whose attributes `stat` holds, because this request found or made it last. */
   protected fresh: UnionNode | null = null
   #nextId = (ROOT_NODE as number) + 1
   /** Nodes of files with several names, by branch and backing inode. */
@@ -93,6 +93,7 @@ export abstract class NodeTable {
 
   /** The node of a name, found and made where the kernel does not know it; null where absent. */
   child(dir: UnionNode, name: string): UnionNode | null {
+    this.fresh = null
     const known = dir.children?.get(name)
     if (known !== undefined && !this.#changedBehind(known)) return known
     this.hiddenBy = null

@@ -530,8 +530,9 @@ export class View extends NodeTable implements FileSystem {
     return { nodes: this.nodes.size, handles: this.#handles.size }
   }
 
-  /** A node by its number. Throws ESTALE for one that was forgotten. */
+  /** A node by its number, as each request begins. Throws ESTALE for one that was forgotten. */
   node(id: NodeId): UnionNode {
+    this.fresh = null
     return this.nodes.get(id) ?? fail('ESTALE')
   }
 

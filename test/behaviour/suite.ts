@@ -113,6 +113,8 @@ function seeAll(ground: Ground, starts: readonly string[]): Map<string, Seen> {
     const place = ground.place(start)
     try {
       for (const [path, seen] of seeTree(place)) all.set(`${start}/${path}`, seen)
+    } catch (cause) {
+      throw new Error(`${start}: ${cause instanceof Error ? cause.message : cause}`, { cause })
     } finally {
       place.close()
     }

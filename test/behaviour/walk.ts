@@ -22,11 +22,20 @@ export function seeTree(place: Place, top = ''): Map<string, Seen> {
 }
 
 function seeInto(place: Place, top: string, below: string, tree: Map<string, Seen>): void {
-  for (const { name } of place.list(join(top, below))) {
+  for (const { name } of at(below, () => place.list(join(top, below)))) {
     const path = join(below, name)
-    const seen = see(place, join(top, path))
+    const seen = at(path, () => see(place, join(top, path)))
     tree.set(path, seen)
     if (seen.kind === 'directory') seeInto(place, top, path, tree)
+  }
+}
+
+/** Says where in a tree something failed. */
+function at<T>(path: string, act: () => T): T {
+  try {
+    return act()
+  } catch (cause) {
+    throw new Error(`${path}: ${cause instanceof Error ? cause.message : cause}`, { cause })
   }
 }
 

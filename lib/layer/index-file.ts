@@ -66,7 +66,7 @@ export async function publishIndex(
   const root = must(sys.openat(AT_FDCWD, tree, O.RDONLY | O.DIRECTORY), shown(tree))
   try {
     const { digest, bytes } = await digestTree(root, overrides)
-    const found = numberTree(root)
+    const found = numberTree(root, overrides)
     const facts = { digest, bytes, entries: found.entries }
     writeWhole(index, encode(facts, found, overridesByNumber(found, overrides), identityOf(root)))
     return facts
@@ -154,20 +154,20 @@ interface Numbered {
   readonly inodes: Float64Array
   readonly numbers: Uint32Array
   readonly groups: Map<number, readonly RelPath[]>
-  /** Number of the file at a path; only asked for paths with overrides. */
-  readonly numberAt: (path: RelPath) => number | undefined
+  /** Numbers of the files that have overrides. */
+  readonly overridden: ReadonlyMap<RelPath, number>
 }
 
-function numberTree(root: number): Numbered {
+function numberTree(root: number, overrides: Overrides = new Map()): Numbered {
   const byInode = new Map<number, number>()
   const names = new Map<number, RelPath[]>()
-  const byPath = new Map<RelPath, number>()
+  const overridden = new Map<RelPath, number>()
   let entries = 0
   for (const { path, stat } of walk(root)) {
     entries += 1
     const number = byInode.get(stat.ino) ?? entries
     byInode.set(stat.ino, number)
-    byPath.set(path, number)
+    if (overrides.has(path)) overridden.set(path, number)
     if (stat.nlink > 1 && (stat.mode & S.IFMT) !== S.IFDIR) {
       const group = names.get(number)
       if (group === undefined) names.set(number, [path])
@@ -180,14 +180,14 @@ function numberTree(root: number): Numbered {
     inodes,
     numbers: Uint32Array.from(inodes, (ino) => byInode.get(ino)!),
     groups: new Map([...names].filter(([, group]) => group.length > 1)),
-    numberAt: (path) => byPath.get(path),
+    overridden,
   }
 }
 
 function overridesByNumber(found: Numbered, overrides: Overrides): Uint32Array {
   const rows = new Map<number, Override>()
   for (const [path, override] of overrides) {
-    const number = found.numberAt(path)
+    const number = found.overridden.get(path)
     if (number === undefined) throw new TypeError(`override of nothing: ${shown(path)}`)
     rows.set(number, override)
   }

@@ -16,7 +16,7 @@ import type { Control } from '../daemon/control.ts'
 import { type StorePlaces, storePlaces } from '../daemon/store-path.ts'
 
 /** How long a store that is in use is waited for. */
-const PATIENCE_MS = 8_000
+const PATIENCE_MS = 20_000
 
 export class Session {
   readonly places: StorePlaces

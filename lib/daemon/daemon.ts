@@ -26,7 +26,7 @@ const IDLE_MS = 10_000
 /** Id in events that concern the engine itself, not one mount. */
 const ENGINE = 0
 /** A second way out: threads that a kernel call holds must not keep the process. */
-const EXIT_MS = 5_000
+const EXIT_MS = 15_000
 
 export class Daemon {
   readonly control: Control

@@ -20,7 +20,7 @@ import { copyAttributes, redoDirs } from './sublayers.ts'
 
 /** HOME in a layer: what its manifest says, or a place by its name. Absolute, inside the view. */
 export function homeOf(layer: LayerRecord): string {
-  const named = layer.manifest['home']
+  const named = layer.manifest.home
   return `/${relPath(bytesOf(typeof named === 'string' ? named : `home/${layer.name}`))}`
 }
 

@@ -1,0 +1,306 @@
+// The daemon as a process: it starts by itself, follows commands, ends with its last mount, and
+// whatever ends it, the store and the mount points are usable again.
+
+import { spawn } from 'node:child_process'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import t from 'tap'
+import type { Status } from '../../lib/daemon/status-methods.ts'
+import { mountAt } from '../../lib/host/mount-table.ts'
+import { ask, PROGRAM, type Ran, svsfs } from '../cli/run-cli.ts'
+import { directory, type Test, throwAway } from './place.ts'
+
+t.setTimeout(600_000)
+
+/** A store with one active layer, `tools`, and a place to mount at. Everything is unmounted at the end. */
+function place(t: Test) {
+  const dir = throwAway(t)
+  const store = join(dir, 'store')
+  const from = directory(dir, 'from')
+  writeFileSync(join(from, 'tool'), 'as imported')
+  const mountPoint = directory(dir, 'm')
+  const run = (...words: string[]) => svsfs(store, ...words)
+  const must = (...words: string[]): Ran => {
+    const ran = run(...words)
+    if (ran.status !== 0) throw new Error(`svsfs ${words.join(' ')}: ${ran.err}`)
+    return ran
+  }
+  t.teardown(() => run('umount', '--all', '--lazy'))
+  must('layer', 'create', 'tools', '--from', from, '--activate')
+  const status = () => ask(store, 'status').data as Status
+  const read = (name: string) => readFileSync(join(mountPoint, name), 'utf8')
+  const write = (name: string, text: string) => writeFileSync(join(mountPoint, name), text)
+  return { dir, store, from, mountPoint, run, must, status, read, write }
+}
+
+const isAlive = (pid: number): boolean => {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}
+
+async function until(holds: () => boolean, what: string): Promise<void> {
+  for (let i = 0; i < 2000; i++) {
+    if (holds()) return
+    await sleep(20)
+  }
+  throw new Error(`not within forty seconds: ${what}`)
+}
+
+t.test('a mount starts the daemon, which ends with its last mount', async (t) => {
+  const { mountPoint, must, status, read, store, dir } = place(t)
+  t.equal(status().daemon, null)
+  must('mount', mountPoint)
+  t.equal(mountAt(mountPoint)?.type, 'fuse.svsfs')
+  t.equal(read('tool'), 'as imported')
+  const pid = status().daemon?.pid ?? 0
+  must('mount', directory(dir, 'second'))
+  t.equal(status().daemon?.pid, pid)
+  must('umount', mountPoint)
+  t.ok(isAlive(pid))
+  must('umount', join(dir, 'second'))
+  await until(() => !isAlive(pid), 'the end of the daemon')
+  t.equal(mountAt(mountPoint), null)
+  t.match(readFileSync(join(store, 'run/daemon.log'), 'utf8'), /serves the store/)
+})
+
+t.test('what programs see follows activation, reset and restore at once', async (t) => {
+  const { mountPoint, must, read, write } = place(t)
+  must('mount', mountPoint)
+  write('note', 'first')
+  must('snapshot', 'tools', '--label', 'one')
+  write('note', 'second')
+  write('tool', 'changed')
+  must('restore', 'tools', 'one')
+  t.equal(read('note'), 'first')
+  t.equal(read('tool'), 'as imported')
+  must('reset', 'tools')
+  t.notOk(existsSync(join(mountPoint, 'note')))
+  must('restore', 'tools', 'one')
+  t.equal(read('note'), 'first')
+  must('deactivate', 'tools')
+  t.same(readdirSync(mountPoint), [])
+  must('activate', 'tools')
+  t.equal(read('tool'), 'as imported')
+})
+
+t.test('svsfs which says who provides a path, and what that hides', async (t) => {
+  const { mountPoint, must, write, store } = place(t)
+  must('mount', mountPoint)
+  write('tool', 'changed')
+  t.match(ask(store, 'which', join(mountPoint, 'tool')), {
+    data: {
+      path: 'tool',
+      providers: [
+        { layer: 'tools', part: 'rw' },
+        { layer: 'tools', part: 'ro' },
+      ],
+    },
+  })
+  t.match(ask(store, 'which', join(mountPoint, 'absent')), {
+    error: { code: 'SVS_PATH_NOT_FOUND' },
+  })
+})
+
+t.test('a mount over its own base shows layers in place', async (t) => {
+  const { dir, must, store } = place(t)
+  const base = directory(dir, 'suite')
+  writeFileSync(join(base, 'of-the-base'), 'x')
+  must('mount', base, '--base', base)
+  t.same(readdirSync(base).sort(), ['of-the-base', 'tool'])
+  t.match(ask(store, 'mount', base), { error: { code: 'SVS_MOUNT_POINT_BUSY', exit: 5 } })
+  must('umount', base)
+  t.same(readdirSync(base), ['of-the-base'])
+})
+
+t.test('a mount that fails is told to the command, and leaves no daemon', async (t) => {
+  const { run, store, dir } = place(t)
+  const failed = run('mount', join(dir, 'absent'))
+  t.equal(failed.status, 3)
+  t.match(failed.err, /SVS_MOUNT_POINT_INVALID/)
+  const { status } = svsfs(store, 'layer', 'list')
+  t.equal(status, 0)
+})
+
+t.test('mounts that are asked for at once get one daemon', async (t) => {
+  const { dir, store, status } = place(t)
+  const places = ['a', 'b', 'c'].map((name) => directory(dir, name))
+  const env = { ...process.env, SVSFS_STORE: store }
+  const ended = places.map(
+    (where) =>
+      new Promise<number | null>((resolve) => {
+        const child = spawn(process.execPath, [PROGRAM, 'mount', where], { env, stdio: 'ignore' })
+        child.on('exit', resolve)
+      }),
+  )
+  t.same(await Promise.all(ended), [0, 0, 0])
+  t.same(
+    status()
+      .mounts.map(({ mountPoint }) => mountPoint)
+      .sort(),
+    places,
+  )
+})
+
+t.test('SIGTERM unmounts everything and gives the store back', async (t) => {
+  const { mountPoint, must, status, write } = place(t)
+  must('mount', mountPoint)
+  write('note', 'kept')
+  const pid = status().daemon?.pid ?? 0
+  process.kill(pid, 'SIGTERM')
+  await until(() => !isAlive(pid), 'the end of the daemon')
+  t.equal(mountAt(mountPoint), null)
+  t.equal(status().daemon, null)
+  must('mount', mountPoint)
+  t.equal(readFileSync(join(mountPoint, 'note'), 'utf8'), 'kept')
+})
+
+t.test('after kill -9 the dead mount is replaced, and every change is there', async (t) => {
+  const { mountPoint, must, status, write, read, run, store } = place(t)
+  must('mount', mountPoint)
+  write('note', 'kept')
+  must('snapshot', 'tools', '--label', 'one')
+  write('later', 'kept too')
+  const pid = status().daemon?.pid ?? 0
+  process.kill(pid, 'SIGKILL')
+  await until(() => !isAlive(pid), 'the end of the daemon')
+  t.throws(() => statSync(mountPoint), { code: 'ENOTCONN' })
+  t.match(run('layer', 'list').out, /tools/)
+  must('mount', mountPoint)
+  t.equal(read('note'), 'kept')
+  t.equal(read('later'), 'kept too')
+  t.match(ask(store, 'snapshots', 'tools'), { data: [{ label: 'one' }] })
+})
+
+t.test('a dead mount is taken away by umount, with no daemon to ask', async (t) => {
+  const { mountPoint, must, status } = place(t)
+  must('mount', mountPoint)
+  const pid = status().daemon?.pid ?? 0
+  process.kill(pid, 'SIGKILL')
+  await until(() => !isAlive(pid), 'the end of the daemon')
+  must('umount', mountPoint)
+  t.equal(mountAt(mountPoint), null)
+})
+
+t.test('a mount that somebody else takes away is noticed', async (t) => {
+  const { mountPoint, must, status, store } = place(t)
+  must('mount', mountPoint)
+  const pid = status().daemon?.pid ?? 0
+  // A store that was never made: this command knows nothing of the daemon.
+  t.equal(svsfs(join(store, '../other'), 'umount', mountPoint).status, 0)
+  await until(() => !isAlive(pid), 'the end of the daemon')
+  t.match(ask(store, 'events'), { ok: true })
+  t.match(readFileSync(join(store, 'run/events.log'), 'utf8'), /"kind":"unmounted"/)
+})
+
+t.test('in the foreground it serves until it is interrupted', async (t) => {
+  const { mountPoint, store } = place(t)
+  const env = { ...process.env, SVSFS_STORE: store }
+  const words = [PROGRAM, 'mount', mountPoint, '--foreground', '--trace']
+  const child = spawn(process.execPath, words, { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  let said = ''
+  child.stderr.on('data', (bytes: Buffer) => {
+    said += bytes.toString()
+  })
+  const ended = new Promise<number | null>((resolve) => child.on('exit', resolve))
+  await until(() => said.includes('Ctrl-C ends it'), 'the mount')
+  t.same(readdirSync(mountPoint), ['tool'])
+  child.kill('SIGINT')
+  t.equal(await ended, 0)
+  t.equal(mountAt(mountPoint), null)
+  t.match(said, /READDIR/)
+})
+
+t.test('events are followed from one process while others act', async (t) => {
+  const { must, store, mountPoint } = place(t)
+  const env = { ...process.env, SVSFS_STORE: store }
+  const child = spawn(process.execPath, [PROGRAM, 'events', '--follow', '--json', '-n', '1'], {
+    env,
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
+  t.teardown(() => child.kill())
+  let heard = ''
+  child.stdout.on('data', (bytes: Buffer) => {
+    heard += bytes.toString()
+  })
+  await until(() => heard.includes('"created"'), 'the past event')
+  must('deactivate', 'tools')
+  must('mount', mountPoint)
+  must('umount', mountPoint)
+  await until(() => heard.includes('"unmounted"'), 'the events')
+  const kinds = heard
+    .trim()
+    .split('\n')
+    .map((line) => (JSON.parse(line) as { kind: string }).kind)
+  t.same(kinds, ['created', 'deactivated', 'mounted', 'unmounted'])
+})
+
+t.test('svsfs run answers with the status of the program, and leaves no view', async (t) => {
+  const { must, run, store } = place(t)
+  const ran = run('run', 'tools', '--', 'sh', '-c', 'cat /tool; echo kept > "$HOME/note"; exit 7')
+  t.match(ran, { status: 7, out: 'as imported' })
+  t.same(readdirSync(join(store, 'run/views')), [])
+  t.equal(run('run', 'tools', 'sh', '-c', 'cat "$HOME/note"').out, 'kept\n')
+  t.match(run('run', 'tools', 'no-such-program').err, /SVS_PROGRAM_NOT_FOUND/)
+  t.match(run('run', 'tools').err, /SVS_USAGE/)
+  must('umount', '--all')
+})
+
+t.test('the view of a run that is killed is taken away', async (t) => {
+  const { store, must } = place(t)
+  const env = { ...process.env, SVSFS_STORE: store }
+  const child = spawn(process.execPath, [PROGRAM, 'run', 'tools', '--', 'sleep', '60'], {
+    env,
+    stdio: 'ignore',
+  })
+  const views = join(store, 'run/views')
+  await until(() => existsSync(views) && readdirSync(views).length > 0, 'the view')
+  await until(() => mountAt(join(views, '1')) !== null, 'the mount')
+  child.kill('SIGKILL')
+  await until(() => readdirSync(views).length === 0, 'the end of the view')
+  must('umount', '--all')
+})
+
+t.test(
+  'the drop-in mount serves directories without a store, and ends with its mount',
+  async (t) => {
+    const dir = throwAway(t)
+    for (const name of ['a', 'b:c', 'u', 'w', 'm']) mkdirSync(join(dir, name))
+    writeFileSync(join(dir, 'a/file'), 'a')
+    writeFileSync(join(dir, 'b:c/file'), 'hidden')
+    writeFileSync(join(dir, 'b:c/other'), 'b')
+    const at = join(dir, 'm')
+    const options = `rw,noatime,lowerdir=${dir}/a:${dir}/b\\:c,upperdir=${dir}/u,workdir=${dir}/w`
+    const mounted = svsfs('/nowhere', 'overlay', 'some source', at, '-o', options)
+    t.same(mounted, { status: 0, out: '', err: '' })
+    t.match(mountAt(at), { type: 'fuse.svsfs', source: 'some source' })
+    t.equal(readFileSync(join(at, 'file'), 'utf8'), 'a')
+    writeFileSync(join(at, 'file'), 'changed')
+    rmSync(join(at, 'other'))
+    t.equal(readFileSync(join(dir, 'u/file'), 'utf8'), 'changed')
+    t.ok(statSync(join(dir, 'u/other')).isCharacterDevice())
+    t.equal(readFileSync(join(dir, 'a/file'), 'utf8'), 'a')
+    t.equal(svsfs(join(dir, 'no-store'), 'umount', at).status, 0)
+    t.equal(mountAt(at), null)
+  },
+)
+
+t.test('the drop-in mount without an upper directory is read-only', async (t) => {
+  const dir = throwAway(t)
+  const [lower, at] = [directory(dir, 'a'), directory(dir, 'm')]
+  t.equal(svsfs('/nowhere', 'overlay', at, '-o', `lowerdir=${lower}`).status, 0)
+  t.teardown(() => svsfs(join(dir, 'no-store'), 'umount', at))
+  t.throws(() => writeFileSync(join(at, 'file'), 'x'), { code: 'EROFS' })
+})

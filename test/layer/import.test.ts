@@ -159,7 +159,7 @@ t.test('packages of one layer become one tree', async (t) => {
   const second = packageOf(folder, 'second', { 'usr/bin/two': '2', 'usr/share/both': 'second' })
   const { tree, warnings } = await importAs(folder, 'tree', sourceOf([first, second]), {
     base,
-    folders: ['home/app', '/home/app/profile'],
+    folders: ['srv/app', '/srv/app/profile'],
   })
   const files = execFileSync('find', ['.', '-type', 'f', '-printf', '%P\n'], {
     cwd: tree,
@@ -174,8 +174,8 @@ t.test('packages of one layer become one tree', async (t) => {
   ])
   t.notOk(existsSync(join(tree, 'bin')), 'the link of the base is not hidden')
   t.equal(readFileSync(join(tree, 'usr/share/both'), 'utf8'), 'second', 'the later package wins')
-  t.equal(lstatSync(join(tree, 'home/app')).mode & 0o7777, 0o700)
-  t.equal(lstatSync(join(tree, 'home/app/profile')).mode & 0o7777, 0o700)
+  t.equal(lstatSync(join(tree, 'srv/app')).mode & 0o7777, 0o700)
+  t.equal(lstatSync(join(tree, 'srv/app/profile')).mode & 0o7777, 0o700)
   t.equal(
     lstatSync(join(tree, 'usr/bin')).mtimeMs,
     lstatSync(join(tree, 'usr/bin/one')).mtimeMs,

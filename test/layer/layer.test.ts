@@ -36,7 +36,7 @@ t.test('a layer may have any name that is no path, option or reference', async (
   }
 })
 
-const SMALLEST = { name: 'a', summary: 'An application', home: 'home/a' }
+const SMALLEST = { name: 'a', summary: 'An application', home: 'srv/a' }
 
 t.test('a manifest needs a name, a summary and a home', async (t) => {
   t.match(readManifest(SMALLEST, 'here'), { packages: [], excludes: [], commands: {}, env: {} })
@@ -54,7 +54,7 @@ t.test('what a manifest must not say is named by its field', async (t) => {
     exclude: { ...SMALLEST, exclude: [] },
     'packages.0': { ...SMALLEST, packages: ['--option'] },
     'excludes.1': { ...SMALLEST, excludes: ['fine/**', '../escape'] },
-    home: { ...SMALLEST, home: '/home/../../etc' },
+    home: { ...SMALLEST, home: '/srv/../../etc' },
     name: { ...SMALLEST, name: '../name' },
     'commands.default': { ...SMALLEST, commands: { default: [] } },
     env: { ...SMALLEST, env: { 'A=B': 'x' } },
@@ -75,10 +75,10 @@ t.test('a command has its places filled in', async (t) => {
     { ...SMALLEST, profile: '/data', commands: { default: ['a', '--in={profile}', '{home}/x'] } },
     'here',
   )
-  t.same(commandOf(manifest), ['a', '--in=/data', '/home/a/x'])
+  t.same(commandOf(manifest), ['a', '--in=/data', '/srv/a/x'])
   t.equal(commandOf(manifest, 'headless'), null)
   t.equal(commandOf(manifest, 'constructor'), null)
-  t.equal(absolute('home/a'), '/home/a')
+  t.equal(absolute('srv/a'), '/srv/a')
 })
 
 t.test('every folder of layers/ is a recipe that loads', async (t) => {

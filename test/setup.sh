@@ -29,6 +29,9 @@ attr         setfattr         <test>            tests look at extended attribute
 acl          setfacl          <test>            tests look at access lists from outside
 git          git              <test>            the story of the tests: a repository is damaged and put back
 sqlite3      sqlite3          <test>            the story of the tests: so is a database
+xz-utils     xz               <test>            tests import archives of each compression
+zstd         zstd             <test>            and of this one
+bzip2        bzip2            <test>            and of this one
 inotify-tools inotifywait     <test>            tests watch directories while layers are switched
 fuse-overlayfs fuse-overlayfs <bench>           a peer that the benchmark compares with
 LIST

@@ -13,7 +13,7 @@ import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { leftovers, MARK, marked, removeTree } from './runner/leftovers.ts'
+import { leftovers, MARK, marked, removeTree, strays } from './runner/leftovers.ts'
 import { mountsBelow } from './runner/mounts.ts'
 import { type TestFile, testFiles } from './runner/parts.ts'
 import { type Outcome, runFile } from './runner/run-file.ts'
@@ -46,11 +46,17 @@ let started = 0
 process.once('SIGINT', () => stop.abort())
 process.once('SIGTERM', () => stop.abort())
 
-const files = testFiles(project, process.argv.slice(2))
+const words = process.argv.slice(2)
+const files = testFiles(project, words)
+const before = strays()
 try {
   chmodSync(scratch, 0o755)
   for (const part of parts()) await runPart(part)
   if (process.getuid?.() !== 0) countRootPart()
+  // With some files chosen, others may be at work beside this run.
+  const after = words.length > 0 ? [] : strays().filter((what) => !before.includes(what))
+  for (const what of after) console.log(`not ok: left behind by one of the files: ${what}`)
+  total.failed += after.length
 } finally {
   for (const what of marked(id)) console.log(`still running: ${what}`)
   if (mountsBelow(scratch).length === 0) removeTree(scratch)
@@ -96,6 +102,7 @@ async function runOne(part: Part, file: TestFile): Promise<void> {
   const home = join(scratch, `home-${number}`)
   for (const made of [dir, home]) {
     mkdirSync(made)
+    chmodSync(made, 0o1777) // as /tmp is: tests make files there as several users
     if (part.user !== undefined) chownSync(made, part.user.uid, part.user.gid)
   }
   const mark = `${id}.${number}`
@@ -121,6 +128,7 @@ function environment(dir: string, home: string, mark: string): NodeJS.ProcessEnv
     LANG: 'C.UTF-8',
     TMPDIR: dir,
     HOME: home,
+    TAP_TIMEOUT: String(SECONDS_A_FILE),
     [MARK]: mark,
   }
 }

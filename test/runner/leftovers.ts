@@ -7,9 +7,9 @@
 // and never across a mount, since a view may show the whole machine.
 
 import { spawnSync } from 'node:child_process'
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { mountsBelow } from './mounts.ts'
+import { mounts, mountsBelow } from './mounts.ts'
 
 export const MARK = 'SVSFS_TEST'
 
@@ -30,13 +30,13 @@ export async function endAll(mark: string, dir: string): Promise<string[]> {
     await sleep(100)
     pids = marked(mark)
   }
-  const mounts = mountsBelow(dir)
+  const below = mountsBelow(dir)
   const found = [
-    ...mounts.map((mount) => `mount ${mount}`),
+    ...below.map((mount) => `mount ${mount}`),
     ...pids.map((pid) => `process ${pid}: ${commandOf(pid)}`),
   ]
   // The innermost first: a mount with another inside cannot be taken away.
-  for (const mount of mounts.toReversed()) unmount(mount)
+  for (const mount of below.toReversed()) unmount(mount)
   for (const pid of pids) end(pid)
   return found
 }
@@ -52,6 +52,18 @@ export function removeTree(dir: string): void {
   // A read-only sublayer may hold directories that their owner cannot write.
   if (process.getuid?.() !== 0) spawnSync('chmod', ['-R', 'u+rwX', '--', dir])
   spawnSync('rm', ['-rf', '--one-file-system', '--', dir])
+}
+
+/** Mounts of svsfs, and directories of tests outside their own temporary directory: in memory, say. */
+export function strays(): string[] {
+  const places = ['/dev/shm', '/tmp', '/var/tmp'].filter((place) => existsSync(place))
+  const directories = places.flatMap((place) =>
+    readdirSync(place)
+      .filter((name) => name.startsWith('svsfs-'))
+      .map((name) => `directory ${place}/${name}`),
+  )
+  const served = mounts().filter(({ type }) => type === 'fuse.svsfs')
+  return [...directories, ...served.map(({ point }) => `mount ${point}`)]
 }
 
 /** Processes whose environment carries the mark. */

@@ -69,8 +69,10 @@ export class Loop {
     const spin = (this.#options.spin ?? 0) / 1000
     let awakeUntil = 0
     while (!this.#stopped) {
-      const timeout = spin > 0 && performance.now() < awakeUntil ? 0 : -1
-      if (this.#poll(timeout) === 0) continue
+      const awake = spin > 0 && performance.now() < awakeUntil
+      // On a core that is shared, the program that the last reply woke runs first.
+      if (awake) sys.yield()
+      if (this.#poll(awake ? 0 : -1) === 0) continue
       this.#turn()
       if (spin > 0) awakeUntil = performance.now() + spin
     }

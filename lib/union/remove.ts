@@ -7,7 +7,7 @@
 // Rule: a file that is still open, or otherwise known to the kernel, keeps a descriptor, and
 // goes on working with link count 0.
 
-import { fail } from '../base/errno.ts'
+import { ERRNO, fail } from '../base/errno.ts'
 import { joinPath } from '../base/path.ts'
 import { listDirectory } from '../host/directory.ts'
 import { removeTree } from '../host/remove-tree.ts'
@@ -83,11 +83,11 @@ export function cover(
   }
   const rw = layer.rw ?? fail('EROFS')
   const needed = showsBelow(view, dir, name, layer)
-  const has = placeIn(dir, rw) !== null && rw.peek(dir.path, name, stat)
   if (!needed) {
-    if (has) takeOut(view, layer, dir, name)
+    takeOut(view, layer, dir, name)
     return
   }
+  const has = placeIn(dir, rw) !== null && rw.peek(dir.path, name, stat)
   ensureDirectory(view, dir, layer)
   const into = rw.dirFd(dir.path)
   if (!has) {
@@ -111,12 +111,10 @@ function takeOut(view: View, layer: UnionLayer, dir: UnionNode, name: string): v
   const rw = layer.rw!
   if (placeIn(dir, rw) === null) return
   const into = rw.dirFd(dir.path)
-  if (sys.stat(into, name, stat) < 0) return
   beforeChange(rw, 'gone', into, name)
-  if ((stat.mode & S.IFMT) !== S.IFDIR) {
-    must(sys.unlinkat(into, name), 'unlink')
-    return
-  }
+  const done = sys.unlinkat(into, name)
+  if (done >= 0 || done === -ERRNO.ENOENT) return
+  if (done !== -ERRNO.EISDIR) must(done, 'unlink')
   preserveInside(rw, dir, name)
   if (sys.unlinkat(into, name, AT_REMOVEDIR) >= 0) return
   const temp = view.tempName()

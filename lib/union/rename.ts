@@ -15,7 +15,7 @@
 import { fail } from '../base/errno.ts'
 import { isWithin, joinPath, type RelPath } from '../base/path.ts'
 import { Stat } from '../host/stat.ts'
-import { must, RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT, S, sys } from '../host/sys.ts'
+import { must, RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT, sys } from '../host/sys.ts'
 import { isWhiteout, setMark } from '../layer/marks.ts'
 import { locate } from './attributes.ts'
 import { bring, copyUp, ensureDirectory } from './copy-up.ts'
@@ -119,7 +119,7 @@ function moveFile(
   ensureDirectory(view, to, layer)
   if (node.data !== null && rw.prefix !== null) pointAt(node, node.data, layer)
   const leaves = showsBelow(view, from, name, layer)
-  renameIn(layer, from, name, to, newName, leaves)
+  renameIn(layer, from, name, to, newName, leaves, false)
   takeScratchOut(view, to, newName, layer)
   view.moveName(node, to, newName)
 }
@@ -144,6 +144,7 @@ function renameIn(
   to: UnionNode,
   newName: string,
   leaves: boolean,
+  isDirectory: boolean,
 ): void {
   const rw = layer.rw!
   const source = rw.dirFd(from.path)
@@ -151,10 +152,7 @@ function renameIn(
   beforeChange(rw, 'gone', source, name)
   beforeChange(rw, 'gone', target, newName)
   beforeChange(rw, 'names', target, '')
-  must(sys.stat(source, name, stat), 'rename')
-  const isDirectory = (stat.mode & S.IFMT) === S.IFDIR
-  const occupied = sys.stat(target, newName, stat) >= 0
-  if (isDirectory && occupied) {
+  if (isDirectory && sys.stat(target, newName, stat) >= 0) {
     // What is there is a whiteout: the target gave way before.
     must(sys.renameat(source, name, target, newName, RENAME_EXCHANGE), 'rename')
     if (!leaves) must(sys.unlinkat(source, name), 'rename')
@@ -196,7 +194,7 @@ function moveDirectory(
     const leaves =
       (last || one === layer ? showsBelow(view, from, name, one) : false) ||
       ownShows(from, name, one)
-    renameIn(one, from, name, to, newName, leaves && one.rw!.prefix !== null)
+    renameIn(one, from, name, to, newName, leaves && one.rw!.prefix !== null, true)
     one.rw!.moved(path)
     one.rw!.moved(joinPath(to.path, newName))
   }

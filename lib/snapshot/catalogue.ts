@@ -291,8 +291,14 @@ export class Catalogue implements DepotReader {
   }
 
   /** All of it or nothing, on the disk when it returns. */
-  batch(operations: Operation[]): Promise<void> {
-    return this.#db.batch(operations, SYNC)
+  async batch(operations: Operation[]): Promise<void> {
+    try {
+      await this.#db.batch(operations, SYNC)
+    } catch (cause) {
+      const text = cause instanceof Error ? cause.message : String(cause)
+      if (!text.includes('No space left')) throw cause
+      throw new Failure('SVS_DISK_FULL', text, { cause })
+    }
   }
 
   async has(at: string): Promise<boolean> {

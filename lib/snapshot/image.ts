@@ -167,8 +167,9 @@ class ImageReader {
       const found = this.#look(fd, ino)
       const marks = marksAmong(found.xattrs, this.#prefix)
       const lower = marks?.redirect ?? (marks?.opaque === true ? null : shownOver)
-      const entry = this.#entryOf(fd, path, ino, found, marks)
       const open = () => this.#open(fd, ino, found.size)
+      if (marks?.metacopy === true && hasData(open())) marks.metacopy = false
+      const entry = this.#entryOf(fd, path, ino, found, marks)
       yield { entry, ino, stamp: found.stamp, shownOver, lower, open }
       if (entry.kind !== 'dir') return
       levels.push({ fd, path, lower, items: this.#list(fd, ino), at: 0 })
@@ -216,7 +217,8 @@ class ImageReader {
     if (kind === 'char' || kind === 'block') entry.rdev = found.rdev
     const carried = [...xattrs].filter(([name]) => isCarried(name))
     if (carried.length > 0) entry.xattrs = encodeXattrs(carried)
-    if (marks !== null) entry.marks = setMarks(marks)
+    const set = marks === null ? undefined : setMarks(marks, kind === 'dir')
+    if (set !== undefined) entry.marks = set
     const first = kind === 'dir' ? undefined : this.#firstName(ino, found.nlink, path)
     if (first !== undefined) entry.link = first
     else if (kind !== 'dir' && found.nlink > 1) entry.linked = true
@@ -268,6 +270,12 @@ class ImageReader {
   }
 }
 
+// A metacopy that was filled while its mark stayed (a crash between the two) is a file like any other.
+function hasData(file: FileData): boolean {
+  file.close()
+  return file.size > 0 && !(file.holes[0] === 0 && file.holes[1] === file.size)
+}
+
 function lookLive(fd: number, stat: Stat): Found {
   const { mode, uid, gid, size, nlink, rdev, atime, atimeNsec, mtime, mtimeNsec } = stat
   const stamp = { ino: stat.ino, ctime: stat.ctime, ctimeNsec: stat.ctimeNsec }
@@ -296,14 +304,14 @@ function encodeXattrs(found: readonly [string, Buffer][]): Record<string, string
   return Object.fromEntries(sorted.map(([name, value]) => [name, value.toString('base64')]))
 }
 
-function setMarks(marks: Marks): EntryMarks {
+function setMarks(marks: Marks, isDir: boolean): EntryMarks | undefined {
   const set: EntryMarks = {}
   if (marks.opaque) set.opaque = true
-  if (marks.redirect !== null) set.redirect = marks.redirect
+  if (marks.redirect !== null && (isDir || marks.metacopy)) set.redirect = marks.redirect
   if (marks.metacopy) set.metacopy = true
   if (marks.veil) set.veil = true
   if (marks.base !== null) set.base = marks.base
-  return set
+  return Object.keys(set).length === 0 ? undefined : set
 }
 
 // Without touching the access time where that is allowed: it belongs to the application.

@@ -15,7 +15,7 @@ import type { MarkPrefix } from '../layer/marks.ts'
 import { setAttributes } from './attributes.ts'
 import { attributesOf, makeEntry, namedDamage } from './builder.ts'
 import type { Sources } from './content.ts'
-import type { DepotReader } from './depot.ts'
+import { Damage, type DepotReader } from './depot.ts'
 import type { Report } from './jobs.ts'
 import { appendNumbers, type NumberRecord } from './numbers.ts'
 import { type PlanJob, type PlannedSteps, plan, type RestorePlan } from './plan.ts'
@@ -178,7 +178,10 @@ class Build {
 
   async #make(entry: Entry): Promise<number> {
     if (entry.path === '') return this.#enter(this.#root, '.', entry)
-    const dir = this.#dirs.at(-1)?.fd ?? this.#root
+    const above = this.#dirs.at(-1)
+    if (above !== undefined && above.entry.path !== parentPath(entry.path))
+      throw new Damage(`${shown(entry.path)} lies in no directory`)
+    const dir = above?.fd ?? this.#root
     const name = baseName(entry.path)
     if (entry.link !== undefined) {
       const from = this.#openParent(entry.link)

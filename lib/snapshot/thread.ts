@@ -8,6 +8,7 @@
 // Rule: LevelDB belongs to the main thread; a thread that ends early fails its job.
 
 import { Worker } from 'node:worker_threads'
+import { ERRNO, errnoOf } from '../base/errno.ts'
 import { Failure, type FailureCode } from '../base/failure.ts'
 import type { Depot, DepotReader } from './depot.ts'
 import type { JobName, JobOf, ResultOf } from './jobs.ts'
@@ -41,8 +42,14 @@ export interface SentError {
 
 export function sendError(err: unknown): SentError {
   const error = err instanceof Error ? err : new Error(String(err))
-  const code = err instanceof Failure ? err.code : null
-  return { code, message: error.message, stack: error.stack ?? '' }
+  const known = isDiskFull(err) ? new Failure('SVS_DISK_FULL', error.message) : error
+  const code = known instanceof Failure ? known.code : null
+  return { code, message: known.message, stack: error.stack ?? '' }
+}
+
+function isDiskFull(err: unknown): boolean {
+  const errno = errnoOf(err)
+  return errno === ERRNO.ENOSPC || errno === ERRNO.EDQUOT
 }
 
 export function receiveError({ code, message, stack }: SentError): Error {

@@ -101,6 +101,20 @@ t.test('a terabyte of holes is stored and made as the few bytes that it holds', 
   closeSync(copy)
 })
 
+t.test('a read-only sublayer that was changed is named, not misread', async (t) => {
+  const lab = await labOf(t)
+  const bytes = randomBytes(randomOf(21), MIB)
+  writeFileSync(join(lab.dirs.ro[0]!, 'file'), bytes)
+  bytes[500]! ^= 1
+  const cost = await costOf(lab, bytes)
+  t.ok(cost < 8192)
+  const [state] = await lab.catalogue.snapshots('l1')
+  writeFileSync(join(lab.dirs.rw, 'file'), 'other')
+  writeFileSync(join(lab.dirs.ro[0]!, 'file'), randomBytes(randomOf(22), MIB))
+  await t.rejects(lab.restore(state!), { code: 'SVS_RO_CHANGED', message: /file/ })
+  t.equal(readFileSync(join(lab.dirs.rw, 'file'), 'utf8'), 'other')
+})
+
 t.test('equal files are stored once', async (t) => {
   const lab = await labOf(t)
   const bytes = randomBytes(randomOf(13), MIB)

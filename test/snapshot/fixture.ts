@@ -5,12 +5,12 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Test } from 'tap'
-import { joinPath, type RelPath, ROOT } from '../../lib/base/path.ts'
+import { joinPath, type RelPath, ROOT, relPath } from '../../lib/base/path.ts'
 import { listDirectory } from '../../lib/host/directory.ts'
 import { Stat } from '../../lib/host/stat.ts'
 import { AT_FDCWD, must, O, S, sys } from '../../lib/host/sys.ts'
 import { getXattr, listXattr, setXattr } from '../../lib/host/xattr.ts'
-import { ownPrefix, setMark } from '../../lib/layer/marks.ts'
+import { clearMark, ownPrefix, setMark } from '../../lib/layer/marks.ts'
 import { type Catalogue, openCatalogue } from '../../lib/snapshot/catalogue.ts'
 import { readFull } from '../../lib/snapshot/file-data.ts'
 import type { LayerRecord, SnapshotRecord } from '../../lib/snapshot/records.ts'
@@ -124,7 +124,11 @@ function mutateOnce(root: number, random: Random): void {
   const others = pathsOf(root, (mode) => (mode & S.IFMT) !== S.IFDIR)
   const path = joinPath(dirs[random(dirs.length)]!, NAMES[random(NAMES.length)]!)
   const other = others[random(Math.max(1, others.length))]
-  switch (random(14)) {
+  switch (random(15)) {
+    case 14:
+      metacopy(root, random, path)
+      return
+
     case 0:
     case 1:
       sys.mkdirat(root, path, 0o700 + random(8) * 8)
@@ -164,6 +168,8 @@ function writeSome(root: number, random: Random, path: string): void {
   const stat = new Stat()
   must(sys.stat(fd, '', stat))
   if ((stat.mode & S.IFMT) === S.IFREG) {
+    // As the union does when a metacopy gets bytes.
+    clearMark(fd, '', 'metacopy', ownPrefix())
     const bytes = randomBytes(random, random(3) * 1000 + random(200))
     // Far behind the end now and then: a hole.
     sys.pwrite(fd, bytes, bytes.length, random(4) === 0 ? 65536 * random(60) : random(500))
@@ -173,10 +179,22 @@ function writeSome(root: number, random: Random, path: string): void {
   sys.close(fd)
 }
 
+// Attributes alone: the bytes lie in the read-only sublayer.
+function metacopy(root: number, random: Random, path: string): void {
+  const fd = sys.openat(root, path, O.RDWR | O.CREAT | O.EXCL | O.NOFOLLOW, 0o644)
+  if (fd < 0) return
+  sys.ftruncate(fd, 1 + random(100_000))
+  setMark(fd, '', 'metacopy', ownPrefix())
+  sys.close(fd)
+}
+
 function decorate(root: number, random: Random, path: string, isDir: boolean): void {
   const fd = must(sys.openat(root, path || '.', O.PATH | O.NOFOLLOW))
   setXattr(fd, '', `user.x${random(3)}`, randomBytes(random, random(40)))
   if (isDir && random(2) === 0) setMark(fd, '', 'opaque', ownPrefix())
+  if (isDir && random(4) === 0)
+    setMark(fd, '', 'redirect', ownPrefix(), relPath(`old/\xfe${random(3)}`))
+  if (isDir && random(9) === 0) setMark(fd, '', 'veil', ownPrefix())
   if (isRoot && random(2) === 0) sys.chownat(fd, '', random(3), random(3))
   sys.utimensat(fd, '', 5, 6, random(1000) - 500, random(1e9))
   sys.close(fd)

@@ -9,7 +9,7 @@ import { applyRedo } from '../../lib/snapshot/redo.ts'
 import { finishRestore, prepareRestore } from '../../lib/snapshot/restore.ts'
 import { describeTree, labOf, mutate, placeOf, randomOf } from './fixture.ts'
 
-for (let seed = 1; seed <= 6; seed++) {
+for (let seed = 1; seed <= 4; seed++) {
   t.test(`a redo that died after any step is completed by the next (seed ${seed})`, async (t) => {
     const lab = await labOf(t)
     const random = randomOf(seed * 31337)
@@ -23,7 +23,7 @@ for (let seed = 1; seed <= 6; seed++) {
     await catalogue.putPlan(redo)
     const [plan] = await catalogue.plans()
 
-    for (let step = 0; step < redo.steps.length; step += 1 + random(3)) {
+    for (let step = 0; step < redo.steps.length; step += 1 + random(Math.ceil(redo.steps.length / 5))) {
       const copy = join(lab.dir, `copy-${step}`)
       // cp keeps links among the files, and the stage's links to each other.
       execFileSync('mkdir', [copy])

@@ -6,7 +6,10 @@
 import { Failure } from '../base/failure.ts'
 import type { SnapshotRecord } from './records.ts'
 
-/** The state called `text` among a layer's (oldest first). Throws SVS_STATE_NOT_FOUND, SVS_STATE_AMBIGUOUS. */
+/**
+ * The state called `text` among a layer's (oldest first). Throws SVS_STATE_NOT_FOUND,
+ * SVS_STATE_AMBIGUOUS.
+ */
 export function findState(
   snapshots: readonly SnapshotRecord[],
   text: string,

@@ -23,7 +23,11 @@ for (let seed = 1; seed <= 4; seed++) {
     await catalogue.putPlan(redo)
     const [plan] = await catalogue.plans()
 
-    for (let step = 0; step < redo.steps.length; step += 1 + random(Math.ceil(redo.steps.length / 5))) {
+    for (
+      let step = 0;
+      step < redo.steps.length;
+      step += 1 + random(Math.ceil(redo.steps.length / 5))
+    ) {
       const copy = join(lab.dir, `copy-${step}`)
       // cp keeps links among the files, and the stage's links to each other.
       execFileSync('mkdir', [copy])

@@ -3,6 +3,8 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { removeTree } from '../../lib/host/remove-tree.ts'
+import { AT_FDCWD, must, O, sys } from '../../lib/host/sys.ts'
 import { buildState } from '../../lib/snapshot/restore.ts'
 import { takeSnapshot } from '../../lib/snapshot/snapshot.ts'
 import { describeTree, labOf, mutate, randomOf } from './fixture.ts'
@@ -52,4 +54,24 @@ t.test('a restored layer is unchanged against the state it came from', async (t)
   const taken = await takeSnapshot({ catalogue, layer, dirs })
   t.equal(taken.kind, 'unchanged')
   t.equal(taken.snapshot.id, first.id)
+})
+
+t.test('a path of 4,000 bytes comes back', async (t) => {
+  const lab = await labOf(t)
+  const root = must(sys.openat(AT_FDCWD, lab.dirs.rw, O.RDONLY | O.DIRECTORY))
+  t.teardown(() => sys.close(root))
+  const name = '\xe9'.repeat(249)
+  let path = name
+  for (let depth = 0; depth < 15; depth++, path += `/${name}`) must(sys.mkdirat(root, path, 0o755))
+  sys.close(must(sys.openat(root, `${path}file`, O.WRONLY | O.CREAT, 0o644)))
+  const was = describeTree(lab.dirs.rw)
+  const first = await lab.snapshot()
+  must(sys.unlinkat(root, `${path}file`))
+  must(sys.mkdirat(root, `${path}other`, 0o700))
+  await lab.snapshot()
+  await lab.restore(first)
+  t.same(describeTree(lab.dirs.rw), was)
+  removeTree(AT_FDCWD, `${lab.dirs.rw}/${name}`)
+  await lab.restore(first)
+  t.same(describeTree(lab.dirs.rw), was)
 })

@@ -1,5 +1,5 @@
-// Takes one snapshot after the other of a changing tree until it is killed, and tells when the first is done; a process of its own
-// for the test that kills it.
+// Takes one snapshot after the other of a changing tree until it is killed, and tells when the
+// first is done; a process of its own for the test that kills it.
 //
 //   node take-snapshots.js DIR
 

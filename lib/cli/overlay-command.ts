@@ -8,6 +8,7 @@
 import { resolve } from 'node:path'
 import { Failure } from '../base/failure.ts'
 import type { OverlayOrder } from '../daemon/overlay.ts'
+import { version } from './version.ts'
 
 export const OVERLAY_HELP = `Usage: svsfs overlay [source] <mountpoint> -o lowerdir=A:B[,upperdir=U,workdir=W][,option…]
        mount.fuse.svsfs [source] <mountpoint> -o …
@@ -24,6 +25,7 @@ Options:
   --transport <name>   direct (default) or fuse-native
   -t <type>            ignored, as mount(8) passes it
   -h, --help           this text
+  -V, --version        the version
 
 Examples:
   svsfs overlay /mnt/view -o lowerdir=/opt/a:/opt/b
@@ -41,7 +43,7 @@ export interface OverlayWords {
 }
 
 /** Reads the words as fuse helpers get them: options may stand anywhere, `-oX` and `-o X` are the same. */
-export function overlayWords(args: readonly string[]): OverlayWords | 'help' {
+export function overlayWords(args: readonly string[]): OverlayWords | 'help' | 'version' {
   const places: string[] = []
   const options: string[] = []
   let [foreground, trace, transport] = [false, false, 'direct']
@@ -54,6 +56,7 @@ export function overlayWords(args: readonly string[]): OverlayWords | 'help' {
   while (rest.length > 0) {
     const word = rest.shift()!
     if (word === '-h' || word === '--help') return 'help'
+    if (word === '-V' || word === '--version') return 'version'
     if (word === '-f' || word === '--foreground') foreground = true
     else if (word === '-d' || word === '--trace') trace = true
     else if (word === '-o') options.push(value('-o'))
@@ -77,6 +80,7 @@ export function overlayWords(args: readonly string[]): OverlayWords | 'help' {
 export async function overlay(args: readonly string[]): Promise<void> {
   const words = overlayWords(args)
   if (words === 'help') return void process.stdout.write(`${OVERLAY_HELP}\n`)
+  if (words === 'version') return void process.stdout.write(`svsfs overlay ${version()}\n`)
   const { overlayOptions } = await import('../daemon/overlay-options.ts')
   const { checkOverlay } = await import('../daemon/overlay.ts')
   const options = overlayOptions(words.options)

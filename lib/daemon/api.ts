@@ -9,7 +9,7 @@
 import type { z } from 'zod'
 import { Failure } from '../base/failure.ts'
 import type { Control } from './control.ts'
-import { checked } from './errors.ts'
+import { checked, errorWords } from './errors.ts'
 import { layerMethods } from './layer-methods.ts'
 import type { Call, Method } from './method.ts'
 import { mountMethods } from './mount-methods.ts'
@@ -47,5 +47,14 @@ export async function perform(
   const row = METHODS[name as MethodName] as Method<z.ZodType, unknown>
   const wanted = checked(row.params, name, params ?? {})
   if (row.daemon && control.engine === null) throw new Failure('SVS_NO_DAEMON', name)
-  return row.run(control, wanted, call)
+  try {
+    return await row.run(control, wanted, call)
+  } catch (err) {
+    const { code, exit, message } = errorWords(err)
+    if (WORTH_AN_EVENT.has(exit)) control.events.tell('failed', `${name}: ${message} [${code}]`)
+    throw err
+  }
 }
+
+/** Failed, damaged, or beyond this host; what was only asked wrongly is between us and who asked. */
+const WORTH_AN_EVENT: ReadonlySet<number> = new Set([1, 7, 8])

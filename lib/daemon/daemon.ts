@@ -66,6 +66,8 @@ export class Daemon {
     })
     control.stop = () => void this.stop('it was asked to')
     engine.onEvent((event) => this.#onEvent(event))
+    process.on('uncaughtException', (err) => this.#breakOff('an unexpected failure', err))
+    process.on('unhandledRejection', (err) => log.error('a failure that nobody waited for', err))
     this.#watchIdle()
   }
 
@@ -75,7 +77,7 @@ export class Daemon {
     this.#stopping = true
     this.#log.info(`stopping: ${reason}`)
     this.#server.drain()
-    const guard = setTimeout(() => this.#breakOff(), EXIT_MS)
+    const guard = setTimeout(() => this.#breakOff('something did not end'), EXIT_MS)
     try {
       await this.control.queue.idle()
       // What has just ended is being answered.
@@ -92,9 +94,9 @@ export class Daemon {
     this.#end()
   }
 
-  /** Something does not end: the mounts are detached, because a dead one hangs whoever looks at it. */
-  #breakOff(): void {
-    this.#log.error('something did not end; breaking off')
+  /** Ends at once. The mounts are detached first, because a dead one hangs whoever looks at it. */
+  #breakOff(why: string, cause?: unknown): void {
+    this.#log.error(`breaking off: ${why}`, cause)
     this.#detachAll()
     // process.exit would wait for the thread that hangs.
     sys.exit(1)

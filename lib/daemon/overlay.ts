@@ -10,7 +10,9 @@ import { join } from 'node:path'
 import { Failure } from '../base/failure.ts'
 import { type Log, logTo } from '../base/log.ts'
 import { bytesOf } from '../base/path.ts'
+import { unmountFuse } from '../host/mount.ts'
 import { restrictMount } from '../host/restrict-mount.ts'
+import { sys } from '../host/sys.ts'
 import type { LayerSpec, StackSpec } from '../union/spec.ts'
 import { createEngine } from './engine.ts'
 import type { Engine } from './engine-api.ts'
@@ -60,16 +62,32 @@ export async function serveOverlay(order: OverlayOrder, logFd: number): Promise<
     await engine.stop()
     throw err
   }
-  return served(engine, log)
+  return served(engine, order, log)
 }
 
-function served(engine: Engine, log: Log): Overlay {
+/** How long the engine may take to end before the process ends without it. */
+const EXIT_MS = 15_000
+
+function served(engine: Engine, order: OverlayOrder, log: Log): Overlay {
   let end: () => void = () => {}
   const ended = new Promise<void>((resolve) => {
     end = resolve
   })
   let stopping: Promise<void> | null = null
-  const stop = () => (stopping ??= engine.stop().then(end))
+  const breakOff = (why: string, cause?: unknown) => {
+    log.error(`breaking off: ${why}`, cause)
+    unmountFuse(bytesOf(order.mountPoint), true)
+    // process.exit would wait for a thread that hangs.
+    sys.exit(1)
+  }
+  const stop = () => (stopping ??= stopEngine())
+  const stopEngine = async () => {
+    const guard = setTimeout(() => breakOff('something did not end'), EXIT_MS)
+    await engine.stop()
+    clearTimeout(guard)
+    end()
+  }
+  process.on('uncaughtException', (err) => breakOff('an unexpected failure', err))
   engine.onEvent((event) => {
     if (event.kind === 'trace') return log.info(event.line)
     log.info(`${event.kind}: ${event.reason}`)

@@ -178,7 +178,6 @@ async function applyPlan(control: Control, layer: LayerRecord, redo: RedoPlan): 
     return await applyNow(control, layer, redo)
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause)
-    control.events.tell('failed', `restore of layer ${layer.name}: ${why}`, { layer: layer.name })
     throw new Failure('SVS_RESTORE_UNFINISHED', layer.name, why, { cause })
   }
 }

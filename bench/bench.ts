@@ -100,7 +100,7 @@ function makeLower(lower: string): Loads {
   const tar = `${home}/tree.tar`
   run(['tar', '-cf', tar, '-C', dirname(tree), basename(tree)])
   const loads = {
-    warm: { operations: 1000, bytes: 16 * MIB, tar },
+    warm: { operations: 2000, bytes: 16 * MIB, tar },
     timed: {
       operations: options.quick ? 1000 : 2000,
       bytes: (options.quick ? 64 : 128) * MIB,

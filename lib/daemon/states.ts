@@ -155,6 +155,19 @@ async function restoreInPlace(
   snapshot: SnapshotRecord,
   call: Call,
 ): Promise<Done> {
+  const done = await restorePass(control, layer, snapshot, call)
+  // A program that went on while the plan was made may have added what the plan does not know of:
+  // a second pass, which has little to look at, takes that back too.
+  if (done.mounts.length > 0) await restorePass(control, layer, snapshot, call)
+  return done
+}
+
+async function restorePass(
+  control: Control,
+  layer: LayerRecord,
+  snapshot: SnapshotRecord,
+  call: Call,
+): Promise<Done> {
   const { catalogue } = control
   const dirs = redoDirs(control.store.places, layer)
   const ro = readOnly(control, layer, snapshot.ro.version)

@@ -55,6 +55,11 @@ export function isOpaque(dir: number, name: string, prefix: MarkPrefix): boolean
   return xattrIs(dir, name, `${prefix}.${NAMES.opaque}`, 'y')
 }
 
+/** True for a file whose bytes lie below. One call, for the path of a lookup. */
+export function isMetacopy(dir: number, name: string, prefix: MarkPrefix): boolean {
+  return typeof getXattr(dir, name, `${prefix}.${NAMES.metacopy}`) !== 'number'
+}
+
 /** All marks of a file or directory; null for the common case that it has none. */
 export function readMarks(dir: number, name: string, prefix: MarkPrefix): Marks | null {
   const found = listXattr(dir, name).filter((attribute) => isMarkName(attribute))

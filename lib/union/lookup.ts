@@ -13,8 +13,9 @@
 // Rule: nothing is changed here. `view.stat` holds the attributes of what was found on top.
 
 import { baseName, joinPath, parentPath, type RelPath } from '../base/path.ts'
+import type { Stat } from '../host/stat.ts'
 import { S } from '../host/sys.ts'
-import { isWhiteout, type Marks, readMarks } from '../layer/marks.ts'
+import { isMetacopy, isWhiteout, type Marks, readMarks } from '../layer/marks.ts'
 import type { Branch } from './branch.ts'
 import type { UnionLayer } from './layer.ts'
 import type { FilePlace, Place, UnionNode } from './node.ts'
@@ -143,8 +144,11 @@ class Merge {
   }
 }
 
-// A metacopy is a file whose bytes were never written: size without blocks. Only then is it
-// worth asking for the mark.
+// The mark says what a metacopy is. Asked is only where it can be one: its bytes were never
+// written, or not all of them. One block may be counted for its attributes.
+const canBeMetacopy = ({ mode, size, blocks }: Stat): boolean =>
+  (mode & S.IFMT) === S.IFREG && size > 0 && (blocks <= 8 || blocks * 512 < size)
+
 function dataOf(
   view: View,
   dir: UnionNode,
@@ -153,10 +157,10 @@ function dataOf(
   name: string,
 ): FilePlace | null {
   const { stat } = view
-  if (branch.prefix === null || stat.blocks !== 0 || stat.size === 0) return null
-  if ((stat.mode & S.IFMT) !== S.IFREG) return null
+  if (branch.prefix === null || !canBeMetacopy(stat)) return null
+  if (!isMetacopy(branch.dirFd(path), name, branch.prefix)) return null
   const marks = readMarks(branch.dirFd(path), name, branch.prefix)
-  if (marks === null || !marks.metacopy) return null
+  if (marks === null) return null
   const lower = branch.layer.ros.slice(branch.layer.ros.indexOf(branch) + 1)
   for (const ro of lower) {
     const at = marks.redirect ?? naturalPath(dir, ro, name)

@@ -1,5 +1,4 @@
 // The README held against the program: its command lines exist, with the options it names.
-// Runs once: no user matters to it.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'

@@ -1,5 +1,4 @@
 // The table of failures, held against the code that throws them and the manual that lists them.
-// Runs once: no user matters to it.
 
 import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'

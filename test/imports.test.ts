@@ -2,8 +2,6 @@
 // be read with nothing above it in mind.
 //
 //   7 bin   6 cli web   5 daemon   4 run deploy   3 union snapshot   2 fuse layer   1 host   0 base
-//
-// Runs once: it reads the sources alone.
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'

@@ -1,5 +1,4 @@
 // How the source reads, as far as a program can tell: formatter, linter, sizes, headers.
-// Runs once: it reads the sources alone.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'

@@ -1,5 +1,4 @@
 // The runner of test files: what it counts, and that nothing bad passes for good.
-// Runs once: no user matters to it.
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

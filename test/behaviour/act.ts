@@ -69,8 +69,11 @@ export function tick(): void {
 
 /** Removes a tree, as `rm -r` does. */
 export function removeTree(place: Place, path: string): void {
-  for (const { name, kind } of place.list(path))
-    if (kind === 'directory') removeTree(place, `${path}/${name}`)
-    else place.unlink(`${path}/${name}`)
+  for (const { name, kind } of place.list(path)) {
+    const inside = `${path}/${name}`
+    if ((kind === 'unknown' ? place.lstat(inside).kind : kind) === 'directory')
+      removeTree(place, inside)
+    else place.unlink(inside)
+  }
   place.rmdir(path)
 }

@@ -5,6 +5,7 @@
 // Rule: branches that a view may not write are its `lowers`, and are compared in the end.
 
 import { mkdirSync } from 'node:fs'
+import type { Tree } from './draw.ts'
 import { drawAt } from './ground.ts'
 import { RealPlace } from './real-place.ts'
 import { splitStart } from './split.ts'
@@ -30,8 +31,9 @@ export function drawLayered(
   root: string,
   branches: readonly LayeredBranch[],
   starts: readonly string[],
+  tree?: Tree,
 ): void {
-  const trees = splitStart(branches, markPrefix())
+  const trees = splitStart(branches, markPrefix(), tree)
   for (const [i, { name }] of branches.entries()) {
     mkdirSync(`${root}/${name}`, { recursive: true })
     for (const start of starts) drawAt(`${root}/${name}`, start, trees[i]!)

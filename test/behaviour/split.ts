@@ -34,13 +34,17 @@ const DECOYS: readonly ((path: string) => [string, Drawn][])[] = [
   (path) => [[path, link('never-followed')]],
 ]
 
-export function splitStart(branches: readonly Branch[], prefix: 'trusted' | 'user'): Tree[] {
+export function splitStart(
+  branches: readonly Branch[],
+  prefix: 'trusted' | 'user',
+  start: Tree = START,
+): Tree[] {
   const pieces: Pieces[] = branches.map(() => new Map())
   const last = branches.length - 1
   const marked = branches.flatMap((branch, i) => (branch.marks && i < last ? [i] : []))
   const homes = new Map<string, number>()
 
-  Object.entries(START).forEach(([path, thing], i) => {
+  Object.entries(start).forEach(([path, thing], i) => {
     const home = homeOf(path, thing, i, branches.length, marked, homes)
     homes.set(path, home)
     pieces[home]!.set(path, thing)
@@ -54,7 +58,7 @@ export function splitStart(branches: readonly Branch[], prefix: 'trusted' | 'use
     hideAlone(pieces, homes.get('alone')!, last, prefix)
   }
   coverSolid(pieces, homes.get('solid')!, branches)
-  return withDirectories(pieces)
+  return withDirectories(pieces, start)
 }
 
 /** Where a path lies: names of one file together, the opaque directory whole, the rest spread. */
@@ -115,7 +119,7 @@ function coverSolid(pieces: Pieces[], home: number, branches: readonly Branch[])
 }
 
 /** Adds parents: with START's attributes where highest, with other ones below. Parents first. */
-function withDirectories(pieces: Pieces[]): Tree[] {
+function withDirectories(pieces: Pieces[], start: Tree): Tree[] {
   const seen = new Set<string>()
   return pieces.map((piece) => {
     const parents = new Set<string>()
@@ -126,7 +130,7 @@ function withDirectories(pieces: Pieces[]): Tree[] {
 
     const tree: Record<string, Drawn> = {}
     for (const path of [...parents].sort()) {
-      const drawn = START[path]
+      const drawn = start[path]
       const highest = drawn?.kind === 'directory' && !seen.has(path)
       const plain = piece.get(path)
       if (highest) tree[path] = plain?.kind === 'directory' ? plain : drawn

@@ -9,6 +9,7 @@
 import { mkdirSync } from 'node:fs'
 import { publishIndex } from '../../lib/layer/index-file.ts'
 import type { LayerSpec, StackSpec } from '../../lib/union/spec.ts'
+import type { Tree } from './draw.ts'
 import { drawLayered, image, type LayeredBranch, lower, upper } from './layered.ts'
 
 export interface DrawnStack {
@@ -19,8 +20,8 @@ export interface DrawnStack {
 const ONE = [upper('up'), image('l1'), image('l2'), lower('l3')]
 
 /** START over one layer of three read-only trees, as `-o lowerdir=l1:l2:l3,upperdir=up` says it. */
-export function drawOneLayer(root: string, starts: readonly string[]): DrawnStack {
-  drawLayered(root, ONE, starts)
+export function drawOneLayer(root: string, starts: readonly string[], tree?: Tree): DrawnStack {
+  drawLayered(root, ONE, starts, tree)
   mkdirSync(`${root}/work`)
   const layer: LayerSpec = {
     id: '',

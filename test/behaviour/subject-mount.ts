@@ -3,27 +3,32 @@
 
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readdirSync, renameSync } from 'node:fs'
+import type { Tree } from './draw.ts'
 import { makeGround, removeGround } from './ground.ts'
 import { RealPlace } from './real-place.ts'
 import { Served, SVSFS } from './served.ts'
 import { drawOneLayer, drawStoreBranches, LAYER_NAMES } from './stacks.ts'
 import type { Ground, Subject } from './suite.ts'
+import type { Aspect } from './walk.ts'
 
 export interface MountSubject {
   readonly name: string
   readonly transport?: 'direct' | 'fuse-native'
   readonly kernelCap?: '6.1'
   readonly differs?: Readonly<Record<string, string>>
+  readonly tree?: Tree
+  readonly changeable?: readonly Aspect[]
+  readonly compareEvery?: number
 }
 
 /** `svsfs overlay -o lowerdir=l1:l2:l3,upperdir=up,workdir=work`. */
 export function dropIn(subject: MountSubject): Subject {
   return {
-    name: subject.name,
+    ...subject,
     differs: subject.differs ?? {},
     async make(starts) {
       const root = makeGround()
-      const { branches } = drawOneLayer(root, starts)
+      const { branches } = drawOneLayer(root, starts, subject.tree)
       const lowers = branches.slice(1).map(({ name }) => `${root}/${name}`)
       const options = `lowerdir=${lowers.join(':')},upperdir=${root}/up,workdir=${root}/work`
       const words = ['overlay', 'behaviour', `${root}/mnt`, '-f', '-o', options]
@@ -36,7 +41,7 @@ export function dropIn(subject: MountSubject): Subject {
 /** `svsfs layer create …`, `svsfs mount --base`. */
 export function store(subject: MountSubject): Subject {
   return {
-    name: subject.name,
+    ...subject,
     differs: subject.differs ?? {},
     async make(starts) {
       const root = makeGround()

@@ -52,7 +52,7 @@ t.test('every file opens with what it is', async (t) => {
 })
 
 t.test('names of files are kebab-case', async (t) => {
-  const odd = sources.filter(({ name }) => !/^[a-z0-9/-]+(\.test)?\.ts$/.test(name))
+  const odd = sources.filter(({ name }) => !/^[a-z0-9/.-]+(\.test)?\.ts$/.test(name))
   t.same(
     odd.map(({ name }) => name),
     [],

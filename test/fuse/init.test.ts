@@ -1,3 +1,5 @@
+// INIT: what is asked of a kernel, whatever it offers.
+
 import t from 'tap'
 import { ERRNO } from '../../lib/base/errno.ts'
 import { INIT } from '../../lib/fuse/protocol.ts'

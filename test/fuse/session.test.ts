@@ -1,3 +1,5 @@
+// Requests and replies of a session, byte for byte, without a device.
+
 import t from 'tap'
 import { ERRNO, Errno } from '../../lib/base/errno.ts'
 import type { Log } from '../../lib/base/log.ts'

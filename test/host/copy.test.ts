@@ -1,3 +1,5 @@
+// Copies of bytes within and between disks: whole, holes kept.
+
 import {
   closeSync,
   fstatSync,

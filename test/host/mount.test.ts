@@ -1,3 +1,5 @@
+// mount(2) and umount2(2) as root: what they do, and how they say no.
+
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

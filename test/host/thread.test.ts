@@ -1,3 +1,5 @@
+// What a thread has of its own: credentials, signals, the number of open files.
+
 import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

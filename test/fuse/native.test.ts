@@ -1,4 +1,5 @@
 // The same filesystem through fuse-native, on a real mount.
+// Needs root: the filesystem that is mounted belongs to root.
 
 import { spawnSync } from 'node:child_process'
 import {

@@ -51,7 +51,8 @@ function mustWalk(outcome: number, name: string): boolean {
     relative = false
     return true
   }
-  return outcome === -ERRNO.ENOTDIR && name === ''
+  // EACCES: the `.` of a directory that its owner may not search; its descriptor needs no search.
+  return name === '' && (outcome === -ERRNO.ENOTDIR || outcome === -ERRNO.EACCES)
 }
 
 /** Fills `scratch` with the value; its length, or the negative errno. */

@@ -86,11 +86,13 @@ export class Session {
     const { perform } = await import('../daemon/api.ts')
     const { openControl } = await import('../daemon/control.ts')
     const doing = `svsfs ${name.replace('.', ' ')}`
+    const interrupts = new Interrupts()
     const control: Control = await openControl({ root: this.places.root, doing, create })
     try {
-      const call = { progress: this.#progress, whenGone: () => {} }
+      const call = { progress: this.#progress, whenGone: interrupts.listen }
       return (await perform(control, name, params, call)) as Answer<Name>
     } finally {
+      interrupts.end()
       await control.close()
     }
   }
@@ -110,6 +112,30 @@ export class Session {
     this.#client = null
   }
 }
+
+/**
+ * Ctrl-C for work in this process that can be broken off; whatever else runs ends the usual way.
+ * A second one ends the process where it is.
+ */
+class Interrupts {
+  readonly #givenBack: (() => void)[] = []
+
+  readonly listen = (giveBack: () => void): void => {
+    if (this.#givenBack.length === 0) for (const signal of SIGNALS) process.once(signal, this.#act)
+    this.#givenBack.push(giveBack)
+  }
+
+  end(): void {
+    for (const signal of SIGNALS) process.off(signal, this.#act)
+  }
+
+  readonly #act = (): void => {
+    this.end()
+    for (const giveBack of this.#givenBack) giveBack()
+  }
+}
+
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 const isPassing = (err: unknown): boolean =>
   err instanceof Failure && (err.code === 'SVS_STORE_LOCKED' || err.code === 'SVS_DAEMON_STOPPING')

@@ -41,6 +41,8 @@ export class Control {
   readonly queue = new Queue()
   readonly log: Log
   readonly started = new Date().toISOString()
+  /** Aborted when this process is to end: what takes long and can be broken off is. */
+  readonly ending = new AbortController()
 
   // Set once, by the daemon, before the first request.
   engine: Engine | null = null

@@ -77,6 +77,7 @@ export class Daemon {
     this.#stopping = true
     this.#log.info(`stopping: ${reason}`)
     this.#server.drain()
+    this.control.ending.abort()
     const guard = setTimeout(() => this.#breakOff('something did not end'), EXIT_MS)
     try {
       await this.control.queue.idle()

@@ -7,13 +7,13 @@
 
 import { EventEmitter } from 'node:events'
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
+import { failureFrom } from '../base/failure-data.ts'
 import type { Log } from '../base/log.ts'
 import { startIoThreads } from '../fuse/io.ts'
 import { startKernelThread } from '../fuse/kernel-calls.ts'
 import { must, sys } from '../host/sys.ts'
 import { wake } from '../host/thread.ts'
 import type { Engine, EngineCalls, EngineEvent, MountSpec } from './engine-api.ts'
-import { failureFrom } from './engine-failure.ts'
 import type { FromFuseThread, FuseThreadData, ToFuseThread } from './fuse-thread.ts'
 
 const IO_THREADS = 2

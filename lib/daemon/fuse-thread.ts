@@ -6,6 +6,7 @@
 // receiveMessageOnPort after a wake, and its log is written with write(2).
 
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
+import { type FailureData, failureData } from '../base/failure-data.ts'
 import { logTo } from '../base/log.ts'
 import { Jobs } from '../fuse/io.ts'
 import { KernelCalls } from '../fuse/kernel-calls.ts'
@@ -13,7 +14,6 @@ import { Loop } from '../fuse/loop.ts'
 import { dropResourcePrivilege, ownUmask, raiseFileLimit } from '../host/thread.ts'
 import type { EngineCalls, EngineEvent } from './engine-api.ts'
 import { EngineCore } from './engine-core.ts'
-import { type FailureData, failureData } from './engine-failure.ts'
 import { directly } from './link-direct.ts'
 
 /**

@@ -13,10 +13,10 @@ import { layerName } from '../layer/layer.ts'
 import type { LayerRecord } from '../snapshot/records.ts'
 import type { Control } from './control.ts'
 import { type LayerLine, layerLine } from './layer-line.ts'
-import { importVersion, type LayerSource, sourceShape } from './layer-source.ts'
+import { importVersion, type LayerSource, removeVersion, sourceShape } from './layer-source.ts'
 import { type Call, method } from './method.ts'
 import { refuseMounted } from './mounts.ts'
-import { NAMES, STACKS } from './queue.ts'
+import { nameKey, STACKS, TAGS } from './queue.ts'
 import { nameShape } from './shapes.ts'
 import { takeState } from './states.ts'
 import { layerPlaces } from './store-path.ts'
@@ -67,7 +67,7 @@ async function create(
 ): Promise<CreateAnswer> {
   const name = layerName(params.layer)
   const id = randomBytes(5).toString('hex')
-  return control.queue.run(NAMES, async () => {
+  return control.queue.run(nameKey(name), async () => {
     await refuseTaken(control, name)
     const places = layerPlaces(control.store.places, id)
     makeLayerDirectories(places)
@@ -75,22 +75,24 @@ async function create(
       const imported = await importVersion(control, places, 1, params.source, call)
       makeWritable(places, 1, 1)
       const { ro, excludes, manifest, warnings } = imported
-      const record: LayerRecord = {
-        id,
-        name,
-        tag: await control.catalogue.nextTag(),
-        created: Date.now(),
-        ro,
-        versions: [ro],
-        rw: 1,
-        active: params.activate,
-        priority: params.priority,
-        excludes,
-        manifest,
-      }
-      const mounts = await control.publish(record)
+      const made = await control.queue.run(TAGS, async () => {
+        const record: LayerRecord = {
+          id,
+          name,
+          tag: await control.catalogue.nextTag(),
+          created: Date.now(),
+          ro,
+          versions: [ro],
+          rw: 1,
+          active: params.activate,
+          priority: params.priority,
+          excludes,
+          manifest,
+        }
+        return { record, mounts: await control.publish(record) }
+      })
       control.events.tell('created', `layer ${name} was created`, { layer: name })
-      return { ...layerLine(record), warnings, mounts }
+      return { ...layerLine(made.record), warnings, mounts: made.mounts }
     } catch (err) {
       if ((await control.catalogue.layer(id)) === null) removeTree(AT_FDCWD, bytesOf(places.root))
       throw err
@@ -126,7 +128,7 @@ async function rename(
   { layer, to }: { layer: string; to: string },
 ): Promise<LayerLine> {
   const name = layerName(to)
-  return control.queue.run(NAMES, () =>
+  return control.queue.run(nameKey(name), () =>
     control.alone(layer, async (record) => {
       if (name === record.name) return layerLine(record)
       await refuseTaken(control, name)
@@ -158,17 +160,16 @@ async function replace(
   call: Call,
 ): Promise<CreateAnswer> {
   return control.alone(layer, async (record) => {
-    const wish = { message: 'before replace', label: null, trigger: 'before-update' } as const
-    const before = await takeState(control, record, wish, call)
     const places = layerPlaces(control.store.places, record.id)
     const version = Math.max(...record.versions.map((known) => known.version)) + 1
-    const { ro, excludes, manifest, warnings } = await importVersion(
-      control,
-      places,
-      version,
-      source,
-      call,
-    )
+    const imported = await importVersion(control, places, version, source, call)
+    const { ro, excludes, manifest, warnings } = imported
+    // After what takes long: it is the state that is replaced, and one broken off leaves none.
+    const wish = { message: 'before replace', label: null, trigger: 'before-update' } as const
+    const before = await takeState(control, record, wish, call).catch((err: unknown) => {
+      removeVersion(places, version)
+      throw err
+    })
     const renewed = { ...record, ro, versions: [...record.versions, ro], excludes, manifest }
     const mounts = await control.publish(renewed)
     const text = `layer ${layer} has version ${version} of its read-only part`

@@ -1,9 +1,10 @@
 // A read-only sublayer from what the user named: `--from`, `--recipe`, or nothing.
 //
 //   source ─▶ work/import-<version> ─▶ index beside it ─▶ ro/<version>.index, ro/<version>
+//             └────── in a thread (import-job.ts) ─────┘
 //
 // Rule: the tree appears under its final name whole and flushed, after its index; until a
-// record names the version it is garbage.
+// record names the version it is garbage. Broken off when the caller goes or the process ends.
 
 import { closeSync, fsyncSync, openSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
@@ -12,9 +13,8 @@ import { Failure } from '../base/failure.ts'
 import { bytesOf } from '../base/path.ts'
 import { removeTree } from '../host/remove-tree.ts'
 import { AT_FDCWD } from '../host/sys.ts'
-import { importTree, type Source, sourceOf } from '../layer/import.ts'
-import { publishIndex } from '../layer/index-file.ts'
-import { fetchPackages } from '../layer/packages.ts'
+import { type Source, sourceOf } from '../layer/import.ts'
+import { fetchInThread, importInThread, type Waiter } from '../layer/import-job.ts'
 import { loadRecipe } from '../layer/recipe.ts'
 import type { ReadOnlyVersion } from '../snapshot/records.ts'
 import type { Control } from './control.ts'
@@ -49,7 +49,7 @@ export interface ImportedVersion {
   readonly warnings: readonly string[]
 }
 
-/** Imports `source` as version `version` of a layer's read-only sublayer. */
+/** Imports `source` as version `version` of a layer's read-only sublayer. Throws SVS_CANCELLED when broken off. */
 export async function importVersion(
   control: Control,
   places: LayerPlaces,
@@ -57,19 +57,21 @@ export async function importVersion(
   source: LayerSource,
   call: Call,
 ): Promise<ImportedVersion> {
-  const found = await resolveSource(control, source, call)
+  const waiter = waiterOf(control, call)
+  const found = await resolveSource(control, source, waiter)
   const tree = join(places.work, `import-${version}`)
   const index = `${tree}.index`
   try {
-    const { overrides, warnings } = await importTree(found.source, bytesOf(tree), {
+    const options = {
       privileged: process.geteuid?.() === 0,
       base: found.base === null ? null : bytesOf(found.base),
       folders: found.folders.map(bytesOf),
       leaveOut: [bytesOf(control.store.places.root)],
-      onProgress: (text) => call.progress(text),
-    })
-    call.progress('reading what was imported')
-    const facts = await publishIndex(bytesOf(tree), bytesOf(index), overrides)
+    }
+    const job = { source: found.source, tree: bytesOf(tree), index: bytesOf(index), options }
+    const { facts, warnings } = await importInThread(job, waiter)
+    // One whose record was never written, because of a crash.
+    removeVersion(places, version)
     renameSync(index, places.index(version))
     renameSync(tree, places.ro(version))
     flushDirectory(join(places.root, 'ro'))
@@ -77,6 +79,21 @@ export async function importVersion(
     return { ro: { version, ...facts }, excludes, manifest, warnings }
   } finally {
     for (const path of [tree, index]) removeTree(AT_FDCWD, bytesOf(path))
+  }
+}
+
+/** Removes a version that no record names. */
+export function removeVersion(places: LayerPlaces, version: number): void {
+  for (const path of [places.index(version), places.ro(version)])
+    removeTree(AT_FDCWD, bytesOf(path))
+}
+
+function waiterOf(control: Control, call: Call): Waiter {
+  const gone = new AbortController()
+  call.whenGone(() => gone.abort())
+  return {
+    signal: AbortSignal.any([gone.signal, control.ending.signal]),
+    onProgress: (text) => call.progress(text),
   }
 }
 
@@ -95,23 +112,23 @@ interface FoundSource {
 async function resolveSource(
   control: Control,
   source: LayerSource,
-  call: Call,
+  waiter: Waiter,
 ): Promise<FoundSource> {
   const nothing = { base: null, excludes: [], manifest: {}, folders: [] }
   switch (source.kind) {
     case 'empty':
       return { ...nothing, source: { kind: 'empty' } }
     case 'from':
-      return { ...nothing, ...(await resolvePaths(control, source, call)) }
+      return { ...nothing, ...(await resolvePaths(control, source, waiter)) }
     case 'recipe':
-      return resolveRecipe(control, source, call)
+      return resolveRecipe(control, source, waiter)
   }
 }
 
 async function resolvePaths(
   control: Control,
   { paths, withDepends, base }: Extract<LayerSource, { kind: 'from' }>,
-  call: Call,
+  waiter: Waiter,
 ): Promise<Pick<FoundSource, 'source' | 'base'>> {
   const source = sourceOf(paths.map(bytesOf))
   if (source.kind !== 'packages') {
@@ -120,18 +137,18 @@ async function resolvePaths(
   }
   const under = base ?? '/'
   if (!withDepends) return { source, base: under }
-  const all = await fetchInto(control, paths, under, call)
+  const all = await fetchInto(control, paths, under, waiter)
   return { source: { kind: 'packages', paths: all.map(bytesOf) }, base: under }
 }
 
 async function resolveRecipe(
   control: Control,
   { recipe, base }: Extract<LayerSource, { kind: 'recipe' }>,
-  call: Call,
+  waiter: Waiter,
 ): Promise<FoundSource> {
   const manifest = loadRecipe(recipe)
   const under = base ?? '/'
-  const packages = await fetchInto(control, manifest.packages, under, call)
+  const packages = await fetchInto(control, manifest.packages, under, waiter)
   return {
     source: { kind: 'packages', paths: packages.map(bytesOf) },
     base: under,
@@ -146,16 +163,11 @@ const fetchInto = (
   control: Control,
   packages: readonly string[],
   base: string,
-  call: Call,
-): Promise<string[]> =>
-  control.queue.run(PACKAGES, () =>
-    fetchPackages(packages, {
-      withDepends: true,
-      base,
-      folder: control.store.places.packages,
-      onProgress: (text) => call.progress(text),
-    }),
-  )
+  waiter: Waiter,
+): Promise<string[]> => {
+  const options = { withDepends: true, base, folder: control.store.places.packages }
+  return control.queue.run(PACKAGES, () => fetchInThread({ packages, options }, waiter))
+}
 
 function flushDirectory(path: string): void {
   const fd = openSync(path, 'r')

@@ -1,11 +1,13 @@
 // One operation at a time on each thing: a task names what it needs, and runs when every
 // earlier task that named the same has ended.
 //
-// Rule: a task that needs several things takes them nested, in the order NAMES, a layer's id,
-// PACKAGES, STACKS, and never otherwise; so two tasks never wait for each other.
+// Rule: a task that needs several things takes them nested, in the order of a name, a layer's id,
+// PACKAGES, TAGS, STACKS, and never otherwise; so two tasks never wait for each other.
 
-/** Giving a name to a layer. */
-export const NAMES = '*names'
+/** Giving this name to a layer. */
+export const nameKey = (name: string): string => `*name ${name}`
+/** Giving a layer its tag: from the choice until a record has it. */
+export const TAGS = '*tags'
 /** The folder in which apt works. */
 export const PACKAGES = '*packages'
 /** Which layers are shown where: records together with the mounts that follow them. */

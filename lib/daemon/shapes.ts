@@ -3,7 +3,7 @@
 import { z } from 'zod'
 
 /** A layer's name as asked for. Whether it exists, and whether a new one is allowed, is found out later. */
-export const nameShape = z.string().min(1).max(256)
+export const nameShape = z.string().max(4096)
 
 /** Absolute host path. Commands make theirs absolute before they ask. */
 export const pathShape = z

@@ -15,8 +15,11 @@ const SEEK_HOLE = 4
 /** Most that one copy_file_range is asked for, so that a thread can be ended between two. */
 const PIECE = 64 * 1024 * 1024
 
-/** Copies bytes [0, size) of `from`; what lies beyond its end stays a hole. Throws Errno. */
-export function copyData(from: number, to: number, size: number): void {
+/**
+ * Copies bytes [0, size) of `from`; what lies beyond its end stays a hole. `goOn` is called between
+ * two pieces, and may throw. Throws Errno.
+ */
+export function copyData(from: number, to: number, size: number, goOn = () => {}): void {
   if (size === 0) return
   if (sys.clone(to, from) === 0) {
     must(sys.ftruncate(to, size), 'ftruncate')
@@ -28,30 +31,32 @@ export function copyData(from: number, to: number, size: number): void {
     const data = nextData(from, at, size)
     if (data >= size) return
     const end = nextHole(from, data, size)
-    copyRange(from, to, data, end)
+    copyRange(from, to, data, end, goOn)
     at = end
   }
 }
 
-// A disk that cannot say where its holes are has none, as far as a copy is concerned.
-function nextData(fd: number, at: number, size: number): number {
+/** Where data begins, at or after `at`; `size` where none does. A disk that cannot say has no holes. */
+export function nextData(fd: number, at: number, size: number): number {
   const found = sys.lseek(fd, at, SEEK_DATA)
   if (found === -ERRNO.ENXIO) return size
   return found < 0 ? at : found
 }
 
-function nextHole(fd: number, at: number, size: number): number {
+/** Where the data at `at` ends. */
+export function nextHole(fd: number, at: number, size: number): number {
   const found = sys.lseek(fd, at, SEEK_HOLE)
   return found < 0 ? size : Math.min(found, size)
 }
 
-function copyRange(from: number, to: number, start: number, end: number): void {
+function copyRange(from: number, to: number, start: number, end: number, goOn: () => void): void {
   let at = start
   while (at < end) {
+    goOn()
     const copied = sys.copyFileRange(from, at, to, at, Math.min(PIECE, end - at))
     // 0 also from files whose size says nothing (procfs): reading tells whether they end.
     if (copied === 0 || cannotCopyInKernel(copied)) {
-      pump(from, to, at, end)
+      pump(from, to, at, end, goOn)
       return
     }
     at += must(copied, 'copy_file_range')
@@ -68,10 +73,11 @@ const cannotCopyInKernel = (result: number): boolean =>
 
 let buffer: Buffer | null = null
 
-function pump(from: number, to: number, start: number, end: number): void {
+function pump(from: number, to: number, start: number, end: number, goOn: () => void): void {
   buffer ??= Buffer.allocUnsafeSlow(1024 * 1024)
   let at = start
   while (at < end) {
+    goOn()
     const count = must(sys.pread(from, buffer, Math.min(buffer.length, end - at), at), 'pread')
     if (count === 0) return
     writeAll(to, buffer, count, at)

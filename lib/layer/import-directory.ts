@@ -10,7 +10,7 @@ import { libcDevice, Stat } from '../host/stat.ts'
 import { AT_FDCWD, must, O, S, sys } from '../host/sys.ts'
 import { getXattr, listXattr, setXattr } from '../host/xattr.ts'
 import { isCarried } from './attributes.ts'
-import { Breath } from './breath.ts'
+import { Breath, goOn } from './breath.ts'
 import type { Imported } from './import.ts'
 import { hold, type Truth, truthOf } from './import-members.ts'
 import type { Override } from './layer.ts'
@@ -186,7 +186,7 @@ function copyFile(parent: number, { dir, name, path, stat }: WalkEntry): void {
   try {
     const to = must(sys.openat(parent, name, O.WRONLY | O.CREAT | O.EXCL, 0o600), path)
     try {
-      copyData(from, to, stat.size)
+      copyData(from, to, stat.size, goOn)
     } finally {
       sys.close(to)
     }

@@ -6,7 +6,7 @@
 // Rule: the tree is fresh, so no link in it leads anywhere when unpacking starts; and no member is
 // unpacked through a link that the archive itself brought.
 
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { createReadStream } from 'node:fs'
 import { Readable } from 'node:stream'
@@ -16,6 +16,7 @@ import { parentPath, type RelPath, shown } from '../base/path.ts'
 import { readWhole } from '../host/file.ts'
 import { S } from '../host/sys.ts'
 import { findTool, type Tool } from '../host/tool.ts'
+import { startChild } from './children.ts'
 import type { Members } from './import-members.ts'
 import {
   type Compression,
@@ -184,7 +185,7 @@ class Running {
   #said = ''
 
   constructor(path: string, args: readonly string[], stdin: 'pipe' | 'ignore') {
-    this.#child = spawn(path, args, {
+    this.#child = startChild(path, args, {
       stdio: [stdin, 'pipe', 'pipe'],
       env: { ...process.env, LC_ALL: 'C', TAR_OPTIONS: '', GZIP: '', XZ_OPT: '', ZSTD_CLEVEL: '' },
     })

@@ -22,6 +22,7 @@ import { isWithin, type RelPath, relPath, shown } from '../base/path.ts'
 import { readWhole, writeWhole } from '../host/file.ts'
 import { Stat } from '../host/stat.ts'
 import { AT_FDCWD, must, O, S, sys } from '../host/sys.ts'
+import { goOn } from './breath.ts'
 import { digestTree } from './digest.ts'
 import type { Override, Overrides } from './layer.ts'
 import { walk } from './walk.ts'
@@ -164,6 +165,7 @@ function numberTree(root: number, overrides: Overrides = new Map()): Numbered {
   const overridden = new Map<RelPath, number>()
   let entries = 0
   for (const { path, stat } of walk(root)) {
+    goOn()
     entries += 1
     const number = byInode.get(stat.ino) ?? entries
     byInode.set(stat.ino, number)

@@ -53,6 +53,7 @@ function whyNoName(text: string): string | null {
   if (text.includes('..')) return 'it holds ".."'
   if (/[\0-\x1f\x7f-\x9f\u2028\u2029]/.test(text)) return 'it holds control characters'
   // Lone surrogates: text that no UTF-8 says, so that it would come back changed.
-  if (shown(bytesOf(text)) !== text) return 'it is not valid text'
+  // U+FFFD: what Node makes of an argument's bytes that are no UTF-8, so that names would collide.
+  if (shown(bytesOf(text)) !== text || text.includes('\ufffd')) return 'it is not valid text'
   return null
 }

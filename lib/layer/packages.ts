@@ -7,13 +7,14 @@
 //
 // Rule: apt verifies what it fetches; nothing is installed, and no script of a package is run.
 
-import { execFileSync, spawn } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { Failure } from '../base/failure.ts'
 import { findTool } from '../host/tool.ts'
+import { startChild } from './children.ts'
 
 export interface FetchOptions {
   /** Take along what the packages need and the base lacks. */
@@ -140,7 +141,7 @@ async function run(
     'APT::Get::Assume-Yes': 'true',
     'APT::Sandbox::User': '',
   }
-  const child = spawn(
+  const child = startChild(
     findTool('apt-get'),
     [...Object.entries(settings).flatMap(([key, value]) => ['-o', `${key}=${value}`]), ...words],
     {
@@ -151,10 +152,10 @@ async function run(
   )
   let said = ''
   let printed = ''
-  child.stderr.on('data', (bytes: Buffer) => {
+  child.stderr!.on('data', (bytes: Buffer) => {
     if (said.length < 16_384) said += bytes.toString('latin1')
   })
-  createInterface(child.stdout).on('line', (line) => {
+  createInterface(child.stdout!).on('line', (line) => {
     if (line.startsWith("'")) printed += `${line}\n`
     const fetched = /^Get:\d+ \S+ \S+ (.*)$/.exec(line)
     if (fetched !== null) onProgress?.(`fetching ${fetched[1]}`)

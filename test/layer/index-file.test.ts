@@ -3,15 +3,18 @@
 import { execFileSync } from 'node:child_process'
 import {
   chmodSync,
+  closeSync,
   linkSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   rmSync,
   symlinkSync,
   truncateSync,
   utimesSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -32,17 +35,13 @@ function treeOf(t: Test): { tree: string; index: string; dir: string } {
   linkSync(join(tree, 'b/z'), join(tree, 'c'))
   symlinkSync('b/z', join(tree, 'l'))
   // Nanoseconds of now differ between two trees: give every name one time.
-  execFileSync('find', [
-    tree,
-    '-exec',
-    'touch',
-    '-h',
-    '-d',
-    '2024-05-06 07:08:09.123456789',
-    '{}',
-    '+',
-  ])
+  touch(tree)
   return { tree, index: join(dir, '1.index'), dir }
+}
+
+function touch(tree: string): void {
+  const time = '2024-05-06 07:08:09.123456789'
+  execFileSync('find', [tree, '-exec', 'touch', '-h', '-d', time, '{}', '+'])
 }
 
 function openTree(t: Test, tree: string): number {
@@ -138,19 +137,68 @@ t.test('the digest changes when anything changes', async (t) => {
     t.equal((await publishIndex(other.tree, other.index)).digest, digest, `same before: ${what}`)
     change(other.tree)
     // What is tested is not the time of the change.
-    if (!what.startsWith('time'))
-      execFileSync('find', [
-        other.tree,
-        '-exec',
-        'touch',
-        '-h',
-        '-d',
-        '2024-05-06 07:08:09.123456789',
-        '{}',
-        '+',
-      ])
+    if (!what.startsWith('time')) touch(other.tree)
     t.not((await publishIndex(other.tree, other.index)).digest, digest, what)
   }
+})
+
+t.test('the digest does not tell written zeros from holes', async (t) => {
+  const size = 300_001
+  const zeros = Buffer.alloc(size)
+  zeros.write('data', 200_000)
+  const ways: Record<string, (path: string) => void> = {
+    written: (path) => writeFileSync(path, zeros),
+    'with holes': (path) => {
+      writeFileSync(path, '')
+      truncateSync(path, size)
+      const fd = openSync(path, 'r+')
+      writeSync(fd, 'data', 200_000)
+      closeSync(fd)
+    },
+    'with a hole at its end': (path) => {
+      writeFileSync(path, zeros.subarray(0, 250_000))
+      truncateSync(path, size)
+    },
+  }
+  const digests = await Promise.all(
+    Object.values(ways).map(async (way) => {
+      const { tree, index } = treeOf(t)
+      way(join(tree, 'a'))
+      touch(tree)
+      return (await publishIndex(tree, index)).digest
+    }),
+  )
+  t.equal(new Set(digests).size, 1, Object.keys(ways).join(', '))
+})
+
+t.test(
+  'the digest tells where the data lies in a file full of holes, and how long it is',
+  async (t) => {
+    const digestOf = async (offset: number, size: number) => {
+      const { tree, index } = treeOf(t)
+      truncateSync(join(tree, 'a'), 0)
+      truncateSync(join(tree, 'a'), size)
+      const fd = openSync(join(tree, 'a'), 'r+')
+      writeSync(fd, 'data', offset)
+      closeSync(fd)
+      touch(tree)
+      return (await publishIndex(tree, index)).digest
+    }
+    const first = await digestOf(0, 1 << 20)
+    t.equal(await digestOf(0, 1 << 20), first)
+    t.not(await digestOf(1 << 18, 1 << 20), first, 'elsewhere')
+    t.not(await digestOf(1, 1 << 20), first, 'one byte further')
+    t.not(await digestOf(0, 1 << 21), first, 'longer')
+  },
+)
+
+t.test('a terabyte of holes is read at once', async (t) => {
+  const { tree, index } = treeOf(t)
+  truncateSync(join(tree, 'a'), 2 ** 40)
+  const begun = Date.now()
+  const facts = await publishIndex(tree, index)
+  t.equal(facts.bytes, 2 ** 40 + 4 + 1)
+  t.ok(Date.now() - begun < 10_000, 'a terabyte of zeros would take minutes')
 })
 
 t.test('overrides count in the digest in place of what the disk holds', async (t) => {

@@ -30,6 +30,8 @@ t.test('a layer may have any name that is no path, option or reference', async (
     '\x1b[31m',
     'a\u2028b',
     '\ud800',
+    // What Node makes of arguments that are not UTF-8.
+    '\ufffd\ufffd',
   ]
   for (const name of bad) {
     t.throws(() => layerName(name), { code: 'SVS_NAME_INVALID', exit: 10 })

@@ -1,14 +1,14 @@
 // Failures that cross from one thread to another: a structured clone keeps an error's message
 // and forgets its class.
 
-import { Errno } from '../base/errno.ts'
-import { FAILURES, Failure, type FailureCode } from '../base/failure.ts'
+import { Errno, errnoOf } from './errno.ts'
+import { FAILURES, Failure, type FailureCode } from './failure.ts'
 
 export interface FailureData {
   readonly message: string
   /** Code of a Failure, or null. */
   readonly code: string | null
-  /** Number of an Errno, or null. */
+  /** Number of an Errno or of a system error of Node's, or null. */
   readonly errno: number | null
 }
 
@@ -16,7 +16,7 @@ export function failureData(error: Error): FailureData {
   return {
     message: error.message,
     code: error instanceof Failure ? error.code : null,
-    errno: error instanceof Errno ? error.number : null,
+    errno: errnoOf(error),
   }
 }
 

@@ -45,6 +45,7 @@ export const FAILURES = {
   ],
   SVS_IMPORT_FAILED: [1, 'importing %s failed: %s; nothing was changed'],
   SVS_INTERNAL: [1, 'unexpected failure: %s (the log in the store under run/ has more)'],
+  SVS_LABEL_TAKEN: [4, 'state %s of layer %s has the label %s already; choose another'],
   SVS_LAYERS_FULL: [4, 'a store holds at most %s layers; delete some first'],
   SVS_LAYER_BUSY: [5, 'layer %s is shown at %s; deactivate it or unmount that first'],
   SVS_LAYER_EXISTS: [

@@ -1,6 +1,7 @@
 // States of layers: taking, listing, restoring.
 
 import { z } from 'zod'
+import { Failure } from '../base/failure.ts'
 import type { LayerRecord, SnapshotRecord } from '../snapshot/records.ts'
 import { findState } from '../snapshot/state-name.ts'
 import type { Control } from './control.ts'
@@ -76,6 +77,9 @@ async function snapshot(
   call: Call,
 ): Promise<SnapshotAnswer> {
   return control.alone(name, async (layer) => {
+    const states = await control.catalogue.snapshots(layer.id)
+    const holder = label === null ? undefined : states.find((state) => state.label === label)
+    if (holder !== undefined) throw new Failure('SVS_LABEL_TAKEN', holder.id, name, label ?? '')
     const wish = {
       message,
       label,

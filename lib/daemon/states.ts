@@ -9,7 +9,7 @@
 // Rule: callers hold the layer in the queue, so its writable sublayer is not exchanged meanwhile.
 // What a restore replaces is a state before anything is touched.
 
-import { mkdirSync, mkdtempSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { Failure } from '../base/failure.ts'
 import { bytesOf } from '../base/path.ts'
@@ -36,23 +36,32 @@ export interface StateWish {
 }
 
 /** Puts the layer, as it is at this instant, into the catalogue. */
-export async function takeState(
+export function takeState(
   control: Control,
   layer: LayerRecord,
   wish: StateWish,
   call: Call | null = null,
 ): Promise<Taken> {
+  return withImage(control, layer, (frozen) => takeFrom(control, layer, wish, call, frozen))
+}
+
+/** Runs `use` on an image of the layer that does not change meanwhile: frozen, or not mounted (null). */
+async function withImage<T>(
+  control: Control,
+  layer: LayerRecord,
+  use: (frozen: Frozen | null) => Promise<T>,
+): Promise<T> {
   // Whether it is mounted must not change before the image is frozen; nor, where it is not, before it is read.
-  const frozen = await control.queue.run(STACKS, async () => {
+  const begun = await control.queue.run(STACKS, async () => {
     const { engine } = control
     if (engine !== null && isShown(control, layer)) return freeze(control, engine, layer)
-    return { taken: await takeFrom(control, layer, wish, call, null) }
+    return { done: await use(null) }
   })
-  if ('taken' in frozen) return frozen.taken
+  if ('done' in begun) return begun.done
   try {
-    return await takeFrom(control, layer, wish, call, frozen)
+    return await use(begun)
   } finally {
-    await frozen.thaw()
+    await begun.thaw()
   }
 }
 
@@ -136,53 +145,80 @@ export async function restoreState(
   const version = layer.versions.find((known) => known.version === target.ro.version)
   if (version === undefined || version.digest !== target.ro.digest)
     throw new Failure('SVS_RO_CHANGED', target.id, `version ${target.ro.version} is not there`)
-  const wish = { message: `before restore to ${target.id}`, label: null } as const
-  const taken = await takeState(control, layer, { ...wish, trigger: 'before-restore' }, call)
+  const message = `before restore to ${target.id}`
+  const wish = { message, label: null, trigger: 'before-restore' } as const
+  const inPlace = version.version === layer.ro.version
+  const first = await withImage(control, layer, async (frozen) => {
+    const taken = await takeFrom(control, layer, wish, call, frozen)
+    return { taken, pass: inPlace ? await restorePass(control, layer, target, frozen, call) : null }
+  })
   const done =
-    version.version === layer.ro.version
-      ? await restoreInPlace(control, layer, target, call)
-      : await restoreBeside(control, { ...layer, ro: version }, target)
+    first.pass === null
+      ? await restoreBeside(control, { ...layer, ro: version }, target)
+      : await restoreAgain(control, layer, target, first.pass, call)
   const text = `layer ${layer.name} is as in state ${target.id}`
   control.events.tell('restored', text, { layer: layer.name, state: target.id })
-  return { before: taken.snapshot, ...done }
+  return { before: first.taken.snapshot, ...done }
 }
 
 type Done = Omit<Restored, 'before'>
 
-async function restoreInPlace(
-  control: Control,
-  layer: LayerRecord,
-  snapshot: SnapshotRecord,
-  call: Call,
-): Promise<Done> {
-  const done = await restorePass(control, layer, snapshot, call)
-  // A program that went on while the plan was made may have added what the plan does not know of:
-  // a second pass, which has little to look at, takes that back too.
-  if (done.mounts.length > 0) await restorePass(control, layer, snapshot, call)
-  return done
+/** One pass of a restore in place. `stale` where a program changed something after the image was frozen. */
+interface Pass extends Done {
+  readonly stale: boolean
 }
 
 async function restorePass(
   control: Control,
   layer: LayerRecord,
   snapshot: SnapshotRecord,
+  frozen: Frozen | null,
   call: Call,
-): Promise<Done> {
-  const { catalogue } = control
-  const dirs = redoDirs(control.store.places, layer)
-  const ro = readOnly(control, layer, snapshot.ro.version)
+): Promise<Pass> {
+  const { catalogue, queue, store } = control
+  const dirs = redoDirs(store.places, layer)
   const { plan, redo } = await prepareRestore({
     catalogue,
     layer,
     snapshot,
-    dirs: { ...dirs, area: null, ro },
+    dirs: {
+      ...dirs,
+      area: frozen?.area ?? null,
+      ro: readOnly(control, layer, snapshot.ro.version),
+    },
     onProgress: ({ entries }) => call.progress(`prepared ${plural(entries, 'name')}`),
   })
   await catalogue.putPlan(redo)
-  const mounts = await control.queue.run(STACKS, () => applyPlan(control, layer, redo))
+  const apply = () => applyPlan(control, layer, redo)
+  // Without a freeze STACKS is held already: that is what keeps the image.
+  const mounts = frozen === null ? await apply() : await queue.run(STACKS, apply)
+  // Whatever a program changes is preserved first, and a restore is no program.
+  const stale = frozen !== null && readdirSync(frozen.area).length > 0
   await finishRestore(catalogue, dirs, redo)
   const { write, remove, attrs } = plan
-  return { mounts, changed: { write: write.length, remove: remove.length, attrs: attrs.length } }
+  const changed = { write: write.length, remove: remove.length, attrs: attrs.length }
+  return { mounts, changed, stale }
+}
+
+/** How often a restore is done again because programs go on writing meanwhile. */
+const PASSES = 3
+
+// What a program changed while the plan was made, the plan does not know of: the next pass, which
+// has little to look at, takes that back too.
+async function restoreAgain(
+  control: Control,
+  layer: LayerRecord,
+  target: SnapshotRecord,
+  first: Pass,
+  call: Call,
+): Promise<Done> {
+  let last = first
+  for (let pass = 2; last.stale && pass <= PASSES; pass++) {
+    last = await withImage(control, layer, (frozen) =>
+      restorePass(control, layer, target, frozen, call),
+    )
+  }
+  return { mounts: first.mounts, changed: first.changed }
 }
 
 // From putPlan on the restore is decided: what stops here is finished when the store is opened next.

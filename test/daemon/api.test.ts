@@ -138,6 +138,9 @@ t.test(
     const first = await ask(control, 'snapshot', { layer: 'a', message: 'one', label: 'one' })
     t.match(first, { taken: true, message: 'one', current: true })
     t.match(await ask(control, 'snapshot', { layer: 'a' }), { taken: false, id: first.id })
+    await t.rejects(ask(control, 'snapshot', { layer: 'a', label: 'one' }), {
+      code: 'SVS_LABEL_TAKEN',
+    })
     writeFileSync(join(rw, 'note'), 'second, longer')
     writeFileSync(join(rw, 'more'), 'x')
     const restored = await ask(control, 'restore', { layer: 'a', state: 'one' })

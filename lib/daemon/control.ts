@@ -23,7 +23,7 @@ import { Mounts } from './mounts.ts'
 import { Queue, STACKS } from './queue.ts'
 import { type Store, takeStore } from './store.ts'
 import { layerPlaces } from './store-path.ts'
-import { dropUnusedWritable, emptyWork, redoDirs } from './sublayers.ts'
+import { dropUnusedWritable, emptyWork, makeScratch, redoDirs } from './sublayers.ts'
 import { removeDeadViews } from './views.ts'
 
 export interface ControlOptions {
@@ -134,7 +134,10 @@ async function recover(control: Control): Promise<void> {
     log.info(`finished restore ${plan.id} of layer ${record.name}`)
   }
   for (const record of await catalogue.layers()) {
-    emptyWork(layerPlaces(store.places, record.id))
+    const at = layerPlaces(store.places, record.id)
+    emptyWork(at)
+    // Scratch belongs to no state and may be emptied by hand; the union wants it there.
+    makeScratch(at, record.ro.version, record.rw)
     dropUnusedWritable(store.places, record)
   }
   removeDeadViews(store.places)

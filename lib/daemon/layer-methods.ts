@@ -118,7 +118,7 @@ async function show(control: Control, { layer }: { layer: string }): Promise<Lay
     places: {
       ro: places.ro(record.ro.version),
       rw: places.rw(record.rw),
-      scratch: places.scratch,
+      scratch: places.scratch(record.rw),
     },
   }
 }

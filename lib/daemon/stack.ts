@@ -54,7 +54,7 @@ export function layerSpec(places: StorePlaces, record: LayerRecord): LayerSpec {
     numbers: bytesOf(at.numbers(record.rw)),
     work: bytesOf(at.work),
     ro: [{ path: bytesOf(at.ro(version)), index: bytesOf(at.index(version)), version }],
-    scratch: record.excludes.length === 0 ? null : bytesOf(at.scratch),
+    scratch: record.excludes.length === 0 ? null : bytesOf(at.scratch(record.rw)),
     excludes: record.excludes,
   }
 }

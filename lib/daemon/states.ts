@@ -24,7 +24,7 @@ import type { Engine } from './engine-api.ts'
 import type { Call } from './method.ts'
 import { STACKS } from './queue.ts'
 import { layerPlaces } from './store-path.ts'
-import { redoDirs } from './sublayers.ts'
+import { makeScratch, redoDirs } from './sublayers.ts'
 import { plural } from './text.ts'
 
 export interface StateWish {
@@ -255,6 +255,7 @@ async function restoreBeside(
   // One that a crash left before its record was written.
   for (const path of [rw, numbers]) removeTree(AT_FDCWD, path)
   mkdirSync(places.rw(renewed.rw), { mode: 0o700 })
+  makeScratch(places, renewed.ro.version, renewed.rw)
   await buildState({
     catalogue,
     snapshot,

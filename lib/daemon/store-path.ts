@@ -60,7 +60,8 @@ export interface LayerPlaces {
   readonly root: string
   /** Temporary names; emptied whenever the store is opened. */
   readonly work: string
-  readonly scratch: string
+  /** Excluded files of a writable sublayer: a reset leaves them behind too. */
+  scratch(number: number): string
   ro(version: number): string
   index(version: number): string
   rw(number: number): string
@@ -72,9 +73,9 @@ export function layerPlaces(places: StorePlaces, id: string): LayerPlaces {
   return {
     root,
     work: join(root, 'work'),
-    scratch: join(root, 'scratch'),
     ro: (version) => join(root, 'ro', String(version)),
     index: (version) => join(root, 'ro', `${version}.index`),
+    scratch: (number) => join(root, 'scratch', String(number)),
     rw: (number) => join(root, 'rw', String(number)),
     numbers: (number) => join(root, 'rw', `${number}.numbers`),
   }

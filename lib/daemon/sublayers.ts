@@ -3,7 +3,7 @@
 // Rule: a directory that no record names is garbage, never the reverse; so a record is written
 // after its directories exist, and they are removed after it is gone.
 
-import { mkdirSync, readdirSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { bytesOf } from '../base/path.ts'
 import { removeTree } from '../host/remove-tree.ts'
@@ -15,8 +15,8 @@ import { type LayerPlaces, layerPlaces, type StorePlaces } from './store-path.ts
 
 /** The directories of a new layer, empty. */
 export function makeLayerDirectories(at: LayerPlaces): void {
-  for (const dir of [at.root, join(at.root, 'ro'), join(at.root, 'rw'), at.work, at.scratch])
-    mkdirSync(dir, { recursive: true, mode: 0o700 })
+  for (const name of ['ro', 'rw', 'scratch', 'work'])
+    mkdirSync(join(at.root, name), { recursive: true, mode: 0o700 })
 }
 
 /**
@@ -27,7 +27,14 @@ export function makeWritable(at: LayerPlaces, roVersion: number, rw: number): vo
   // One left by a crash before its record was written has never held anything.
   mkdirSync(at.rw(rw), { recursive: true, mode: 0o700 })
   copyAttributes(at.ro(roVersion), at.rw(rw))
-  copyAttributes(at.ro(roVersion), at.scratch)
+  makeScratch(at, roVersion, rw)
+}
+
+/** The area for excluded files of a writable sublayer; one that is there stays. */
+export function makeScratch(at: LayerPlaces, roVersion: number, rw: number): void {
+  if (existsSync(at.scratch(rw))) return
+  mkdirSync(at.scratch(rw), { recursive: true, mode: 0o700 })
+  copyAttributes(at.ro(roVersion), at.scratch(rw))
 }
 
 /** Mode, times and, for root, owner of one directory onto another. Host paths. */
@@ -54,13 +61,15 @@ export function redoDirs(places: StorePlaces, record: LayerRecord): RedoDirs & {
   }
 }
 
-/** Removes writable sublayers that the record does not name: what a reset left. */
+/** Removes writable sublayers that the record does not name, and their scratch: what a reset left. */
 export function dropUnusedWritable(places: StorePlaces, record: LayerRecord): void {
-  const dir = join(layerPlaces(places, record.id).root, 'rw')
-  for (const name of readdirSync(dir)) {
-    const number = /^(\d+)(?:\.numbers)?$/.exec(name)?.[1]
-    if (number !== undefined && Number(number) !== record.rw)
-      removeTree(AT_FDCWD, bytesOf(join(dir, name)))
+  const { root } = layerPlaces(places, record.id)
+  for (const dir of [join(root, 'rw'), join(root, 'scratch')]) {
+    for (const name of readdirSync(dir)) {
+      const number = /^(\d+)(?:\.numbers)?$/.exec(name)?.[1]
+      if (number !== undefined && Number(number) !== record.rw)
+        removeTree(AT_FDCWD, bytesOf(join(dir, name)))
+    }
   }
 }
 

@@ -25,6 +25,8 @@ export type MarkPrefix = 'trusted' | 'user'
 export interface Marks {
   opaque: boolean
   redirect: RelPath | null
+  /** A redirect as the kernel writes it for a rename within one directory: the old name. */
+  renamed: string | null
   metacopy: boolean
   veil: boolean
   base: RelPath | null
@@ -60,18 +62,24 @@ export function isMetacopy(dir: number, name: string, prefix: MarkPrefix): boole
   return typeof getXattr(dir, name, `${prefix}.${NAMES.metacopy}`) !== 'number'
 }
 
+/** True where the read-only part of what has these marks lies under another name. */
+export const isRedirect = (marks: Marks): boolean =>
+  marks.redirect !== null || marks.renamed !== null
+
 /** All marks of a file or directory; null for the common case that it has none. */
 export function readMarks(dir: number, name: string, prefix: MarkPrefix): Marks | null {
   const found = listXattr(dir, name).filter((attribute) => isMarkName(attribute))
   if (found.length === 0) return null
   const has = (mark: MarkName) => found.includes(`${prefix}.${NAMES[mark]}`)
-  const path = (mark: MarkName) => (has(mark) ? readPath(dir, name, mark, prefix) : null)
+  const text = (mark: MarkName) => (has(mark) ? readText(dir, name, mark, prefix) : null)
+  const redirect = text('redirect')
   return {
     opaque: has('opaque') && isOpaque(dir, name, prefix),
-    redirect: path('redirect'),
+    redirect: pathOf(redirect),
+    renamed: nameOf(redirect),
     metacopy: has('metacopy'),
     veil: has('veil'),
-    base: path('base'),
+    base: pathOf(text('base')),
   }
 }
 
@@ -79,16 +87,14 @@ export function readMarks(dir: number, name: string, prefix: MarkPrefix): Marks 
 export function marksAmong(found: ReadonlyMap<string, Buffer>, prefix: MarkPrefix): Marks | null {
   if (![...found.keys()].some(isMarkName)) return null
   const value = (mark: MarkName) => found.get(`${prefix}.${NAMES[mark]}`)
-  const path = (mark: MarkName) => {
-    const bytes = value(mark)
-    return bytes === undefined ? null : relPath(bytes.latin1Slice())
-  }
+  const text = (mark: MarkName) => value(mark)?.latin1Slice() ?? null
   return {
     opaque: value('opaque')?.latin1Slice() === 'y',
-    redirect: path('redirect'),
+    redirect: pathOf(text('redirect')),
+    renamed: nameOf(text('redirect')),
     metacopy: value('metacopy') !== undefined,
     veil: value('veil') !== undefined,
-    base: path('base'),
+    base: pathOf(text('base')),
   }
 }
 
@@ -126,10 +132,13 @@ export function clearMark(dir: number, name: string, mark: MarkName, prefix: Mar
   if (done < 0 && done !== -ERRNO.ENODATA) throw new Errno(-done, `mark ${mark}`)
 }
 
-// The kernel also writes a bare name, which means "in the same directory". Nothing of ours
-// does; such a sublayer was made by overlayfs, and its caller resolves the name.
-function readPath(dir: number, name: string, mark: MarkName, prefix: MarkPrefix): RelPath | null {
+function readText(dir: number, name: string, mark: MarkName, prefix: MarkPrefix): string | null {
   const value = getXattr(dir, name, `${prefix}.${NAMES[mark]}`)
-  if (typeof value === 'number') return null
-  return relPath(value.toString('latin1'))
+  return typeof value === 'number' ? null : value.latin1Slice()
 }
+
+const pathOf = (text: string | null): RelPath | null =>
+  text?.startsWith('/') ? relPath(text) : null
+
+const nameOf = (text: string | null): string | null =>
+  text === null || text.includes('/') ? null : text

@@ -8,7 +8,7 @@
 import { baseName, joinPath, parentPath, type RelPath } from '../base/path.ts'
 import { Stat } from '../host/stat.ts'
 import { must, S, sys } from '../host/sys.ts'
-import { isWhiteout, readMarks } from '../layer/marks.ts'
+import { isRedirect, isWhiteout, readMarks } from '../layer/marks.ts'
 import { locate } from './attributes.ts'
 import type { Branch } from './branch.ts'
 import { copyUp, ensureDirectory, keepTimes } from './copy-up.ts'
@@ -80,7 +80,7 @@ function letsThrough(branch: Branch, path: RelPath): boolean {
     if (!branch.peek(at, part, stat)) return true
     if ((stat.mode & S.IFMT) !== S.IFDIR || isWhiteout(stat)) return false
     const marks = branch.prefix === null ? null : readMarks(branch.dirFd(at), part, branch.prefix)
-    if (marks !== null && (marks.opaque || marks.redirect !== null)) return false
+    if (marks !== null && (marks.opaque || isRedirect(marks))) return false
     at = joinPath(at, part)
   }
   return false

@@ -15,7 +15,7 @@
 import { baseName, joinPath, parentPath, type RelPath } from '../base/path.ts'
 import type { Stat } from '../host/stat.ts'
 import { S } from '../host/sys.ts'
-import { isMetacopy, isWhiteout, type Marks, readMarks } from '../layer/marks.ts'
+import { isMetacopy, isRedirect, isWhiteout, type Marks, readMarks } from '../layer/marks.ts'
 import type { Branch } from './branch.ts'
 import type { UnionLayer } from './layer.ts'
 import type { FilePlace, Place, UnionNode } from './node.ts'
@@ -49,7 +49,7 @@ export function find(view: View, dir: UnionNode, name: string, from = 0): Found 
     if (!branch.peek(path, name, stat)) continue
     const type = stat.mode & S.IFMT
     if (type === S.IFDIR) {
-      merged ??= new Merge(view, dir.closed)
+      merged ??= new Merge(view, dir)
       if (merged.add(branch, joinPath(path, name), stat.ino)) break
       continue
     }
@@ -66,6 +66,7 @@ export function find(view: View, dir: UnionNode, name: string, from = 0): Found 
 /** Collects the places of one merged directory, from the top down. */
 class Merge {
   readonly #view: View
+  readonly #dir: UnionNode
   readonly #places: Place[] = []
   #closed: boolean
   #bottom: Branch | null = null
@@ -74,9 +75,10 @@ class Merge {
   #redirected: UnionLayer | null = null
   #base: RelPath | null = null
 
-  constructor(view: View, closed: boolean) {
+  constructor(view: View, dir: UnionNode) {
     this.#view = view
-    this.#closed = closed
+    this.#dir = dir
+    this.#closed = dir.closed
   }
 
   /** True for a branch that the walk by name must pass over. */
@@ -117,21 +119,24 @@ class Merge {
     if (marks.base !== null) this.#base = marks.base
     if (marks.opaque || marks.veil) this.#closed = true
     if (marks.opaque) return true
-    if (marks.redirect !== null) this.#redirect(branch, marks.redirect)
+    if (isRedirect(marks)) this.#redirect(branch, marks)
     return marks.veil
   }
 
-  #redirect(from: Branch, path: RelPath): void {
+  #redirect(from: Branch, to: Marks): void {
     const { layer } = from
+    let redirect = to
     this.#redirected = layer
     for (const ro of layer.ros.slice(layer.ros.indexOf(from) + 1)) {
       const stat = this.#view.below
-      if (!ro.peek(parentPath(path), baseName(path), stat)) continue
+      const path = target(this.#dir, ro, redirect, '')
+      if (path === null || !ro.peek(parentPath(path), baseName(path), stat)) continue
       if ((stat.mode & S.IFMT) !== S.IFDIR) return
       this.#push(ro, path, stat.ino)
       if (ro.prefix === null) continue
       const marks = readMarks(ro.dirFd(parentPath(path)), baseName(path), ro.prefix)
       if (marks?.opaque) return
+      if (marks !== null && isRedirect(marks)) redirect = marks
     }
   }
 
@@ -163,12 +168,16 @@ function dataOf(
   if (marks === null) return null
   const lower = branch.layer.ros.slice(branch.layer.ros.indexOf(branch) + 1)
   for (const ro of lower) {
-    const at = marks.redirect ?? naturalPath(dir, ro, name)
+    const at = target(dir, ro, marks, name)
     if (at === null || !ro.peek(parentPath(at), baseName(at), view.below)) continue
     return { branch: ro, dir: parentPath(at), name: baseName(at) }
   }
   return null
 }
+
+/** Where in a read-only branch lies what has these marks: at its redirect, or under its name. */
+const target = (dir: UnionNode, ro: Branch, marks: Marks, name: string): RelPath | null =>
+  marks.redirect ?? naturalPath(dir, ro, marks.renamed ?? name)
 
 /** Where a name of the directory lies in a branch, or null where the directory is not in it. */
 export function naturalPath(dir: UnionNode, branch: Branch, name: string): RelPath | null {

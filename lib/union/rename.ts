@@ -14,11 +14,13 @@
 
 import { fail } from '../base/errno.ts'
 import { isWithin, joinPath, type RelPath } from '../base/path.ts'
+import { DT, listDirectory } from '../host/directory.ts'
 import { Stat } from '../host/stat.ts'
 import { must, RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT, sys } from '../host/sys.ts'
 import { isWhiteout, setMark } from '../layer/marks.ts'
 import { locate } from './attributes.ts'
-import { bring, copyUp, ensureDirectory } from './copy-up.ts'
+import type { Branch } from './branch.ts'
+import { bring, copyUp, ensureDirectory, keepTimes } from './copy-up.ts'
 import { beforeChange } from './freeze.ts'
 import type { UnionLayer } from './layer.ts'
 import { bringLinked } from './links.ts'
@@ -249,9 +251,21 @@ function veil(node: UnionNode, layer: UnionLayer, hidden: readonly UnionLayer[])
   const rw = layer.rw!
   const dir = rw.dirFd(node.path)
   const hasOwn = node.places.some((one) => one.branch.layer === layer && !one.branch.writable)
-  if (!hasOwn) setMark(dir, '', 'opaque', rw.prefix!)
+  if (!hasOwn) close(rw, dir)
   else if (hidden.some((other) => other !== layer)) setMark(dir, '', 'veil', rw.prefix!)
   node.closed = true
+}
+
+/** Makes a directory opaque. Its whiteouts go: the kernel's overlayfs would list them. */
+function close(rw: Branch, dir: number): void {
+  setMark(dir, '', 'opaque', rw.prefix!)
+  keepTimes(dir, () => {
+    for (const { name, type } of listDirectory(dir)) {
+      if (type !== DT.CHR || sys.stat(dir, name, stat) < 0 || !isWhiteout(stat)) continue
+      beforeChange(rw, 'gone', dir, name)
+      must(sys.unlinkat(dir, name), 'opaque')
+    }
+  })
 }
 
 /** True where the layer's own read-only part has the name: its writable part must hide it. */
@@ -276,7 +290,7 @@ export function flatten(view: View, node: UnionNode, layer: UnionLayer): void {
   }
   const rw = layer.rw!
   const dir = rw.dirFd(node.path)
-  if (rw.prefix !== null) setMark(dir, '', 'opaque', rw.prefix)
+  if (rw.prefix !== null) close(rw, dir)
   // Its number was that of its lowest place, which it has no more.
   must(sys.stat(dir, '', stat), 'stat')
   layer.numbers?.set(stat.ino, node.ino)

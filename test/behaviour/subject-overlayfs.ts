@@ -25,7 +25,15 @@ export const overlayfs: Subject = {
     drawLayered(root, BRANCHES, starts)
     for (const dir of ['work', 'mnt']) mkdirSync(`${root}/${dir}`)
     const lowers = lowersOf(root, BRANCHES)
-    const mount = async () => mountOverlay(root)
+    const lower = BRANCHES.slice(1).map(({ name }) => `${root}/${name}`)
+    const mount = async () =>
+      mountOverlay({
+        lower,
+        upper: `${root}/up`,
+        work: `${root}/work`,
+        at: `${root}/mnt`,
+        more: 'index=on',
+      })
     const umount = async () => void execFileSync('umount', [`${root}/mnt`])
     await mount()
     return {
@@ -41,13 +49,22 @@ export const overlayfs: Subject = {
   },
 }
 
-function mountOverlay(root: string): void {
-  const lowers = BRANCHES.slice(1).map((branch) => `${root}/${branch.name}`)
+export interface OverlayMount {
+  /** Top first. */
+  readonly lower: readonly string[]
+  readonly upper: string
+  readonly work: string
+  readonly at: string
+  readonly more?: string
+}
+
+/** `mount -t overlay`, with everything that a writable sublayer may hold. */
+export function mountOverlay({ lower, upper, work, at, more = 'index=off' }: OverlayMount): void {
   const options = [
-    `lowerdir=${lowers.join(':')}`,
-    `upperdir=${root}/up`,
-    `workdir=${root}/work`,
-    'redirect_dir=on,metacopy=on,index=on',
+    `lowerdir=${lower.join(':')}`,
+    `upperdir=${upper}`,
+    `workdir=${work}`,
+    `redirect_dir=on,metacopy=on,xino=off,${more}`,
   ]
-  execFileSync('mount', ['-t', 'overlay', 'overlay', '-o', options.join(), `${root}/mnt`])
+  execFileSync('mount', ['-t', 'overlay', 'overlay', '-o', options.join(), at])
 }

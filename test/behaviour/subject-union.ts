@@ -49,7 +49,8 @@ export function union({ name, forgetful, draw }: UnionSubject): Subject {
   }
 }
 
-function serve(stack: StackSpec, forgetful: boolean) {
+/** A view of a stack, and the kernel that asks it. */
+export function serve(stack: StackSpec, forgetful: boolean) {
   const privileged = process.geteuid?.() === 0
   const view = new View({
     pool: new Pool(privileged),

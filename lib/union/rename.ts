@@ -251,7 +251,10 @@ function veil(node: UnionNode, layer: UnionLayer, hidden: readonly UnionLayer[])
   const rw = layer.rw!
   const dir = rw.dirFd(node.path)
   const hasOwn = node.places.some((one) => one.branch.layer === layer && !one.branch.writable)
-  if (!hasOwn) close(rw, dir)
+  const hasBase = node.places.some((one) => one.branch.layer.isBase)
+  // Whiteouts still hide what the base has.
+  if (!hasOwn && hasBase) setMark(dir, '', 'opaque', rw.prefix!)
+  else if (!hasOwn) close(rw, dir)
   else if (hidden.some((other) => other !== layer)) setMark(dir, '', 'veil', rw.prefix!)
   node.closed = true
 }

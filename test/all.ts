@@ -16,7 +16,7 @@ import { fileURLToPath } from 'node:url'
 import { leftovers, MARK, marked, removeTree, strays } from './runner/leftovers.ts'
 import { mountsBelow } from './runner/mounts.ts'
 import { type TestFile, testFiles } from './runner/parts.ts'
-import { type Outcome, runFile } from './runner/run-file.ts'
+import { type Outcome, runFile, type Skipped } from './runner/run-file.ts'
 
 /** The second user: fusermount3 refuses a number without a name, and every Debian has this one. */
 const SECOND_USER = 'games'
@@ -142,7 +142,7 @@ function report(part: Part, file: TestFile, outcome: Outcome, left: readonly str
   total.failed += failures.length
   // What only root can do was done in the root part, where there was one.
   const skips = outcome.skips.filter(
-    (one) => part.user === undefined || !one.includes('needs root'),
+    ({ reason }) => part.user === undefined || !reason.includes('needs root'),
   )
   total.skipped += skips.length
   const word = failures.length > 0 ? 'FAILED' : 'ok    '
@@ -152,7 +152,15 @@ function report(part: Part, file: TestFile, outcome: Outcome, left: readonly str
     console.log(`  not ok: ${failure.name}`)
     for (const line of failure.detail.split('\n')) if (line !== '') console.log(`      ${line}`)
   }
-  for (const skip of skips) console.log(`  skipped: ${skip}`)
+  for (const [reason, names] of byReason(skips)) {
+    console.log(`  skipped${reason === '' ? '' : `, ${reason}`}: ${names.join('; ')}`)
+  }
+}
+
+function byReason(skips: readonly Skipped[]): Map<string, string[]> {
+  const found = new Map<string, string[]>()
+  for (const { name, reason } of skips) found.set(reason, [...(found.get(reason) ?? []), name])
+  return found
 }
 
 function countRootPart(): void {

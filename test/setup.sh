@@ -26,13 +26,11 @@ fuse3        fusermount3      <demo test bench> mounts for ordinary users, and u
 bubblewrap   bwrap            <demo test bench> svsfs run: a program with the view as its root
 libfuse2     libfuse.so.2     <test bench>      the second transport (npm package fuse-native)
 attr         setfattr         <test>            tests look at extended attributes from outside
-acl          setfacl          <test>            tests look at access lists from outside
 git          git              <test>            the story of the tests: a repository is damaged and put back
 sqlite3      sqlite3          <test>            the story of the tests: so is a database
 xz-utils     xz               <test>            tests import archives of each compression
 zstd         zstd             <test>            and of this one
 bzip2        bzip2            <test>            and of this one
-inotify-tools inotifywait     <test>            tests watch directories while layers are switched
 fuse-overlayfs fuse-overlayfs <bench>           a peer that the benchmark compares with
 LIST
 }

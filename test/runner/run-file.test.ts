@@ -61,7 +61,12 @@ t.test('what is skipped or to do is neither passed nor failed', async (t) => {
     t.test('elsewhere', { skip: 'no such disk' }, async () => {})
     t.ok(true)`)
   t.equal(outcome.passed, 1)
-  t.same(outcome.skips, ['later', 'elsewhere: no such disk'])
+  t.same(outcome.skips, [
+    { name: 'later', reason: '' },
+    { name: 'elsewhere', reason: 'no such disk' },
+  ])
   t.same(outcome.failures, [])
-  t.same((await outcomeOf(`t.plan(0, 'no such kernel')`)).skips, ['no such kernel'])
+  t.same((await outcomeOf(`t.plan(0, 'no such kernel')`)).skips, [
+    { name: 'the whole file', reason: 'no such kernel' },
+  ])
 })

@@ -16,10 +16,16 @@ export interface Failed {
   readonly detail: string
 }
 
+export interface Skipped {
+  readonly name: string
+  /** Why; empty where the test does not say. */
+  readonly reason: string
+}
+
 export interface Outcome {
   readonly passed: number
   readonly failures: readonly Failed[]
-  readonly skips: readonly string[]
+  readonly skips: readonly Skipped[]
   readonly seconds: number
 }
 
@@ -94,7 +100,7 @@ function killGroup(pid: number): void {
 class Tally {
   readonly parser = new Parser()
   readonly failures: Failed[] = []
-  readonly skips: string[] = []
+  readonly skips: Skipped[] = []
   passed = 0
 
   constructor() {
@@ -112,17 +118,17 @@ class Tally {
   #listen(parser: Parser): void {
     parser.on('child', (child: Parser) => this.#listen(child))
     parser.on('assert', (result) => {
-      const reason = result.skip || result.todo
-      if (reason)
-        this.skips.push(reason === true ? result.fullname : `${result.fullname}: ${reason}`)
-      else if (result.closingTestPoint && !ownFault(result.diag)) return
+      const skipped = result.skip || result.todo
+      if (skipped) {
+        this.skips.push({ name: result.fullname, reason: skipped === true ? '' : skipped })
+      } else if (result.closingTestPoint && !ownFault(result.diag)) return
       else if (result.ok) this.passed++
       else this.fail(result.fullname, detailOf(result.diag))
     })
     // A plan of nothing, with the reason behind it: how a whole file is skipped.
     parser.on('plan', (plan: { end: number; comment: string }) => {
       const reason = plan.comment === 'no tests found' ? '' : plan.comment
-      if (plan.end === 0 && reason !== '') this.skips.push(reason)
+      if (plan.end === 0 && reason !== '') this.skips.push({ name: 'the whole file', reason })
     })
     parser.on('bailout', (reason: string) => this.fail('bailed out', reason))
   }

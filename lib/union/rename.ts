@@ -17,7 +17,7 @@ import { isWithin, joinPath, type RelPath } from '../base/path.ts'
 import { DT, listDirectory } from '../host/directory.ts'
 import { Stat } from '../host/stat.ts'
 import { must, RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT, sys } from '../host/sys.ts'
-import { isWhiteout, setMark } from '../layer/marks.ts'
+import { clearMark, isWhiteout, setMark } from '../layer/marks.ts'
 import { locate } from './attributes.ts'
 import type { Branch } from './branch.ts'
 import { bring, copyUp, ensureDirectory, keepTimes } from './copy-up.ts'
@@ -293,7 +293,11 @@ export function flatten(view: View, node: UnionNode, layer: UnionLayer): void {
   }
   const rw = layer.rw!
   const dir = rw.dirFd(node.path)
-  if (rw.prefix !== null) close(rw, dir)
+  if (rw.prefix !== null) {
+    // An earlier rename's: all that the base had lies here now.
+    clearMark(dir, '', 'base', rw.prefix)
+    close(rw, dir)
+  }
   // Its number was that of its lowest place, which it has no more.
   must(sys.stat(dir, '', stat), 'stat')
   layer.numbers?.set(stat.ino, node.ino)

@@ -73,11 +73,12 @@ process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0
 function parts(): Part[] {
   const forUsers = files.filter((file) => file.needsRoot === null)
   if (process.getuid?.() !== 0) return [{ name: 'user', root: project, files: forUsers }]
+  const root = readableByAll()
   return [
-    { name: 'root', root: project, files: files.filter((file) => !file.forUsers) },
+    { name: 'root', root, files: files.filter((file) => !file.forUsers) },
     {
       name: 'user',
-      root: readableByAll(),
+      root,
       user: secondUser(),
       files: forUsers.filter((file) => !file.once),
     },
@@ -180,7 +181,7 @@ function secondUser(): User {
 }
 
 /**
- * The project at a path that the second user can read: where it is, or a copy, because
+ * The project at a path that every user can read: where it is, or a copy, because
  * a project below /root or under a strict umask is closed to everybody else.
  */
 function readableByAll(): string {

@@ -50,6 +50,9 @@ export const libc = {
   readlinkat: declare('int64_t readlinkat(int dir, const void *path, void *buf, size_t size)'),
   fchmod: declare('int fchmod(int fd, uint32_t mode)'),
   chmod: declare('int chmod(const void *path, uint32_t mode)'),
+  fchmodat2: declare(
+    'int64_t syscall(int64_t number, int dir, const void *path, uint32_t mode, uint32_t flags)',
+  ),
   fchownat: declare(
     'int fchownat(int dir, const void *path, uint32_t uid, uint32_t gid, int flags)',
   ),

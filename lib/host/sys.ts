@@ -5,7 +5,7 @@
 // ENOENT). `must` turns the latter into an Errno where a failure is not an expected answer.
 // Synchronous, no allocation but where a value is made.
 
-import { Errno } from '../base/errno.ts'
+import { ERRNO, Errno } from '../base/errno.ts'
 import { errno, libc } from './libc.ts'
 import type { Stat } from './stat.ts'
 
@@ -81,6 +81,10 @@ function put(into: Buffer, text: string): Buffer {
   return into
 }
 
+/** Linux 6.6; the same number on x86-64 and arm64. */
+const SYS_FCHMODAT2 = 452
+let fchmodat2Known = true
+
 export const sys = {
   openat: (dir: number, name: string, flags: number, mode = 0): number =>
     result(libc.openat(dir, put(nameA, name), flags | O.CLOEXEC, mode)),
@@ -137,6 +141,21 @@ export const sys = {
   /** chmod of the file behind an O_PATH descriptor, which is not a symlink. */
   chmodFd: (fd: number, mode: number): number =>
     result(libc.chmod(put(nameA, `/proc/self/fd/${fd}`), mode)),
+  /** chmod of a name that is no symlink, or of `dir` itself where name is ''; nothing is followed. */
+  chmodat: (dir: number, name: string, mode: number): number => {
+    const flags = AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH
+    if (fchmodat2Known) {
+      const done = result(libc.fchmodat2(SYS_FCHMODAT2, dir, put(nameA, name), mode, flags))
+      if (done !== -ERRNO.ENOSYS) return done
+      fchmodat2Known = false
+    }
+    if (name === '') return sys.chmodFd(dir, mode)
+    const fd = sys.openat(dir, name, O.PATH | O.NOFOLLOW)
+    if (fd < 0) return fd
+    const done = sys.chmodFd(fd, mode)
+    sys.close(fd)
+    return done
+  },
   /** -1 (as 0xffffffff) leaves an owner as it is. */
   chownat: (dir: number, name: string, uid: number, gid: number): number =>
     result(libc.fchownat(dir, put(nameA, name), uid, gid, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)),

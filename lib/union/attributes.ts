@@ -7,7 +7,7 @@
 import { ERRNO, Errno, fail } from '../base/errno.ts'
 import { type Attr, FATTR, type SetattrRequest } from '../fuse/filesystem.ts'
 import type { Stat } from '../host/stat.ts'
-import { must, O, S, sys, UTIME_NOW, UTIME_OMIT } from '../host/sys.ts'
+import { must, S, sys, UTIME_NOW, UTIME_OMIT } from '../host/sys.ts'
 import { getXattr, listXattr, removeXattr, setXattr } from '../host/xattr.ts'
 import type { Override } from '../layer/layer.ts'
 import { isMarkName } from '../layer/marks.ts'
@@ -30,6 +30,7 @@ const location: Location = { dir: -1, name: '' }
 export function locate(node: UnionNode): Location {
   if (node.fd !== -1) return located(node.fd, '')
   if (node.isDirectory) {
+    if (node.stale) fail('ESTALE')
     const place = node.places[0]!
     return located(place.branch.dirFd(pathIn(node, place)), '')
   }
@@ -116,7 +117,7 @@ export function setAttributes(view: View, node: UnionNode, request: SetattrReque
     must(sys.chownat(dir, name, uid, gid), 'chown')
   }
   // After the owner: changing that clears setuid and setgid.
-  if (valid & FATTR.MODE) must(chmodAt(dir, name, request.mode & ~S.IFMT), 'chmod')
+  if (valid & FATTR.MODE) must(sys.chmodat(dir, name, request.mode & ~S.IFMT), 'chmod')
   if (valid & TIMES) must(setTimes(dir, name, request), 'utimens')
   if (valid & FATTR.MTIME && node.open !== null) node.open.changed = null
   view.changed(node)
@@ -149,16 +150,6 @@ export function stampDirectory(view: View, dir: UnionNode): void {
   const fd = layer.rw.dirFd(dir.path)
   beforeChange(layer.rw, 'attributes', fd, '')
   must(sys.utimensat(fd, '', 0, UTIME_OMIT, 0, UTIME_NOW), 'utimens')
-}
-
-/** chmod of a file that is no symlink, without following one. 0 or the negative errno. */
-export function chmodAt(dir: number, name: string, mode: number): number {
-  if (name === '') return sys.chmodFd(dir, mode)
-  const fd = sys.openat(dir, name, O.PATH | O.NOFOLLOW)
-  if (fd < 0) return fd
-  const done = sys.chmodFd(fd, mode)
-  sys.close(fd)
-  return done
 }
 
 /** Cuts or grows a file; to 0 without copying what is thrown away. */
@@ -198,6 +189,8 @@ export function readXattr(node: UnionNode, name: string): Buffer | null {
   const { dir, name: at } = locate(node)
   const value = getXattr(dir, at, name)
   if (typeof value !== 'number') return value
+  // A disk without ACLs has none: said so, the kernel checks the mode instead of refusing.
+  if (value === -ERRNO.EOPNOTSUPP && name.startsWith('system.posix_acl_')) return null
   if (value === -ERRNO.ENODATA) {
     if (name === CAPABILITY) node.noCapability = node.top.writable && !node.top.foreign
     return null
@@ -227,7 +220,7 @@ export function writeXattr(
   must(setXattr(dir, at, name, value, flags), 'setxattr')
   if (killSgid) {
     const { mode } = statNode(view, node)
-    if (mode & S.ISGID) must(chmodAt(dir, at, mode & ~(S.IFMT | S.ISGID)), 'chmod')
+    if (mode & S.ISGID) must(sys.chmodat(dir, at, mode & ~(S.IFMT | S.ISGID)), 'chmod')
   }
   view.changed(node)
 }

@@ -17,11 +17,11 @@ import { libcDevice, Stat } from '../host/stat.ts'
 import { must, O, S, sys } from '../host/sys.ts'
 import { getXattr, listXattr, setXattr } from '../host/xattr.ts'
 import { clearMark, isMarkName, setMark } from '../layer/marks.ts'
-import { chmodAt, locate } from './attributes.ts'
+import { locate } from './attributes.ts'
 import { rebind } from './files.ts'
 import { beforeChange, born } from './freeze.ts'
 import type { UnionLayer } from './layer.ts'
-import { linkOtherNames } from './links.ts'
+import { linkKnownNames, linkOtherNames } from './links.ts'
 import { naturalPath } from './lookup.ts'
 import { type FilePlace, pathIn, placeIn, type UnionNode } from './node.ts'
 import { layerOf } from './route.ts'
@@ -56,13 +56,14 @@ export function copyUp(view: View, node: UnionNode, need: Need): void {
 // A file that lost its name goes on in the layer it would have gone to.
 function orphanLayer(view: View, node: UnionNode): UnionLayer {
   const own = node.branch!.layer
-  return own.rw !== null ? own : (view.privateLayer ?? view.writeTo ?? fail('EROFS'))
+  const shown = own.rw !== null && view.stack.rank(own.rw) !== undefined
+  return shown ? own : (view.privateLayer ?? view.writeTo ?? fail('EROFS'))
 }
 
 /** Puts a file that is no directory into a layer's writable sublayer, at its own path. */
 export function bring(view: View, node: UnionNode, layer: UnionLayer, need: Need): void {
   if (layer.rw === null) fail('EROFS')
-  if (node.fd === -1) ensureDirectory(view, node.parent!, layer)
+  if (node.fd === -1) ensureDirectory(view, node.parent ?? fail('ESTALE'), layer)
   const { dir, name } = locate(node)
   must(sys.stat(dir, name, source), 'copy up')
   const meta = need === 'attributes' && canMetacopy(node, layer)
@@ -215,7 +216,7 @@ function carryOver(
   }
   // After the owner, which clears setuid; after the ACL, which holds the group's bits too.
   if ((stat.mode & S.IFMT) !== S.IFLNK) {
-    must(chmodAt(to, toName, (mode ?? stat.mode) & ~S.IFMT), 'copy up')
+    must(sys.chmodat(to, toName, (mode ?? stat.mode) & ~S.IFMT), 'copy up')
   }
   const { atime, atimeNsec, mtime, mtimeNsec } = stat
   must(sys.utimensat(to, toName, atime, atimeNsec, mtime, mtimeNsec), 'copy up')
@@ -263,6 +264,7 @@ function publish(
   if (linked) {
     view.rememberLink(rw, backing, node)
     linkOtherNames(view, node, old.branch, old.ino, layer)
+    linkKnownNames(view, node, layer)
   }
   view.changed(node)
 }

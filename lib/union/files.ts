@@ -9,7 +9,7 @@
 import { ERRNO, Errno, fail } from '../base/errno.ts'
 import { Stat } from '../host/stat.ts'
 import { must, O, sys, UTIME_OMIT } from '../host/sys.ts'
-import { chmodAt, dropPrivileges, locate, truncate } from './attributes.ts'
+import { dropPrivileges, locate, truncate } from './attributes.ts'
 import { copyUp, openPlace } from './copy-up.ts'
 import { beforeChange } from './freeze.ts'
 import type { OpenFile, UnionNode } from './node.ts'
@@ -67,9 +67,9 @@ function openFile(node: UnionNode, writable: boolean): number {
 function openForced(dir: number, name: string, flags: number): number {
   must(sys.stat(dir, name, stat), 'stat')
   const { mode } = stat
-  must(chmodAt(dir, name, (mode & 0o7777) | 0o600), 'open')
+  must(sys.chmodat(dir, name, (mode & 0o7777) | 0o600), 'open')
   const fd = name === '' ? sys.reopen(dir, flags) : sys.openat(dir, name, flags | O.NOFOLLOW)
-  must(chmodAt(dir, name, mode & 0o7777), 'open')
+  must(sys.chmodat(dir, name, mode & 0o7777), 'open')
   return must(fd, 'open')
 }
 

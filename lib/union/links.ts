@@ -37,6 +37,14 @@ export function linkOtherNames(
   }
 }
 
+/** After a copy-up: the names that the kernel knows the file by mean the copy, wherever they lay. */
+export function linkKnownNames(view: View, node: UnionNode, layer: UnionLayer): void {
+  for (const { parent, name } of node.links ?? []) {
+    ensureDirectory(view, parent, layer)
+    linkInto(node, layer, parent, name)
+  }
+}
+
 /**
  * Before one of several names of a file goes: the file is copied up, with all its names, so
  * that the writable sublayer counts them from then on. Throws Errno, or Parked for a copy-up.

@@ -50,7 +50,7 @@ export function find(view: View, dir: UnionNode, name: string, from = 0): Found 
     const type = stat.mode & S.IFMT
     if (type === S.IFDIR) {
       merged ??= new Merge(view, dir)
-      if (merged.add(branch, joinPath(path, name), stat.ino)) break
+      if (merged.add(branch, joinPath(path, name), stat)) break
       continue
     }
     if (merged !== null) {
@@ -71,6 +71,7 @@ class Merge {
   #closed: boolean
   #bottom: Branch | null = null
   #bottomIno = 0
+  #bottomDev = 0
   /** A layer whose read-only part was found through a redirect already. */
   #redirected: UnionLayer | null = null
   #base: RelPath | null = null
@@ -87,8 +88,8 @@ class Merge {
   }
 
   /** Takes the directory at `path` of a branch. True when nothing below may merge. */
-  add(branch: Branch, path: RelPath, ino: number): boolean {
-    this.#push(branch, path, ino)
+  add(branch: Branch, path: RelPath, stat: Stat): boolean {
+    this.#push(branch, path, stat)
     if (branch.prefix === null) return false
     const marks = readMarks(branch.dirFd(parentPath(path)), baseName(path), branch.prefix)
     return marks !== null && this.#follow(branch, marks)
@@ -105,14 +106,15 @@ class Merge {
       at: 'directory',
       places: this.#places,
       closed: this.#closed,
-      number: this.#view.numberOf(this.#bottom!, this.#bottomIno),
+      number: this.#view.numberOf(this.#bottom!, this.#bottomIno, this.#bottomDev),
     }
   }
 
-  #push(branch: Branch, path: RelPath, ino: number): void {
+  #push(branch: Branch, path: RelPath, { ino, dev }: Stat): void {
     this.#places.push({ branch, path: branch.writable ? null : path })
     this.#bottom = branch
     this.#bottomIno = ino
+    this.#bottomDev = dev
   }
 
   #follow(branch: Branch, marks: Marks): boolean {
@@ -132,7 +134,7 @@ class Merge {
       const path = target(this.#dir, ro, redirect, '')
       if (path === null || !ro.peek(parentPath(path), baseName(path), stat)) continue
       if ((stat.mode & S.IFMT) !== S.IFDIR) return
-      this.#push(ro, path, stat.ino)
+      this.#push(ro, path, stat)
       if (ro.prefix === null) continue
       const marks = readMarks(ro.dirFd(parentPath(path)), baseName(path), ro.prefix)
       if (marks?.opaque) return
@@ -145,7 +147,7 @@ class Merge {
     if (branch === undefined) return
     const stat = this.#view.below
     if (!branch.peek(parentPath(path), baseName(path), stat)) return
-    if ((stat.mode & S.IFMT) === S.IFDIR) this.#push(branch, path, stat.ino)
+    if ((stat.mode & S.IFMT) === S.IFDIR) this.#push(branch, path, stat)
   }
 }
 
@@ -167,12 +169,16 @@ function dataOf(
   const marks = readMarks(branch.dirFd(path), name, branch.prefix)
   if (marks === null) return null
   const lower = branch.layer.ros.slice(branch.layer.ros.indexOf(branch) + 1)
+  let missing: FilePlace | null = null
   for (const ro of lower) {
     const at = target(dir, ro, marks, name)
-    if (at === null || !ro.peek(parentPath(at), baseName(at), view.below)) continue
-    return { branch: ro, dir: parentPath(at), name: baseName(at) }
+    if (at === null) continue
+    const place = { branch: ro, dir: parentPath(at), name: baseName(at) }
+    if (ro.peek(place.dir, place.name, view.below)) return place
+    missing ??= place
   }
-  return null
+  // Its bytes are nowhere: opening fails, which zeros would not.
+  return missing
 }
 
 /** Where in a read-only branch lies what has these marks: at its redirect, or under its name. */

@@ -16,7 +16,7 @@ import { AT_REMOVEDIR, must, O, RENAME_EXCHANGE, S, sys } from '../host/sys.ts'
 import { setFileOwner } from '../host/thread.ts'
 import { getXattr, setXattr } from '../host/xattr.ts'
 import { setMark } from '../layer/marks.ts'
-import { chmodAt, locate } from './attributes.ts'
+import { locate } from './attributes.ts'
 import type { Branch } from './branch.ts'
 import { copyUp, ensureDirectory } from './copy-up.ts'
 import { beforeChange, born } from './freeze.ts'
@@ -101,7 +101,7 @@ function giveAway(dir: number, name: string, value: number, uid: number, gid: nu
   const { mode } = stat
   must(sys.chownat(dir, name, uid, inherits ? 0xffffffff : gid), 'chown')
   if ((mode & S.IFMT) !== S.IFLNK && mode & (S.ISUID | S.ISGID)) {
-    must(chmodAt(dir, name, mode & ~S.IFMT), 'chmod')
+    must(sys.chmodat(dir, name, mode & ~S.IFMT), 'chmod')
   }
   return value
 }

@@ -121,7 +121,10 @@ export abstract class NodeTable {
     const { ino, dev, mode, nlink } = this.stat
     if (nlink > 1) {
       const known = this.#linked.get(branch)?.get(ino)
-      if (known !== undefined) return this.#adoptLink(known, dir, name, branch)
+      // A copy that has no name cannot get one any more: the two go separate ways.
+      if (known !== undefined && (known.fd === -1 || known.branch === branch)) {
+        return this.#adoptLink(known, dir, name, found)
+      }
     }
     const number = this.numberOf(branch, ino, dev)
     const node = this.#new(mode & S.IFMT, number, dir, name)
@@ -137,8 +140,21 @@ export abstract class NodeTable {
     return node
   }
 
-  #adoptLink(node: UnionNode, dir: UnionNode, name: string, branch: Branch): UnionNode {
+  #adoptLink(
+    node: UnionNode,
+    dir: UnionNode,
+    name: string,
+    { branch, dir: inDir }: Found & { at: 'file' },
+  ): UnionNode {
     this.#attach(node, dir, name)
+    if (node.fd !== -1) {
+      sys.close(node.fd)
+      node.fd = -1
+      if (!branch.writable) {
+        node.inDir = inDir
+        node.inName = name
+      }
+    }
     if (node.branch !== branch && node.branch!.writable) adoptName(this.#view, node, dir, name)
     return node
   }
@@ -322,10 +338,16 @@ export abstract class NodeTable {
         if (parent.lookups <= 0) this.forgetIfUnused(parent)
       }
     }
+    this.#forgetLinks(node)
+  }
+
+  #forgetLinks(node: UnionNode): void {
     for (const { branch, backing } of node.known ?? []) {
       const linked = this.#linked.get(branch)
       if (linked?.get(backing) === node) linked.delete(backing)
+      if (linked?.size === 0) this.#linked.delete(branch)
     }
+    node.known = null
   }
 
   /**
@@ -340,7 +362,12 @@ export abstract class NodeTable {
       tryKeep(node)
     }
     if (tell) this.announce({ kind: 'entry', parent: parent.id, name, expire: true })
-    for (const other of node.links ?? []) other.parent.children?.delete(other.name)
+    for (const other of node.links ?? []) {
+      other.parent.children?.delete(other.name)
+      const { id } = other.parent
+      this.announce({ kind: 'entry', parent: id, name: other.name, expire: true })
+    }
+    this.#forgetLinks(node)
     parent.children?.delete(name)
     node.parent = null
     node.links = null

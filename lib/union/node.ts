@@ -144,6 +144,10 @@ export const pathIn = (node: UnionNode, place: Place): RelPath => place.path ?? 
 export const viewPath = (node: UnionNode): RelPath =>
   node.isDirectory ? node.path : joinPath(node.parent?.path ?? ('' as RelPath), node.name)
 
+/** True where the bytes of two nodes of one name lie in the same file, or with each of them. */
+export const sameData = (one: FilePlace | null, other: FilePlace | null): boolean =>
+  one?.branch === other?.branch && one?.dir === other?.dir && one?.name === other?.name
+
 /** The directory's place in a branch, or null. */
 export const placeIn = (node: UnionNode, branch: Branch): Place | null =>
   node.places.find((place) => place.branch === branch) ?? null

@@ -35,15 +35,16 @@ export function listMerged(view: View, node: UnionNode): Listed[] {
   for (const place of places) {
     const path = pathIn(node, place)
     const dir = place.branch.dirFd(path)
+    const dev = diskOf(view, dir, place.branch)
     for (const entry of listDirectory(dir)) {
       if (isBlocked(place.branch, path, entry.name)) continue
       const known = byName.get(entry.name)
       if (known === undefined) {
         const gone = entry.type === DT.CHR && deleted(view, dir, entry, place.branch)
-        byName.set(entry.name, gone ? null : listed(view, place.branch, entry))
+        byName.set(entry.name, gone ? null : listed(view, place.branch, dev, entry))
       } else if (known?.type === DT.DIR && entry.type === DT.DIR) {
         // A merged directory's number is its lowest place's.
-        known.ino = view.numberOf(place.branch, entry.ino)
+        known.ino = view.numberOf(place.branch, entry.ino, dev)
       }
     }
   }
@@ -52,17 +53,22 @@ export function listMerged(view: View, node: UnionNode): Listed[] {
 
 function listOne(view: View, node: UnionNode, branch: Branch): Listed[] {
   const dir = branch.dirFd(pathIn(node, node.places[0]!))
+  const dev = diskOf(view, dir, branch)
   const entries: Listed[] = []
   for (const entry of listDirectory(dir)) {
     if (entry.type === DT.CHR && deleted(view, dir, entry, branch)) continue
-    entries.push(listed(view, branch, entry))
+    entries.push(listed(view, branch, dev, entry))
   }
   return entries
 }
 
-const listed = (view: View, branch: Branch, entry: DirEntry): Listed => ({
+// A base may span several disks; a sublayer lies on one.
+const diskOf = (view: View, dir: number, branch: Branch): number =>
+  branch.foreign && view.statQuiet(dir, '') ? view.below.dev : branch.dev
+
+const listed = (view: View, branch: Branch, dev: number, entry: DirEntry): Listed => ({
   name: entry.name,
-  ino: view.numberOf(branch, entry.ino),
+  ino: view.numberOf(branch, entry.ino, dev),
   type: entry.type,
 })
 

@@ -76,7 +76,8 @@ function prepare(view: View, node: UnionNode, to: UnionNode, newName: string): U
   if (node.isDirectory) {
     const top = raised.owner ?? raised
     const contributing = node.places.some((place) => place.branch.layer === top)
-    if (!contributing && view.stack.isAbove(top, own)) flatten(view, node, top)
+    const others = view.privateLayer !== null && contributors(node).some((one) => one !== top)
+    if (others || (!contributing && view.stack.isAbove(top, own))) flatten(view, node, top)
     return top
   }
   if (node.branch!.layer !== raised) relocate(view, node, raised)
@@ -290,6 +291,7 @@ export function flatten(view: View, node: UnionNode, layer: UnionLayer): void {
     if (child === null) continue
     if (child.isDirectory) flatten(view, child, layer)
     else if (child.branch !== layer.rw || child.data !== null) bring(view, child, layer, 'content')
+    view.forgetIfUnused(child)
   }
   const rw = layer.rw!
   const dir = rw.dirFd(node.path)

@@ -11,7 +11,7 @@ import { baseName, parentPath, type RelPath } from '../base/path.ts'
 import { S } from '../host/sys.ts'
 import type { Branch } from './branch.ts'
 import { type Found, find } from './lookup.ts'
-import type { Place, UnionNode } from './node.ts'
+import { type Place, sameData, type UnionNode } from './node.ts'
 import type { StackSpec } from './spec.ts'
 import type { Stack } from './stack.ts'
 import type { View } from './view.ts'
@@ -77,6 +77,7 @@ function recheck(
 function stillIs(view: View, node: UnionNode, found: Found): boolean {
   if (found.at === 'directory') return node.isDirectory
   if (found.at !== 'file' || node.isDirectory) return false
+  if (!sameData(found.data, node.data)) return false
   if (found.branch !== node.branch || (view.stat.mode & S.IFMT) !== node.type) return false
   return view.numberOf(found.branch, view.stat.ino, view.stat.dev) === node.ino
 }

@@ -23,6 +23,8 @@ export function layerOf(view: View, node: UnionNode): UnionLayer {
   if (given !== null) return given.forPath(viewPath(node))
   const own = node.top.layer
   const layer = own.rw !== null ? own : nearest(view, node.isDirectory ? node : node.parent)
+  // A change below what provides it would not show.
+  if (view.stack.rank(node.top) !== undefined && view.stack.isAbove(own, layer)) fail('EROFS')
   if (node.isDirectory) return layer.owner ?? layer
   return node.top.writable ? layer : layer.forPath(viewPath(node))
 }

@@ -538,6 +538,8 @@ export class View extends NodeTable implements FileSystem {
 
   directory(id: NodeId): UnionNode {
     const node = this.node(id)
+    // Its path means another directory, or none.
+    if (node.stale && node.fd === -1) fail('ESTALE')
     return node.isDirectory ? node : fail('ENOTDIR')
   }
 

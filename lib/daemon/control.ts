@@ -24,6 +24,7 @@ import { Queue, STACKS } from './queue.ts'
 import { type Store, takeStore } from './store.ts'
 import { layerPlaces } from './store-path.ts'
 import { dropUnusedWritable, emptyWork, makeScratch, redoDirs } from './sublayers.ts'
+import { settleUnfinished } from './unfinished.ts'
 import { removeDeadViews } from './views.ts'
 
 export interface ControlOptions {
@@ -133,7 +134,9 @@ async function recover(control: Control): Promise<void> {
     await finishRestore(catalogue, dirs, plan)
     log.info(`finished restore ${plan.id} of layer ${record.name}`)
   }
-  for (const record of await catalogue.layers()) {
+  const records = await catalogue.layers()
+  settleUnfinished(store.places, new Set(records.map(({ id }) => id)))
+  for (const record of records) {
     const at = layerPlaces(store.places, record.id)
     emptyWork(at)
     // Scratch belongs to no state and may be emptied by hand; the union wants it there.

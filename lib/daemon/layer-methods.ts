@@ -6,9 +6,6 @@
 import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
 import { Failure } from '../base/failure.ts'
-import { bytesOf } from '../base/path.ts'
-import { removeTree } from '../host/remove-tree.ts'
-import { AT_FDCWD } from '../host/sys.ts'
 import { layerName } from '../layer/layer.ts'
 import type { LayerRecord } from '../snapshot/records.ts'
 import type { Control } from './control.ts'
@@ -21,6 +18,7 @@ import { nameShape } from './shapes.ts'
 import { takeState } from './states.ts'
 import { layerPlaces } from './store-path.ts'
 import { makeLayerDirectories, makeWritable } from './sublayers.ts'
+import { markFinished, markUnfinished, removeLayer } from './unfinished.ts'
 
 const one = z.strictObject({ layer: nameShape })
 const createShape = z.strictObject({
@@ -70,6 +68,7 @@ async function create(
   return control.queue.run(nameKey(name), async () => {
     await refuseTaken(control, name)
     const places = layerPlaces(control.store.places, id)
+    markUnfinished(places)
     makeLayerDirectories(places)
     try {
       const imported = await importVersion(control, places, 1, params.source, call)
@@ -91,10 +90,11 @@ async function create(
         }
         return { record, mounts: await control.publish(record) }
       })
+      markFinished(places)
       control.events.tell('created', `layer ${name} was created`, { layer: name })
       return { ...layerLine(made.record), warnings, mounts: made.mounts }
     } catch (err) {
-      if ((await control.catalogue.layer(id)) === null) removeTree(AT_FDCWD, bytesOf(places.root))
+      if ((await control.catalogue.layer(id)) === null) removeLayer(places)
       throw err
     }
   })
@@ -146,9 +146,8 @@ async function remove(control: Control, { layer }: { layer: string }): Promise<{
       refuseMounted(control.mounts, record)
       await control.catalogue.deleteLayer(record.id)
     })
-    const { root } = layerPlaces(control.store.places, record.id)
     control.events.tell('deleted', `layer ${layer} was deleted`, { layer })
-    removeTree(AT_FDCWD, bytesOf(root))
+    removeLayer(layerPlaces(control.store.places, record.id))
     return { layer }
   })
 }

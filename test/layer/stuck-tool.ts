@@ -1,7 +1,7 @@
 // A program that an import waits for and that never ends, in place of gzip and apt-get: so an
 // import takes as long as a test wants.
 
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -12,6 +12,8 @@ export interface StuckTool {
   readonly path: string
   /** Process number of the program started last; null before the first. */
   pid(): number | null
+  /** As before the first. */
+  forget(): void
 }
 
 /** The program and an archive for it, in an empty directory. */
@@ -25,6 +27,7 @@ export function stuckTool(folder: string): StuckTool {
     archive,
     path: `${folder}:${process.env.PATH}`,
     pid: () => (existsSync(pidFile) ? Number(readFileSync(pidFile, 'utf8')) : null),
+    forget: () => rmSync(pidFile, { force: true }),
   }
 }
 

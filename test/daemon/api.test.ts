@@ -64,7 +64,8 @@ t.test('a layer is made from a directory, listed, shown, renamed and deleted', a
 
 t.test('names that a layer may not have are refused, and nothing is left of them', async (t) => {
   const control = await newStore(t)
-  for (const layer of ['a/b', '..', 'a:b', 'a@b', '-a', 'x'.repeat(65), 'a\nb', 'a..b'])
+  const refused = ['', 'a/b', '..', 'a:b', 'a@b', '-a', 'x'.repeat(65), 'a\nb', 'a..b', '\ufffd']
+  for (const layer of [...refused, 'x'.repeat(1000)])
     await t.rejects(
       ask(control, 'layer.create', { layer, source: EMPTY }),
       { code: 'SVS_NAME_INVALID', exit: 10 },

@@ -185,8 +185,9 @@ function secondUser(): User {
  * a project below /root or under a strict umask is closed to everybody else.
  */
 function readableByAll(): string {
-  const probe = 'require("fs").readFileSync("node_modules/tap/package.json")'
-  const as = { cwd: project, ...secondUser() }
+  // By its whole path: a relative one would pass through the caller's open directory.
+  const probe = `require('fs').readFileSync(${JSON.stringify(join(project, 'package.json'))})`
+  const as = { cwd: '/', ...secondUser() }
   if (spawnSync(process.execPath, ['-e', probe], as).status === 0) return project
   const copy = join(scratch, 'project')
   mkdirSync(copy)

@@ -79,6 +79,10 @@ export const FAILURES = {
   SVS_PATH_NOT_MOUNTED: [3, '%s lies in no mount of this store (svsfs status shows the mounts)'],
   SVS_PROGRAM_NOT_FOUND: [3, 'there is no program %s in the view of the layer'],
   SVS_RECIPE_NOT_FOUND: [3, 'no recipe named %s; there are: %s'],
+  SVS_RESET_NO_ROOM: [
+    1,
+    'no room left to keep the changes of layer %s as a state first; svsfs reset --no-snapshot throws them away without one',
+  ],
   SVS_RESTORE_UNFINISHED: [
     1,
     'the restore of layer %s is not finished: %s; it will be, when the store is opened next',

@@ -21,6 +21,7 @@ import type { Engine, MountSpec } from './engine-api.ts'
 import { EventLog } from './events.ts'
 import { Mounts } from './mounts.ts'
 import { Queue, STACKS } from './queue.ts'
+import { giveSpare, keepSpare } from './spare.ts'
 import { type Store, takeStore } from './store.ts'
 import { layerPlaces } from './store-path.ts'
 import { dropUnusedWritable, emptyWork, makeScratch, redoDirs } from './sublayers.ts'
@@ -107,10 +108,12 @@ export class Control {
 export async function openControl(options: ControlOptions): Promise<Control> {
   const store = takeStore(options.root, options.doing, options.create)
   try {
+    const given = giveSpare(store.places)
     const catalogue = await openCatalogue(store.places.catalogue)
     try {
       const control = new Control(store, catalogue, options.log ?? silent)
       await recover(control)
+      keepSpare(store.places, given)
       return control
     } catch (err) {
       await catalogue.close()

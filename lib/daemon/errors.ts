@@ -13,6 +13,9 @@ export function errorWords(err: unknown): ErrorWords {
   return { code: known.code, message: known.message, exit: known.exit }
 }
 
+/** Whether something failed because the disk has no room. */
+export const isDiskFull = (err: unknown): boolean => errorWords(err).code === 'SVS_DISK_FULL'
+
 /** The failure that `words` tell of; of an unknown code (a newer daemon's) the text is kept. */
 export function failureOf(words: ErrorWords): Failure {
   if (!Object.hasOwn(FAILURES, words.code)) return new Failure('SVS_INTERNAL', words.message)

@@ -15,6 +15,7 @@ import { type Call, method } from './method.ts'
 import { refuseMounted } from './mounts.ts'
 import { nameKey, STACKS, TAGS } from './queue.ts'
 import { nameShape } from './shapes.ts'
+import { withRoom } from './spare.ts'
 import { takeState } from './states.ts'
 import { layerPlaces } from './store-path.ts'
 import { makeLayerDirectories, makeWritable } from './sublayers.ts'
@@ -141,15 +142,17 @@ async function rename(
 }
 
 async function remove(control: Control, { layer }: { layer: string }): Promise<{ layer: string }> {
-  return control.alone(layer, async (record) => {
+  const { places } = control.store
+  const removal = async (record: LayerRecord) => {
     await control.queue.run(STACKS, async () => {
       refuseMounted(control.mounts, record)
       await control.catalogue.deleteLayer(record.id)
     })
     control.events.tell('deleted', `layer ${layer} was deleted`, { layer })
-    removeLayer(layerPlaces(control.store.places, record.id))
+    removeLayer(layerPlaces(places, record.id))
     return { layer }
-  })
+  }
+  return control.alone(layer, (record) => withRoom(places, () => removal(record)))
 }
 
 /** A new version of the read-only sublayer, shown by all mounts at once; states keep the one they were made on. */

@@ -4,11 +4,14 @@
 // Rule: the record first, then the mounts, then the event (mounts.ts says why).
 
 import { z } from 'zod'
+import { Failure } from '../base/failure.ts'
 import type { LayerRecord } from '../snapshot/records.ts'
 import type { Control } from './control.ts'
+import { isDiskFull } from './errors.ts'
 import type { EventKind } from './events.ts'
 import { method } from './method.ts'
 import { nameShape } from './shapes.ts'
+import { withRoom } from './spare.ts'
 import { takeState } from './states.ts'
 import { layerPlaces } from './store-path.ts'
 import { makeWritable } from './sublayers.ts'
@@ -54,6 +57,22 @@ async function change(
   })
 }
 
+async function renew(control: Control, record: LayerRecord): Promise<string[]> {
+  const fresh = { ...record, rw: record.rw + 1 }
+  makeWritable(layerPlaces(control.store.places, record.id), record.ro.version, fresh.rw)
+  const mounts = await control.publish(fresh)
+  await control.catalogue.setHead(record.id, null)
+  control.dropUnused(fresh)
+  return mounts
+}
+
+const whyNotKept =
+  (layer: string) =>
+  (cause: unknown): never => {
+    if (!isDiskFull(cause)) throw cause
+    throw new Failure('SVS_RESET_NO_ROOM', layer, { cause })
+  }
+
 /** A new empty writable sublayer becomes the current one; what was there is a state first, unless told not to. */
 async function reset(
   control: Control,
@@ -61,12 +80,8 @@ async function reset(
 ): Promise<OrderAnswer & { state: string | null }> {
   return control.alone(name, async (record) => {
     const wish = { message: 'before reset', label: null, trigger: 'before-restore' } as const
-    const before = snapshot ? await takeState(control, record, wish) : null
-    const fresh = { ...record, rw: record.rw + 1 }
-    makeWritable(layerPlaces(control.store.places, record.id), record.ro.version, fresh.rw)
-    const mounts = await control.publish(fresh)
-    await control.catalogue.setHead(record.id, null)
-    control.dropUnused(fresh)
+    const before = snapshot ? await takeState(control, record, wish).catch(whyNotKept(name)) : null
+    const mounts = await withRoom(control.store.places, () => renew(control, record))
     control.events.tell('reset', `layer ${name} is as it was imported`, { layer: name })
     return { layer: name, changed: true, mounts, state: before?.snapshot.id ?? null }
   })

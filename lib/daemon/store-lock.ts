@@ -25,9 +25,18 @@ export function lockStore(places: StorePlaces, doing: string): StoreLock {
     if (taken !== -ERRNO.EAGAIN) throw new Errno(-taken, 'flock')
     throw new Failure('SVS_STORE_LOCKED', places.root, lockHolder(places) ?? 'another process')
   }
-  ftruncateSync(fd, 0)
-  writeSync(fd, `${process.pid} ${doing}\n`)
+  sayWho(fd, doing)
   return { release: () => closeSync(fd) }
+}
+
+function sayWho(fd: number, doing: string): void {
+  try {
+    ftruncateSync(fd, 0)
+    writeSync(fd, `${process.pid} ${doing}\n`)
+  } catch (err) {
+    // The lock is taken all the same.
+    if ((err as NodeJS.ErrnoException).code !== 'ENOSPC') throw err
+  }
 }
 
 /** What the holder wrote about itself (`process 123, svsfs daemon`), or null. */

@@ -29,6 +29,8 @@ export interface StorePlaces {
   readonly lock: string
   readonly log: string
   readonly events: string
+  /** Room kept for a full disk (spare.ts). */
+  readonly spare: string
   /** Mount points of `svsfs run`. */
   readonly views: string
   /** An empty directory: the base of a mount that has none, so that it shows one without layers. */
@@ -49,6 +51,7 @@ export function storePlaces(root: string): StorePlaces {
     lock: join(root, 'run/lock'),
     log: join(root, 'run/daemon.log'),
     events: join(root, 'run/events.log'),
+    spare: join(root, 'run/spare'),
     views: join(root, 'run/views'),
     empty: join(root, 'run/empty'),
     packages: join(root, 'packages'),

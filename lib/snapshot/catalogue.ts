@@ -20,6 +20,7 @@
 // later one says that the earlier ones are there. Only the main thread opens it.
 
 import { randomBytes } from 'node:crypto'
+import { statfsSync } from 'node:fs'
 import { Level } from 'level'
 import { z } from 'zod'
 import { Failure } from '../base/failure.ts'
@@ -96,9 +97,33 @@ export async function openCatalogue(dir: string): Promise<Catalogue> {
 }
 
 function whyNotOpen(dir: string, cause: unknown): unknown {
-  const code = ((cause as Error).cause as { code?: string } | undefined)?.code
+  const { message, cause: inner } = cause as Error
+  const { code, message: reason = message } = (inner ?? {}) as NodeJS.ErrnoException
   if (code === 'LEVEL_LOCKED') return new Failure('SVS_STORE_LOCKED', dir, 'another process')
-  return new Failure('SVS_CATALOGUE_DAMAGED', dir, String((cause as Error).message), { cause })
+  if (isFull(reason)) return new Failure('SVS_DISK_FULL', `opening the catalogue ${dir}`, { cause })
+  return new Failure('SVS_CATALOGUE_DAMAGED', dir, reason, { cause })
+}
+
+// LevelDB has no codes for it, only the words of the system.
+const isFull = (words: string): boolean => /No space left|Disk quota exceeded/.test(words)
+
+/** What stays free when records are added: LevelDB writes each twice, and moves them about. */
+const RIM_BYTES = 256 * 1024
+
+/**
+ * Refuses what would not fit, before LevelDB begins: a log that broke off in the middle loses
+ * what is written behind it. Removing is never refused.
+ */
+function needRoom(dir: string, operations: readonly Operation[]): void {
+  const bytes = operations.reduce(
+    (sum, each) => sum + (each.type === 'put' ? each.value.length : 0),
+    0,
+  )
+  if (bytes === 0) return
+  const { bsize, bavail, bfree } = statfsSync(dir)
+  const left = bsize * (process.geteuid?.() === 0 ? bfree : bavail)
+  if (left < 2 * bytes + RIM_BYTES)
+    throw new Failure('SVS_DISK_FULL', `the catalogue ${dir} needs ${2 * bytes + RIM_BYTES} bytes`)
 }
 
 async function checkVersion(db: Database, dir: string): Promise<void> {
@@ -174,7 +199,7 @@ export class Catalogue implements DepotReader {
     for (let step = 1; step <= LAST_TAG; step++) {
       const tag = ((last + step - 1) % LAST_TAG) + 1
       if (used.has(tag)) continue
-      await this.#db.put(key.counter('tag'), Buffer.from(String(tag)), SYNC)
+      await this.batch([put(key.counter('tag'), Buffer.from(String(tag)))])
       return tag
     }
     throw new Failure('SVS_LAYERS_FULL', LAST_TAG)
@@ -228,9 +253,7 @@ export class Catalogue implements DepotReader {
   /** `null` for a sublayer that came from no state: an empty one, after a reset. */
   setHead(layer: string, snapshot: string | null): Promise<void> {
     const at = key.head(layer)
-    return snapshot === null
-      ? this.#db.del(at, SYNC)
-      : this.#db.put(at, Buffer.from(snapshot), SYNC)
+    return snapshot === null ? this.#db.del(at, SYNC) : this.batch([put(at, Buffer.from(snapshot))])
   }
 
   /** Plans whose application was begun and not known to have ended. */
@@ -292,11 +315,12 @@ export class Catalogue implements DepotReader {
 
   /** All of it or nothing, on the disk when it returns. */
   async batch(operations: Operation[]): Promise<void> {
+    needRoom(this.#dir, operations)
     try {
       await this.#db.batch(operations, SYNC)
     } catch (cause) {
       const text = cause instanceof Error ? cause.message : String(cause)
-      if (!text.includes('No space left')) throw cause
+      if (!isFull(text)) throw cause
       throw new Failure('SVS_DISK_FULL', text, { cause })
     }
   }
@@ -310,7 +334,7 @@ export class Catalogue implements DepotReader {
   }
 
   #put(at: string, record: unknown): Promise<void> {
-    return this.#db.put(at, encode(record), SYNC)
+    return this.batch([put(at, encode(record))])
   }
 
   async #one<T>(schema: z.ZodType<T>, at: string): Promise<T | null> {

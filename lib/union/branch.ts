@@ -19,6 +19,8 @@ import type { UnionLayer } from './layer.ts'
 
 /** Descriptors kept for one branch. A request needs at most a handful at once. */
 const MOST_DESCRIPTORS = 256
+/** Descriptors that go only later: a deep path pushes out those that its request still uses. */
+const MOST_RETIRED = 4096
 
 export class Branch {
   /** Absolute path, bytes as latin1. Two layers with one writable tree share the branch. */
@@ -43,6 +45,7 @@ export class Branch {
   /** Paths served by this process: a walk into one would wait for itself. */
   blocked: ReadonlySet<string> | null = null
   readonly #fds = new Map<string, number>()
+  readonly #retired: number[] = []
   #links: ReadonlyMap<number, readonly RelPath[]> | null = null
 
   constructor(options: {
@@ -141,7 +144,12 @@ export class Branch {
   close(): void {
     for (const fd of this.#fds.values()) sys.close(fd)
     this.#fds.clear()
+    this.#closeRetired(this.#retired.length)
     sys.close(this.root)
+  }
+
+  #closeRetired(count: number): void {
+    for (const fd of this.#retired.splice(0, count)) sys.close(fd)
   }
 
   #isBlocked(dir: RelPath, name: string): boolean {
@@ -152,7 +160,8 @@ export class Branch {
     if (this.#fds.size >= MOST_DESCRIPTORS) {
       const [oldest, old] = this.#fds.entries().next().value!
       this.#fds.delete(oldest)
-      sys.close(old)
+      this.#retired.push(old)
+      if (this.#retired.length > MOST_RETIRED) this.#closeRetired(MOST_RETIRED / 2)
     }
     this.#fds.set(path, fd)
   }

@@ -117,6 +117,7 @@ function keepChanged(node: UnionNode, open: OpenFile): void {
   const { changed } = open
   if (changed === null) return
   open.changed = null
+  node.stamp = null
   beforeChange(node.branch!, 'attributes', open.fd, '')
   must(sys.utimensat(open.fd, '', 0, UTIME_OMIT, changed.seconds, changed.nsec), 'utimens')
 }
@@ -148,6 +149,7 @@ export function writeNode(
     done += count
   }
   if (killPriv) dropPrivileges(view, open.fd)
+  node.stamp = null
   if (view.sharesBranches) view.changedBytes(node, offset, done)
   return done
 }

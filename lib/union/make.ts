@@ -63,10 +63,15 @@ export function makeName(
   const value = covers
     ? makeOver(view, caller, rw, layer, into, name, umask, type, make)
     : asCaller(view, caller, umask, into, make, name)
-  must(sys.stat(into, name, view.stat), 'stat')
-  born(rw, view.stat.ino)
-  const node = view.adoptNew(dir, name, rw, hidden !== null && type === S.IFDIR)
-  return { node, value }
+  try {
+    must(sys.stat(into, name, view.stat), 'stat')
+    born(rw, view.stat.ino)
+    const node = view.adoptNew(dir, name, rw, hidden !== null && type === S.IFDIR)
+    return { node, value }
+  } catch (err) {
+    if (type === S.IFREG && value > 0) sys.close(value)
+    throw err
+  }
 }
 
 /** Runs `make` with the caller's identity and umask. Throws Errno. */
@@ -182,6 +187,7 @@ const topOf = (view: View, one: UnionLayer, other: UnionLayer): UnionLayer =>
 // A metacopy found by its own name alone would not be found under a second one.
 function markRedirect(node: UnionNode, rw: Branch): void {
   const { dir, name } = locate(node)
+  beforeChange(rw, 'attributes', dir, name)
   setMark(dir, name, 'redirect', rw.prefix!, joinPath(node.data!.dir, node.data!.name))
 }
 

@@ -7,9 +7,9 @@
 // the table and the link registry always agree.
 
 import { ERRNO, fail } from '../base/errno.ts'
-import { joinPath, type RelPath } from '../base/path.ts'
+import { baseName, joinPath, type RelPath } from '../base/path.ts'
 import { type Announce, type NodeId, ROOT_NODE } from '../fuse/filesystem.ts'
-import type { Stat } from '../host/stat.ts'
+import { Stat } from '../host/stat.ts'
 import { must, S, sys } from '../host/sys.ts'
 import { locate } from './attributes.ts'
 import type { Branch } from './branch.ts'
@@ -26,8 +26,10 @@ import type { View } from './view.ts'
 /** Inode numbers of further disks of a base: above those that layers use. */
 const FOREIGN_TAG = 8191
 const TAG = 2 ** 40
-/** Above this many, detached directories are not kept in hand for who still stands in them. */
+/** This many detached directories are kept in hand for who still stands in them. */
 const MOST_KEPT = 4096
+
+const inside = new Stat()
 
 export abstract class NodeTable {
   readonly nodes = new Map<NodeId, UnionNode>()
@@ -44,6 +46,8 @@ export abstract class NodeTable {
   /** Nodes of files with several names, by branch and backing inode. */
   readonly #linked = new Map<Branch, Map<number, UnionNode>>()
   readonly #devices = new Map<number, number>()
+  /** Detached directories held by a descriptor, oldest first. */
+  readonly #kept = new Set<UnionNode>()
 
   /** Told after a name appeared, went, or got another content. */
   protected abstract nameChanged(dir: UnionNode, name: string): void
@@ -213,6 +217,7 @@ export abstract class NodeTable {
   /** A file got a further name (or, unnamed until now, its first). */
   addName(node: UnionNode, dir: UnionNode, name: string): void {
     const wasUnnamed = node.fd !== -1
+    node.stamp = null
     dir.absent?.delete(name)
     this.#attach(node, dir, name)
     if (wasUnnamed) {
@@ -240,6 +245,7 @@ export abstract class NodeTable {
   /** A name is gone. The node's file is kept by a descriptor unless another name is known. */
   removeName(node: UnionNode, dir: UnionNode, name: string): void {
     dir.children?.delete(name)
+    node.stamp = null
     const { links } = node
     const other = links?.findIndex((one) => one.parent === dir && one.name === name) ?? -1
     if (other !== -1) links!.splice(other, 1)
@@ -255,14 +261,27 @@ export abstract class NodeTable {
     const next = node.links?.shift()
     node.parent = next?.parent ?? null
     node.name = next?.name ?? ''
-    // In a read-only branch each name has a place of its own, which is not remembered.
-    if (next !== undefined && !node.branch!.writable) {
-      const found = find(this.#view, next.parent, next.name)
-      if (found.at === 'file') {
-        node.inDir = found.dir
-        node.inName = next.name
-      }
-    }
+    if (next !== undefined) this.#placeByName(node, next.parent, next.name)
+  }
+
+  /** Reaches a file that has several names by the one that a request is about. */
+  nameFirst(node: UnionNode, dir: UnionNode, name: string): void {
+    const { links, parent } = node
+    const at = links?.findIndex((one) => one.parent === dir && one.name === name) ?? -1
+    if (at === -1 || parent === null) return
+    links![at] = { parent, name: node.name }
+    node.parent = dir
+    node.name = name
+    this.#placeByName(node, dir, name)
+  }
+
+  // In a read-only branch each name has a place of its own, which is not remembered.
+  #placeByName(node: UnionNode, dir: UnionNode, name: string): void {
+    if (node.branch!.writable) return
+    const found = find(this.#view, dir, name)
+    if (found.at !== 'file') return
+    node.inDir = found.dir
+    node.inName = name
   }
 
   moveName(node: UnionNode, to: UnionNode, newName: string): void {
@@ -275,6 +294,7 @@ export abstract class NodeTable {
     to.children ??= new Map()
     to.children.set(newName, node)
     if (node.isDirectory) repath(node, joinPath(to.path, newName))
+    node.stamp = null
     this.nameChanged(from, name)
     this.nameChanged(to, newName)
   }
@@ -286,6 +306,7 @@ export abstract class NodeTable {
     other.parent = parent
     other.name = name
     for (const node of [one, other]) {
+      node.stamp = null
       node.parent!.children!.set(node.name, node)
       if (node.isDirectory) repath(node, joinPath(node.parent!.path, node.name))
       this.nameChanged(node.parent!, node.name)
@@ -326,6 +347,7 @@ export abstract class NodeTable {
     if (node.children !== null && node.children.size > 0) return
     this.#unlink(node)
     this.nodes.delete(node.id)
+    this.#kept.delete(node)
     if (node.fd !== -1) sys.close(node.fd)
     node.fd = -1
   }
@@ -358,9 +380,7 @@ export abstract class NodeTable {
     const { parent, name } = node
     if (parent === null) return
     for (const child of node.children?.values() ?? []) this.detach(child, false)
-    if (node.isDirectory ? this.nodes.size < MOST_KEPT || node.lookups > 0 : false) {
-      tryKeep(node)
-    }
+    if (node.isDirectory && node.lookups > 0) this.#keepDirectory(node)
     if (tell) this.announce({ kind: 'entry', parent: parent.id, name, expire: true })
     for (const other of node.links ?? []) {
       other.parent.children?.delete(other.name)
@@ -377,6 +397,17 @@ export abstract class NodeTable {
     this.forgetIfUnused(node)
   }
 
+  // Who stands in it goes on; the oldest are let go first, and answer ESTALE.
+  #keepDirectory(node: UnionNode): void {
+    tryKeep(node)
+    this.#kept.add(node)
+    if (this.#kept.size <= MOST_KEPT) return
+    const [oldest] = this.#kept
+    this.#kept.delete(oldest!)
+    if (oldest!.fd !== -1) sys.close(oldest!.fd)
+    oldest!.fd = -1
+  }
+
   /** ESTALE for a file of the base that was exchanged behind the mount: its name gets a new node. */
   checkStamp(node: UnionNode): void {
     if (node.stale) fail('ESTALE')
@@ -385,11 +416,15 @@ export abstract class NodeTable {
   }
 
   #changedBehind(node: UnionNode): boolean {
-    if (node.stamp === null || node.fd !== -1) return node.isDirectory && this.#goneBehind(node)
+    if (node.isDirectory) return this.#goneBehind(node)
+    if (node.fd !== -1 || !node.branch!.foreign) return false
+    if (node.stamp === null && node.open !== null) return false
     const { dir, name } = locate(node)
     const done = sys.stat(dir, name, this.stat)
-    if (done === 0 && sameStamp(node.stamp, this.stat)) return false
-    if (done === 0 && node.stamp.ino === this.stat.ino && node.open !== null) {
+    // Changed through the mount, which is not behind it: from here on it is looked at again.
+    if (done === 0) node.stamp ??= stampOf(this.stat)
+    if (done === 0 && sameStamp(node.stamp!, this.stat)) return false
+    if (done === 0 && node.stamp?.ino === this.stat.ino && node.open !== null) {
       node.stamp = stampOf(this.stat)
       this.announce({ kind: 'inode', node: node.id, offset: 0, length: 0 })
     }
@@ -401,10 +436,16 @@ export abstract class NodeTable {
     const last = node.places.at(-1)
     if (node.parent === null || last === undefined || !last.branch.foreign) return false
     if (last.branch.writable || last.path === null) return false
-    if (node.places.length > 1) return false
-    const gone = sys.stat(last.branch.dirFd(parentOf(last.path)), node.name, this.stat)
-    if (gone !== -ERRNO.ENOENT) return false
-    last.branch.moved(last.path)
+    const { branch, path } = last
+    const gone = sys.stat(branch.dirFd(parentOf(path)), baseName(path), this.stat)
+    if (gone === 0 && this.stat.ino === inoOf(branch, path)) return false
+    branch.moved(path)
+    // What layers have of it stays: only its list is another.
+    if (node.places.length > 1) {
+      if (gone === 0) this.announce({ kind: 'inode', node: node.id, offset: 0, length: 0 })
+      return false
+    }
+    if (gone !== 0 && gone !== -ERRNO.ENOENT) return false
     this.detach(node, true)
     return true
   }
@@ -421,6 +462,11 @@ export abstract class NodeTable {
 
 const parentOf = (path: RelPath): RelPath =>
   path.slice(0, Math.max(path.lastIndexOf('/'), 0)) as RelPath
+
+function inoOf(branch: Branch, path: RelPath): number {
+  must(sys.stat(branch.dirFd(path), '', inside), 'stat')
+  return inside.ino
+}
 
 function tryKeep(node: UnionNode): void {
   try {

@@ -48,6 +48,8 @@ export function rename(
   const target = view.child(to, newName)
   if (target !== null && flags & RENAME_NOREPLACE) fail('EEXIST')
   if (node === target) return
+  view.nameFirst(node, from, name)
+  if (target !== null) view.nameFirst(target, to, newName)
   if (node.isDirectory && (to === node || isWithin(to.path, node.path))) fail('EINVAL')
   if (flags & RENAME_EXCHANGE) {
     exchange(view, node, target ?? fail('ENOENT'))
@@ -61,6 +63,15 @@ export function rename(
   if (target !== null) giveWay(view, target, to, newName, layer)
   if (node.isDirectory) moveDirectory(view, node, to, newName, layer)
   else moveFile(view, node, to, newName, layer)
+  forgetBelow(view, node)
+}
+
+// What was written out was visited file by file: the kernel does not know them all.
+function forgetBelow(view: View, node: UnionNode): void {
+  for (const child of [...(node.children?.values() ?? [])]) {
+    forgetBelow(view, child)
+    view.forgetIfUnused(child)
+  }
 }
 
 function checkReplaceable(view: View, node: UnionNode, target: UnionNode): void {
@@ -136,6 +147,7 @@ function takeScratchOut(view: View, to: UnionNode, newName: string, layer: Union
 
 function pointAt(node: UnionNode, data: FilePlace, layer: UnionLayer): void {
   const { dir, name } = locate(node)
+  beforeChange(layer.rw!, 'attributes', dir, name)
   setMark(dir, name, 'redirect', layer.rw!.prefix!, joinPath(data.dir, data.name))
 }
 
@@ -189,6 +201,7 @@ function moveDirectory(
   }
   const rw = layer.rw!
   if (base !== undefined && rw.prefix !== null) {
+    beforeChange(rw, 'attributes', rw.dirFd(path), '')
     setMark(rw.dirFd(path), '', 'base', rw.prefix, pathIn(node, base))
   }
   if (hidden.length > 0 && rw.prefix !== null) veil(node, layer, hidden)
@@ -243,6 +256,7 @@ function redirect(node: UnionNode, layer: UnionLayer): void {
   const rw = layer.rw!
   const ro = node.places.find((place) => place.branch.layer === layer && !place.branch.writable)
   if (ro === undefined || rw.prefix === null) return
+  beforeChange(rw, 'attributes', rw.dirFd(node.path), '')
   setMark(rw.dirFd(node.path), '', 'redirect', rw.prefix, pathIn(node, ro))
 }
 
@@ -253,6 +267,7 @@ function veil(node: UnionNode, layer: UnionLayer, hidden: readonly UnionLayer[])
   const dir = rw.dirFd(node.path)
   const hasOwn = node.places.some((one) => one.branch.layer === layer && !one.branch.writable)
   const hasBase = node.places.some((one) => one.branch.layer.isBase)
+  beforeChange(rw, 'attributes', dir, '')
   // Whiteouts still hide what the base has.
   if (!hasOwn && hasBase) setMark(dir, '', 'opaque', rw.prefix!)
   else if (!hasOwn) close(rw, dir)
@@ -262,6 +277,7 @@ function veil(node: UnionNode, layer: UnionLayer, hidden: readonly UnionLayer[])
 
 /** Makes a directory opaque. Its whiteouts go: the kernel's overlayfs would list them. */
 function close(rw: Branch, dir: number): void {
+  beforeChange(rw, 'attributes', dir, '')
   setMark(dir, '', 'opaque', rw.prefix!)
   keepTimes(dir, () => {
     for (const { name, type } of listDirectory(dir)) {
@@ -291,7 +307,6 @@ export function flatten(view: View, node: UnionNode, layer: UnionLayer): void {
     if (child === null) continue
     if (child.isDirectory) flatten(view, child, layer)
     else if (child.branch !== layer.rw || child.data !== null) bring(view, child, layer, 'content')
-    view.forgetIfUnused(child)
   }
   const rw = layer.rw!
   const dir = rw.dirFd(node.path)
@@ -326,4 +341,5 @@ function exchange(view: View, one: UnionNode, other: UnionNode): void {
   must(sys.renameat(a, one.name, b, other.name, RENAME_EXCHANGE), 'rename')
   for (const node of [one, other]) if (node.isDirectory) rw.moved(node.path)
   view.swapNames(one, other)
+  for (const node of [one, other]) forgetBelow(view, node)
 }

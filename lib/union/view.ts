@@ -198,10 +198,12 @@ export class View extends NodeTable implements FileSystem {
 
   /** A change that the other mounts of the same layers must show. */
   changed(node: UnionNode): void {
+    node.stamp = null
     if (this.peers.size > 1) noticeAttributes(this, node)
   }
 
   changedBytes(node: UnionNode, offset: number, length: number): void {
+    node.stamp = null
     noticeBytes(this, node, offset, length)
   }
 

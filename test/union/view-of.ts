@@ -12,10 +12,12 @@ import { silent } from '../../lib/base/log.ts'
 import { relPath } from '../../lib/base/path.ts'
 import {
   type Caller,
+  FATTR,
   type HandleId,
   type NodeId,
   type Notification,
   Parked,
+  type SetattrRequest,
 } from '../../lib/fuse/filesystem.ts'
 import { copyData } from '../../lib/host/copy.ts'
 import { O, sys } from '../../lib/host/sys.ts'
@@ -34,6 +36,21 @@ export interface DrawnLayer {
 }
 
 export const CALLER: Caller = { uid: 0, gid: 0, pid: 1, finished: null }
+/** A SETATTR that sets nothing yet. */
+export const NOTHING: SetattrRequest = {
+  valid: 0,
+  handle: null,
+  size: 0,
+  atime: 0,
+  atimeNsec: 0,
+  mtime: 0,
+  mtimeNsec: 0,
+  ctime: 0,
+  ctimeNsec: 0,
+  mode: 0,
+  uid: 0,
+  gid: 0,
+}
 const privileged = process.geteuid?.() === 0
 
 export function draw(dir: string, drawing: Drawing): void {
@@ -79,12 +96,16 @@ export class Layers {
     return { layers: names.map((name) => this.specs.get(name)!), base }
   }
 
-  view(names: string[], options: Partial<ViewOptions> = {}): Seen {
+  view(
+    names: string[],
+    options: Partial<ViewOptions> = {},
+    stack: StackSpec = this.stack(...names),
+  ): Seen {
     const told: Notification[] = []
     const view = new View({
       pool: this.pool,
       peers: this.peers,
-      stack: this.stack(...names),
+      stack,
       view: {
         readOnly: false,
         writeTo: null,
@@ -226,6 +247,15 @@ export class Seen {
   /** Names the kernel was told to ask for again, as `parent id/name`. */
   get expired(): string[] {
     return this.told.flatMap((one) => (one.kind === 'entry' ? [one.name] : []))
+  }
+
+  chmod(path: string, mode: number): void {
+    this.chmodOpen(this.id(path), mode)
+  }
+
+  chmodOpen(id: NodeId, mode: number): void {
+    const request = { ...NOTHING, valid: FATTR.MODE, mode }
+    this.run(() => this.view.setattr(CALLER, id, request))
   }
 
   // What an io thread would do, done at once.

@@ -16,7 +16,7 @@ import { AT_REMOVEDIR, must, O, RENAME_EXCHANGE, S, sys } from '../host/sys.ts'
 import { setFileOwner } from '../host/thread.ts'
 import { getXattr, setXattr } from '../host/xattr.ts'
 import { setMark } from '../layer/marks.ts'
-import { locate } from './attributes.ts'
+import { locate, statNode } from './attributes.ts'
 import type { Branch } from './branch.ts'
 import { copyUp, ensureDirectory } from './copy-up.ts'
 import { beforeChange, born } from './freeze.ts'
@@ -24,6 +24,7 @@ import type { UnionLayer } from './layer.ts'
 import { nameUnnamed } from './links.ts'
 import { find } from './lookup.ts'
 import type { UnionNode } from './node.ts'
+import { relocate } from './rename.ts'
 import { layerForName, raise } from './route.ts'
 import type { View } from './view.ts'
 
@@ -166,10 +167,15 @@ export function makeLink(view: View, node: UnionNode, dir: UnionNode, name: stri
   const found = find(view, dir, name)
   if (found.at === 'file' || found.at === 'directory') fail('EEXIST')
   copyUp(view, node, 'attributes')
+  const own = node.branch!.layer
+  const shows = found.at === 'whiteout' ? topOf(view, found.layer, own) : own
+  const raised = raise(view, shows.owner ?? shows, dir, name)
+  if (raised !== (own.owner ?? own)) {
+    // All names of one file lie in one layer: a file with one name moves to where both show.
+    if (statNode(view, node).nlink > 1) fail('EMLINK')
+    relocate(view, node, raised.forPath(joinPath(dir.path, name)))
+  }
   const { layer } = node.branch!
-  // All names of one file lie in one layer; where that layer cannot show a name there, none can.
-  const shows = found.at === 'whiteout' ? topOf(view, found.layer, layer) : layer
-  if (raise(view, shows, dir, name) !== (layer.owner ?? layer) && shows !== layer) fail('EMLINK')
   ensureDirectory(view, dir, layer)
   const rw = layer.rw!
   const into = rw.dirFd(dir.path)

@@ -97,7 +97,7 @@ function prepare(view: View, node: UnionNode, to: UnionNode, newName: string): U
 }
 
 /** Moves a file's copy to another layer, at its own name. */
-function relocate(view: View, node: UnionNode, layer: UnionLayer): void {
+export function relocate(view: View, node: UnionNode, layer: UnionLayer): void {
   const old = node.branch!
   bring(view, node, layer, 'content')
   // A scratch area's file lies above its layer's: what is left there would hide the new one.

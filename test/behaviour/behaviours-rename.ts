@@ -208,6 +208,20 @@ export const RENAME: Behaviours = {
     assert.equal(text(place, 'readme'), 'one file, three names\n')
   },
 
+  'of several hard links the one that is named is renamed'(place) {
+    for (const name of ['one', 'two', 'links/three']) place.stat(name)
+    place.rename('two', 'dir/second')
+    assert.deepEqual(names(place, 'links'), ['three'])
+    assert.deepEqual(
+      ['one', 'two', 'dir/second'].map((name) => has(place, name)),
+      [true, false, true],
+    )
+    place.rename('links/three', 'readme', RENAME_EXCHANGE)
+    assert.equal(text(place, 'links/three'), 'read me\n')
+    assert.equal(text(place, 'dir/second'), 'one file, three names\n')
+    assert.equal(place.stat('readme').nlink, 3)
+  },
+
   'a rename over one of several hard links lowers their count'(place) {
     place.rename('dir/a', 'two')
     assert.equal(text(place, 'two'), 'a\n')

@@ -205,8 +205,10 @@ export class InProcessPlace implements Place {
   }
 
   rename(from: string, to: string, flags = 0): void {
-    const source = this.#walkTo(from, false)
+    // Both directories are found before either last name is looked up.
+    const walked = this.#walk(from, false)
     const target = this.#walk(to, false)
+    const source = { ...walked, found: walked.found ?? fail('ENOENT') }
     if (checkRename(source, target, flags)) {
       const request = { name: source.name, newParent: target.parent.node, newName: target.name }
       this.#ask((caller) =>

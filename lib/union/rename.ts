@@ -188,7 +188,8 @@ function moveDirectory(
   ensureDirectory(view, node, layer)
   let layers = contributors(node)
   const hidden = hiddenAt(to, newName)
-  const others = hidden.some((other) => other !== layer)
+  // In a closed directory only the layer that closed it shows, and what lies above.
+  const others = to.closed || hidden.some((other) => other !== layer)
   if (!canRedirect(view, node, layers) || (others && layers.length > 1)) {
     flatten(view, node, layer)
     layers = contributors(node)

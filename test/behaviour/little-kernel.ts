@@ -41,7 +41,7 @@ export interface Walked {
 const MOST_LINKS = 40
 const PATH_MAX = 4096
 /** Runs of one request in a row: more is a request that parks itself for ever. */
-const MOST_RUNS = 16
+const MOST_RUNS = 1000
 
 export class LittleKernel {
   readonly fs: FileSystem

@@ -1,5 +1,6 @@
 // The union answers random changes as a plain directory does, and shows the same after a
-// remount. `SEED=n` in the environment repeats one run.
+// remount. `SEED=n` in the environment repeats one run; `SEEDS=n` makes that many from
+// there.
 
 import t from 'tap'
 import { drawAt, makeGround, removeGround } from './ground.ts'
@@ -10,8 +11,9 @@ import { type DrawnStack, drawOneLayer, drawThreeLayers } from './stacks.ts'
 import { START } from './start.ts'
 import { serve } from './subject-union.ts'
 
-const given = process.env.SEED
-const seeds = given === undefined ? Array.from({ length: 40 }, (_, i) => 1000 + i) : [Number(given)]
+const first = Number(process.env.SEED ?? 1000)
+const count = Number(process.env.SEEDS ?? (process.env.SEED === undefined ? 25 : 1))
+const seeds = Array.from({ length: count }, (_, i) => first + i)
 const ACTS = 120
 
 async function actsAlike(

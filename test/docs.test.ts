@@ -39,10 +39,12 @@ t.test('every command line of the README names a command and options that exist'
 })
 
 t.test("the README's table of commands is the manual's list", async (t) => {
-  const cells = [...readme.matchAll(/^\| (`[^|]+) \|/gm)].map(([, cell]) => cell ?? '')
-  const named = cells
-    .filter((cell) => !cell.includes('--'))
-    .flatMap((cell) => [...cell.matchAll(/`([a-z ]+)`/g)].map(([, name]) => name!.split(' ')[0]!))
+  const section = readme.split('\n## Commands\n')[1]?.split('\n## ')[0] ?? ''
+  const cells = [...section.matchAll(/^\| (`[^|]+) \|/gm)].map(([, cell]) => cell ?? '')
+  t.ok(cells.length > 4, 'the table was found')
+  const named = cells.flatMap((cell) =>
+    [...cell.matchAll(/`([a-z ]+)`/g)].map(([, name]) => name!.split(' ')[0]!),
+  )
   const layer = ['list', 'show', 'rename', 'replace', 'delete']
   const manual = help().stdout
   const missing = named.filter((name) => !layer.includes(name) && !manual.includes(name))

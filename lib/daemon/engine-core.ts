@@ -181,25 +181,30 @@ export class EngineCore {
     for (const close of closers) close()
   }
 
-  /** Runs `act`; what it announces is told in order, and `answer` comes when all is told. */
+  /**
+   * Runs `act`; what it announces, also before it fails, is told in order, and `answer` comes
+   * when all is told.
+   */
   #inOneStep(act: () => void, answer: Answer<void>): void {
     const batch = new Map<Mounted, Notification[]>()
     this.#batch = batch
+    let outcome: { value: undefined } | { error: Error } = { value: undefined }
     try {
       act()
-    } finally {
-      this.#batch = null
-      this.#tell(batch, answer)
+    } catch (err) {
+      outcome = { error: err instanceof Error ? err : new Error(String(err)) }
     }
+    this.#batch = null
+    this.#tell(batch, () => answer(outcome))
   }
 
-  #tell(batch: ReadonlyMap<Mounted, Notification[]>, answer: Answer<void>): void {
+  #tell(batch: ReadonlyMap<Mounted, Notification[]>, done: () => void): void {
     let waits = batch.size
-    if (waits === 0) answer({ value: undefined })
+    if (waits === 0) done()
     for (const [mounted, told] of batch) {
       this.#notify(mounted, told, () => {
         waits -= 1
-        if (waits === 0) answer({ value: undefined })
+        if (waits === 0) done()
       })
     }
   }
@@ -270,10 +275,14 @@ export class EngineCore {
     const branch = this.#pool(this.#privileged(showing)).writable(layer)
     if (branch === null) throw new Failure('SVS_INTERNAL', `layer ${layer} has nothing to write to`)
     this.#inOneStep(() => {
-      applyRedo(dirsOf(dirs), plan)
-      branch.layer.numbers?.refresh()
-      const paths = replacedPaths(plan)
-      for (const { view } of showing) replaced(view, branch, paths)
+      try {
+        applyRedo(dirsOf(dirs), plan)
+      } finally {
+        // What was done before a step failed shows, too.
+        branch.layer.numbers?.refresh()
+        const paths = replacedPaths(plan)
+        for (const { view } of showing) replaced(view, branch, paths)
+      }
     }, answer)
   }
 

@@ -85,11 +85,16 @@ export function openBacking(node: UnionNode, writable: boolean): { fd: number; c
 /** The kernel closed one open of the node. */
 export function releaseNode(node: UnionNode): void {
   if (node.open === null) return
-  keepChanged(node, node.open)
-  node.open.count -= 1
-  if (node.open.count > 0) return
-  sys.close(node.open.fd)
-  node.open = null
+  const { open } = node
+  try {
+    keepChanged(node, open)
+  } finally {
+    open.count -= 1
+    if (open.count <= 0) {
+      sys.close(open.fd)
+      node.open = null
+    }
+  }
 }
 
 export function readNode(node: UnionNode, offset: number, into: Buffer): number {

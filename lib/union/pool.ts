@@ -38,6 +38,10 @@ export class Pool {
     }
     try {
       const layers = spec.layers.flatMap((layer) => this.#layer(layer, closers))
+      // Only now: where a later one fails, branches in use keep the layer they had.
+      for (const layer of layers) {
+        for (const branch of [layer.rw, ...layer.ros]) if (branch !== null) branch.layer = layer
+      }
       return { stack: new Stack(layers, base), close }
     } catch (err) {
       close()
@@ -84,7 +88,6 @@ export class Pool {
         spec.rw === null ? null : this.#numbersOf(spec.numbers, spec.rw, spec.tag, BORN, closers),
       excludes: spec.excludes,
     })
-    for (const branch of [layer.rw, ...ros]) if (branch !== null) branch.layer = layer
     return spec.scratch === null ? [layer] : [this.#scratch(spec, layer, closers), layer]
   }
 
@@ -94,7 +97,6 @@ export class Pool {
     const numbers = this.#numbersOf(`${path}.numbers`, path, spec.tag, BORN_SCRATCH, closers)
     const { id, name, work } = owner
     const scratch = new UnionLayer({ id, name, rw, ros: [], work, numbers, owner })
-    rw.layer = scratch
     owner.scratch = scratch
     return scratch
   }

@@ -115,6 +115,18 @@ t.test('what a layer without a writable sublayer provides is not changed below i
   t.equal(view.read('d/f'), 'top')
 })
 
+t.test('a stack that cannot be opened leaves the one before it whole', async (t) => {
+  const { layers, view } = await viewOf(t, {
+    layers: [{ name: 'app', ro: { f: 'f' } }, { name: 'other' }],
+  })
+  const [app, other] = layers.stack('app', 'other').layers
+  const broken = { ...other!, work: join(layers.dir, 'absent') }
+  const stack = { layers: [{ ...app!, excludes: ['*.log'] }, broken], base: null }
+  t.throws(() => view.restack(stack), { code: 'ENOENT' })
+  view.write('f', 'changed')
+  t.equal(layers.inRw('app', 'f'), 'changed')
+})
+
 t.test('writing a directory out leaves no node that the kernel does not know', async (t) => {
   const { view } = await viewOf(t, {
     layers: [

@@ -58,19 +58,28 @@ export class Words {
     return typeof value === 'boolean' ? value : null
   }
 
-  number(option: string): number | null {
+  number(option: string, bounds: Bounds = {}): number | null {
     const text = this.text(option)
-    return text === null ? null : readNumber(`--${dashed(option)}`, text)
+    return text === null ? null : readNumber(`--${dashed(option)}`, text, bounds)
   }
 }
 
 const dashed = (name: string): string =>
   name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 
-export function readNumber(what: string, text: string): number {
+export interface Bounds {
+  readonly whole?: boolean
+  readonly least?: number
+}
+
+export function readNumber(what: string, text: string, { whole, least }: Bounds = {}): number {
   const number = Number(text)
-  if (text.trim() === '' || !Number.isFinite(number))
-    throw new Failure('SVS_USAGE', `${what} must be a number, not "${text}"`)
+  const refuse = (wanted: string): never => {
+    throw new Failure('SVS_USAGE', `${what} must be ${wanted}, not "${text}"`)
+  }
+  if (text.trim() === '' || !Number.isFinite(number)) refuse('a number')
+  if (whole === true && !Number.isInteger(number)) refuse('a whole number')
+  if (least !== undefined && number < least) refuse(`${least} or more`)
   return number
 }
 
@@ -107,8 +116,7 @@ export function addCommand<Wanted, Data>(parent: Command, row: CommandRow<Wanted
   command.summary(row.summary)
   command.description(row.about === undefined ? row.summary : `${row.summary}\n\n${row.about}`)
   for (const each of row.options ?? []) command.addOption(each)
-  command.option('--store <dir>', 'the store (default: $SVSFS_STORE, then the one of this user)')
-  command.option('--json', 'print one JSON value: {ok, data} or {ok, error}')
+  addCommonOptions(command)
   if (row.passThrough === true) command.passThroughOptions()
   if (row.examples.length > 0)
     command.addHelpText(
@@ -116,9 +124,22 @@ export function addCommand<Wanted, Data>(parent: Command, row: CommandRow<Wanted
       `\nExamples:\n${row.examples.map((line) => `  ${line}`).join('\n')}`,
     )
   command.action(async (...all: unknown[]) => {
-    const options = command.optsWithGlobals() as Record<string, unknown>
+    const options = allOptions(command)
     await perform(row, new Words(all.slice(0, -2), options), options)
   })
+}
+
+/** Options that stand after the command, and before it too. */
+export function addCommonOptions(command: Command): Command {
+  return command
+    .option('--store <dir>', 'the store (default: $SVSFS_STORE, then the one of this user)')
+    .option('--json', 'print one JSON value: {ok, data} or {ok, error}')
+}
+
+/** Options of the command and of those it belongs to; the nearest word counts. */
+function allOptions(command: Command): Record<string, unknown> {
+  const above = command.parent === null ? {} : allOptions(command.parent)
+  return { ...above, ...command.opts() }
 }
 
 async function perform<Wanted, Data>(

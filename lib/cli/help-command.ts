@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander'
 import { FAILURES } from '../base/failure.ts'
-import { addCommand, type CommandRow } from './command.ts'
+import { addCommand, addCommonOptions, type CommandRow } from './command.ts'
 
 interface FailureLine {
   readonly code: string
@@ -45,8 +45,7 @@ const errors: CommandRow<null, FailureLine[]> = {
 
 /** `help`, `help <command…>` and `help errors`. */
 export function addHelpCommand(program: Command): void {
-  const help = program
-    .command('help')
+  const help = addCommonOptions(program.command('help'))
     .argument('[command...]')
     .summary('show help for a command; help errors shows all failures')
     .description('Shows help for a command.')

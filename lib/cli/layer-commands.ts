@@ -7,9 +7,9 @@ import type { LayerLine } from '../daemon/layer-line.ts'
 import type { CreateAnswer, LayerDetails } from '../daemon/layer-methods.ts'
 import type { LayerSource } from '../daemon/layer-source.ts'
 import { confirm } from './ask.ts'
-import { addCommand, type CommandRow, option, type Words } from './command.ts'
+import { addCommand, addCommonOptions, type CommandRow, option, type Words } from './command.ts'
 import type { Output } from './output.ts'
-import { ago, clock, plural, size } from './words.ts'
+import { ago, clock, plural, shellWord, size } from './words.ts'
 
 const SOURCE_OPTIONS = [
   option('--from <source...>', 'a directory, a tar archive, or Debian packages (.deb)'),
@@ -60,13 +60,13 @@ const create: CommandRow<CreateWish, CreateAnswer> = {
     layer: words.arg(0),
     source: sourceOf(words),
     activate: words.flag('activate'),
-    priority: words.number('priority') ?? 0,
+    priority: words.number('priority', { whole: true }) ?? 0,
   }),
   run: ({ session }, wish) => session.call('layer.create', wish),
   print: (made, out) => {
     for (const warning of made.warnings) out.note(`note: ${warning}`)
     out.line(`created layer ${made.name}: ${contents(made)}`)
-    if (!made.active) out.note(`svsfs activate ${made.name} shows it in all mounts`)
+    if (!made.active) out.note(`svsfs activate ${shellWord(made.name)} shows it in all mounts`)
   },
 }
 
@@ -168,8 +168,7 @@ const replace: CommandRow<{ layer: string; source: LayerSource }, CreateAnswer> 
 }
 
 export function addLayerCommands(program: Command): void {
-  const group = program
-    .command('layer')
+  const group = addCommonOptions(program.command('layer'))
     .summary('make, list and change layers')
     .description('Layers: applications or sets of data that can be switched on and off.')
   addCommand(group, create)

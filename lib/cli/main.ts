@@ -11,6 +11,7 @@ import { basename } from 'node:path'
 import { Command, CommanderError } from 'commander'
 import { Failure } from '../base/failure.ts'
 import { errorWords } from '../daemon/errors.ts'
+import { addCommonOptions } from './command.ts'
 import { daemon } from './daemon-command.ts'
 import { addHelpCommand } from './help-command.ts'
 import { addLayerCommands } from './layer-commands.ts'
@@ -45,10 +46,18 @@ export async function main(argv: readonly string[]): Promise<never> {
 async function dispatch(name: string, args: readonly string[]): Promise<void> {
   if (args[0] === 'daemon' && process.send !== undefined) return daemon()
   if (/^mount\.(fuse\.)?svsfs(\.js)?$/.test(name)) return overlay(args)
-  if (args[0] === 'overlay') return overlay(args.slice(1))
+  const rest = withoutCommon(args)
+  if (rest[0] === 'overlay') return overlay(rest.slice(1))
   const program = makeProgram()
-  if (isHelperCall(program, args)) return overlay(args)
+  if (isHelperCall(program, rest)) return overlay(rest)
   await program.parseAsync(args, { from: 'user' })
+}
+
+// The drop-in mount has no store; who names one for every command does no harm.
+function withoutCommon(args: readonly string[]): readonly string[] {
+  const [first = '', ...rest] = args
+  if (first === '--store') return withoutCommon(rest.slice(1))
+  return first === '--json' || first.startsWith('--store=') ? withoutCommon(rest) : args
 }
 
 // mount.fuse3 calls the program of `-t fuse.svsfs` with a source in place of a command.
@@ -59,7 +68,7 @@ function isHelperCall(program: Command, args: readonly string[]): boolean {
 }
 
 export function makeProgram(): Command {
-  const program = new Command('svsfs')
+  const program = addCommonOptions(new Command('svsfs'))
     .description(
       'Application layers for Linux: switch them on and off while programs run, put them back to any earlier state.',
     )

@@ -5,12 +5,13 @@ import type { Command } from 'commander'
 import { Failure } from '../base/failure.ts'
 import type { Params } from '../daemon/api.ts'
 import type { MountAnswer, UmountAnswer } from '../daemon/mount-methods.ts'
-import { addCommand, type CommandRow, type Context, option } from './command.ts'
+import { addCommand, type CommandRow, type Context, option, type Words } from './command.ts'
+import { shellWord } from './words.ts'
 
 type MountWish = Params<'mount'> & { readonly foreground: boolean }
 
 const mount: CommandRow<MountWish, MountAnswer> = {
-  usage: 'mount <dir>',
+  usage: 'mount [dir]',
   summary: 'show the active layers at a directory, over a base if one is named',
   about: `Starts the daemon of the store where it does not run yet; it ends with its last mount. The directory may be the base itself: the layers then appear installed in place.
 
@@ -19,7 +20,7 @@ The transport fuse-native (npm package fuse-native, libfuse 2) is for systems wh
     option('--base <dir>', 'an ordinary directory tree under all layers'),
     option('--base-writable', 'changes of files that only the base has go to the base'),
     option('--base-timeout <s>', 'seconds for which the base is trusted not to change (default 1)'),
-    option('--layer <name...>', 'show these layers only, of the active ones'),
+    option('--layer <name...>', 'show these layers only, of the active ones; may be repeated'),
     option('--write-to <name>', 'the layer that new files go to where nothing else decides'),
     option('--read-only', 'refuse every change'),
     option('--allow-other', 'let other users in (the default for root)'),
@@ -36,17 +37,19 @@ The transport fuse-native (npm package fuse-native, libfuse 2) is for systems wh
     'svsfs mount /mnt/app                     # the active layers alone',
     'svsfs mount /mnt/root --base /           # over the system, which stays as it is',
     'svsfs mount /opt/suite --base /opt/suite # in place',
-    'svsfs mount /mnt/app --layer tools --read-only',
+    'svsfs mount /mnt/app --layer tools fonts --read-only',
+    'svsfs mount --layer tools --layer fonts /mnt/app',
   ],
   parse: (words) => {
     const base = words.text('base')
+    const { dir, layers } = dirAndLayers(words)
     const [transport, cap] = [words.text('transport'), words.text('kernelCap')]
     return {
-      mountPoint: resolve(words.arg(0)),
+      mountPoint: resolve(dir),
       base: base === null ? null : resolve(base),
       baseWritable: words.flag('baseWritable'),
-      baseTimeout: words.number('baseTimeout') ?? 1,
-      layers: words.list('layer'),
+      baseTimeout: words.number('baseTimeout', { least: 0 }) ?? 1,
+      layers,
       writeTo: words.text('writeTo'),
       readOnly: words.flag('readOnly'),
       allowOther: words.choice('allowOther'),
@@ -65,8 +68,21 @@ The transport fuse-native (npm package fuse-native, libfuse 2) is for systems wh
     if (foreground) return
     out.line(`mounted at ${mountPoint}: ${layers.join(' ') || 'no layer is active'}`)
     for (const name of inactive)
-      out.note(`layer ${name} is not active; svsfs activate ${name} shows it`)
+      out.note(`layer ${name} is not active; svsfs activate ${shellWord(name)} shows it`)
   },
+}
+
+/** The words of --layer may have the directory among them: no name of a layer has a slash. */
+function dirAndLayers(words: Words): { dir: string; layers: string[] | null } {
+  const given = words.optionalArg(0)
+  const named = words.list('layer')
+  if (given !== null) return { dir: given, layers: named }
+  const layers = named ?? []
+  const at = layers.findIndex((word) => word.includes('/') || word === '.' || word === '..')
+  const [dir] = layers.splice(at, 1)
+  if (dir === undefined || layers.length === 0)
+    throw new Failure('SVS_USAGE', 'mount needs a directory')
+  return { dir, layers }
 }
 
 /** Is the daemon itself until it is interrupted or the mount is gone. */

@@ -5,6 +5,7 @@ import type { OrderAnswer } from '../daemon/order-methods.ts'
 import { confirm } from './ask.ts'
 import { addCommand, type CommandRow, option, readNumber } from './command.ts'
 import type { Output } from './output.ts'
+import { shellWord } from './words.ts'
 
 const activate: CommandRow<string[], OrderAnswer[]> = {
   usage: 'activate <name...>',
@@ -51,7 +52,10 @@ const priority: CommandRow<{ layer: string; priority: number }, OrderAnswer> = {
   about:
     'Of two layers with the same file, the higher one shows its own. Of equals, the younger is above.',
   examples: ['svsfs priority tools 10', 'svsfs priority tools -- -5'],
-  parse: (words) => ({ layer: words.arg(0), priority: readNumber('the priority', words.arg(1)) }),
+  parse: (words) => ({
+    layer: words.arg(0),
+    priority: readNumber('the priority', words.arg(1), { whole: true }),
+  }),
   run: ({ session }, wish) => session.call('priority', wish),
   print: ({ layer, mounts }, out, { priority: n }) =>
     out.line(`layer ${layer} has priority ${n}${mounts.length === 0 ? '' : where(mounts)}`),
@@ -67,7 +71,7 @@ const reset: CommandRow<ResetWish, OrderAnswer & { state: string | null }> = {
   usage: 'reset <name>',
   summary: 'throw away everything that changed in a layer',
   about:
-    'The layer is as it was imported, at once. What it was before is kept as a state, so a reset can be undone, unless --no-snapshot says otherwise.',
+    'The layer is as it was imported, at once. What it was before is kept as a state, so a reset can be undone, unless --no-snapshot says otherwise. On a full disk there is no room for a state: --no-snapshot then frees what was changed.',
   options: [
     option('--no-snapshot', 'keep nothing of what is thrown away'),
     option('--yes', 'do not ask, with --no-snapshot'),
@@ -84,7 +88,8 @@ const reset: CommandRow<ResetWish, OrderAnswer & { state: string | null }> = {
   },
   print: ({ layer, state }, out) => {
     out.line(`layer ${layer} is as it was imported`)
-    if (state !== null) out.note(`svsfs restore ${layer} ${state} brings back what it was`)
+    if (state !== null)
+      out.note(`svsfs restore ${shellWord(layer)} ${state} brings back what it was`)
   },
 }
 

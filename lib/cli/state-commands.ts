@@ -5,7 +5,7 @@ import { Failure } from '../base/failure.ts'
 import type { RestoreAnswer, SnapshotAnswer, StateLine } from '../daemon/state-methods.ts'
 import { needTerminal, pick } from './ask.ts'
 import { addCommand, type CommandRow, type Context, option } from './command.ts'
-import { ago, clock, plural, size } from './words.ts'
+import { ago, clock, plural, shellWord, size } from './words.ts'
 
 interface SnapshotWish {
   readonly layer: string
@@ -119,7 +119,7 @@ Files that a program has open go on as they were; it sees the restored ones when
         : `${changed.write} written, ${changed.remove} removed, ${changed.attrs} with other attributes`
     out.line(`layer ${layer} is as ${ago(state.time)} (state ${state.id}): ${done}`)
     if (mounts.length > 0) out.line(`seen at ${mounts.join(', ')}`)
-    out.note(`svsfs restore ${layer} ${before.id} undoes this`)
+    out.note(`svsfs restore ${shellWord(layer)} ${before.id} undoes this`)
   },
 }
 

@@ -73,7 +73,7 @@ const events: CommandRow<EventsWish, StoreEvent[]> = {
   examples: ['svsfs events', 'svsfs events --follow', 'svsfs events --follow --json'],
   parse: (words) => ({
     follow: words.flag('follow'),
-    last: words.number('last') ?? (words.flag('follow') ? 0 : 20),
+    last: words.number('last', { whole: true, least: 0 }) ?? (words.flag('follow') ? 0 : 20),
   }),
   run: async ({ session, out }, { follow, last }) => {
     if (!follow) return session.call('events', { last })

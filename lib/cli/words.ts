@@ -16,6 +16,10 @@ export function size(bytes: number): string {
   return `${Number(value.toFixed(digits))} ${UNITS[unit]}`
 }
 
+/** A word as a shell takes it: quoted where it must be. */
+export const shellWord = (word: string): string =>
+  /^[\w.+,%-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
+
 const STEPS: readonly (readonly [Intl.RelativeTimeFormatUnit, number])[] = [
   ['year', 365 * 86_400],
   ['month', 30 * 86_400],

@@ -4,6 +4,7 @@
 
 import type { z } from 'zod'
 import { FAILURES, Failure, type FailureCode } from '../base/failure.ts'
+import { wantedBy } from '../base/wanted.ts'
 import type { ErrorWords } from './protocol.ts'
 
 /** What a person is told of anything that was thrown. */
@@ -37,7 +38,5 @@ function asFailure(err: unknown): Failure {
 export function checked<T>(schema: z.ZodType<T>, what: string, value: unknown): T {
   const read = schema.safeParse(value)
   if (read.success) return read.data
-  const issue = read.error.issues[0]
-  const field = issue?.path.join('.') ?? ''
-  throw new Failure('SVS_BAD_REQUEST', what, `${field === '' ? '' : `${field}: `}${issue?.message}`)
+  throw new Failure('SVS_BAD_REQUEST', what, wantedBy(read.error))
 }

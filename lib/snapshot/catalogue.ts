@@ -24,6 +24,7 @@ import { statfsSync } from 'node:fs'
 import { Level } from 'level'
 import { z } from 'zod'
 import { Failure } from '../base/failure.ts'
+import { wantedBy } from '../base/wanted.ts'
 import type { Depot, DepotReader } from './depot.ts'
 import {
   type Content,
@@ -142,9 +143,7 @@ const encode = (value: unknown): Buffer => Buffer.from(JSON.stringify(value))
 function decode<T>(schema: z.ZodType<T>, bytes: Buffer, at: string): T {
   const read = schema.safeParse(parse(bytes, at))
   if (read.success) return read.data
-  const issue = read.error.issues[0]
-  const where = issue?.path.join('.') || 'the record'
-  throw new Failure('SVS_CATALOGUE_DAMAGED', at, `${where}: ${issue?.message}`)
+  throw new Failure('SVS_CATALOGUE_DAMAGED', at, wantedBy(read.error))
 }
 
 function parse(bytes: Buffer, at: string): unknown {

@@ -152,3 +152,50 @@ t.test('the background process cannot be started by hand', async (t) => {
   t.equal(status, 2)
   t.match(err, /SVS_USAGE/)
 })
+
+t.test(
+  'the store and --json may stand before the command, before its second word, or behind',
+  async (t) => {
+    const dir = throwAway(t)
+    const store = join(dir, 'store')
+    const other = join(dir, 'other')
+    t.equal(svsfs('/nowhere', '--store', store, 'layer', 'create', 'a', '--empty').status, 0)
+    t.match(svsfs('/nowhere', 'layer', '--store', store, 'list').out, /\na /)
+    t.match(svsfs('/nowhere', `--store=${store}`, '--json', 'layer', 'list').out, /^\{"ok":true/)
+    t.match(svsfs('/nowhere', '--store', store, 'status', '--store', other).err, /other/)
+    t.match(svsfs('/nowhere', '--store', store, 'overlay', '--help').out, /^Usage: svsfs overlay/)
+    t.match(svsfs('/nowhere', '--json', 'help', 'errors').out, /^\{"ok":true/)
+  },
+)
+
+t.test('the directory of a mount may follow the names of layers', async (t) => {
+  const dir = throwAway(t)
+  const store = join(dir, 'store')
+  svsfs(store, 'layer', 'create', 'a', '--empty')
+  for (const words of [
+    ['--layer', 'none', '--layer', 'a', '/no/such'],
+    ['--layer', 'none', '/no/such', '--layer', 'a'],
+    ['--layer', 'none', 'a', '/no/such'],
+    ['/no/such', '--layer', 'none', 'a'],
+    ['/no/such', '--layer', 'none', '--layer', 'a'],
+  ])
+    t.match(svsfs(store, 'mount', ...words), { status: 3, err: /cannot mount at \/no\/such/ })
+  t.match(svsfs(store, 'mount', '--layer', 'a'), { status: 2, err: /needs a directory/ })
+})
+
+t.test('a wrong number is told in plain words', async (t) => {
+  const store = join(throwAway(t), 'store')
+  const create = ['layer', 'create', 'a b', '--empty']
+  t.match(svsfs(store, ...create, '--priority', '1.5').err, /--priority must be a whole number/)
+  t.match(svsfs(store, 'mount', '/mnt', '--base-timeout', '-3').err, /must be 0 or more/)
+  t.match(svsfs(store, ...create).err, /svsfs activate 'a b' shows it/)
+  t.match(svsfs(store, 'layer', 'create', '', '--empty'), { status: 10, err: /SVS_NAME_INVALID/ })
+})
+
+t.test('a mount cannot cover its own store, or lie in it', async (t) => {
+  const dir = throwAway(t)
+  const store = join(dir, 'store')
+  svsfs(store, 'layer', 'create', 'a', '--empty')
+  for (const at of [store, dir, join(store, 'run')])
+    t.match(svsfs(store, 'mount', at), { status: 3, err: /SVS_MOUNT_POINT_INVALID/ }, at)
+})

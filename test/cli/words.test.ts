@@ -2,7 +2,7 @@
 // Runs once: no user matters to it.
 
 import t from 'tap'
-import { ago, clock, plural, size } from '../../lib/cli/words.ts'
+import { ago, clock, plural, shellWord, size } from '../../lib/cli/words.ts'
 
 t.test('sizes have three digits at most', async (t) => {
   const said = [0, 1, 999, 1000, 1024, 1536, 10_240, 102_400, 1 << 20, 5.5 * 2 ** 30].map(size)
@@ -49,4 +49,10 @@ t.test('one is not many', async (t) => {
     [plural(1, 'file'), plural(2, 'file'), plural(0, 'entry', 'entries')],
     ['1 file', '2 files', '0 entries'],
   )
+})
+
+t.test('a word is quoted for the shell where it must be', async (t) => {
+  t.equal(shellWord('app-1.0'), 'app-1.0')
+  t.equal(shellWord('my app'), "'my app'")
+  t.equal(shellWord("it's"), "'it'\\''s'")
 })

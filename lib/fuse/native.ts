@@ -474,6 +474,8 @@ const sized =
 // stand behind the name; libfuse takes a backslash as "the next one is no separator".
 function fsname({ source, readOnly }: NativeOptions): string {
   const more = ['big_writes', 'max_write=131072', 'subtype=svsfs', readOnly ? 'ro' : 'rw']
+  // A mount may cover its own base.
+  more.push('nonempty')
   if (process.geteuid?.() === 0) more.push('suid', 'dev')
   return [toText(source).replace(/[\\,]/g, '\\$&'), ...more].join(',')
 }

@@ -29,3 +29,6 @@ export const layerLine = (record: LayerRecord): LayerLine => ({
   bytes: record.ro.bytes,
   created: record.created,
 })
+
+/** The order of all lists of layers. */
+export const byName = (a: LayerLine, b: LayerLine): number => (a.name < b.name ? -1 : 1)

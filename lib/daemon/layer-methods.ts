@@ -9,7 +9,7 @@ import { Failure } from '../base/failure.ts'
 import { layerName } from '../layer/layer.ts'
 import type { LayerRecord } from '../snapshot/records.ts'
 import type { Control } from './control.ts'
-import { type LayerLine, layerLine } from './layer-line.ts'
+import { byName, type LayerLine, layerLine } from './layer-line.ts'
 import { importVersion, type LayerSource, removeVersion, sourceShape } from './layer-source.ts'
 import { type Call, method } from './method.ts'
 import { refuseMounted } from './mounts.ts'
@@ -56,8 +56,6 @@ export const layerMethods = {
   'layer.delete': method(one, remove),
   'layer.replace': method(one.extend({ source: sourceShape }), replace),
 } as const
-
-const byName = (a: LayerLine, b: LayerLine): number => (a.name < b.name ? -1 : 1)
 
 async function create(
   control: Control,

@@ -4,6 +4,7 @@
 // that says which word of the caller's was wrong.
 
 import { existsSync, readFileSync } from 'node:fs'
+import { realpath } from 'node:fs/promises'
 import { z } from 'zod'
 import { Failure } from '../base/failure.ts'
 import { bytesOf } from '../base/path.ts'
@@ -66,6 +67,7 @@ async function mount(control: Control, params: MountParams): Promise<MountAnswer
     const mounts = mountsOf(control)
     refuseOtherTransport(control, params.transport)
     const mountPoint = await freeMountPoint(params.mountPoint)
+    await refuseStore(control, mountPoint)
     const base = await baseOf(params)
     const allowOther = mayAllowOther(params.allowOther)
     const records = await control.catalogue.layers()
@@ -142,6 +144,16 @@ export function mountsOf(control: Control): Mounts {
 function refuseOtherTransport(control: Control, wanted: MountParams['transport']): void {
   if (wanted === null || wanted === control.transport) return
   throw new Failure('SVS_TRANSPORT_MIXED', control.transport ?? 'direct', wanted)
+}
+
+// Covered, the store could not be reached any more.
+async function refuseStore(control: Control, mountPoint: string): Promise<void> {
+  const store = await realpath(control.store.places.root)
+  const within = (path: string, dir: string) => `${path}/`.startsWith(dir === '/' ? dir : `${dir}/`)
+  if (within(store, mountPoint))
+    throw new Failure('SVS_MOUNT_POINT_INVALID', mountPoint, `the store ${store} lies there`)
+  if (within(mountPoint, store))
+    throw new Failure('SVS_MOUNT_POINT_INVALID', mountPoint, `it belongs to the store ${store}`)
 }
 
 async function baseOf(params: MountParams): Promise<BaseSpec | null> {

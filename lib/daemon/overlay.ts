@@ -46,8 +46,21 @@ export async function checkOverlay(order: OverlayOrder): Promise<OverlayOrder> {
   const work = upper === null || options.work === null ? null : await real(options.work)
   if (upper !== null && work !== null && statSync(upper).dev !== statSync(work).dev)
     throw new Failure('SVS_DIRECTORY_INVALID', work, 'workdir is on another disk than upperdir')
+  refuseTwice(lower, upper, work)
   const mountPoint = await freeMountPoint(order.mountPoint)
   return { ...order, mountPoint, options: { ...options, lower, upper, work } }
+}
+
+// What is written to one would show in the other, behind the view's back.
+function refuseTwice(lower: readonly string[], upper: string | null, work: string | null): void {
+  if (upper === null || work === null) return
+  const overlap = (a: string, b: string) =>
+    `${a}/`.startsWith(`${b}/`) || `${b}/`.startsWith(`${a}/`)
+  if (overlap(upper, work))
+    throw new Failure('SVS_DIRECTORY_INVALID', work, 'workdir and upperdir lie in each other')
+  for (const each of [upper, work])
+    if (lower.includes(each))
+      throw new Failure('SVS_DIRECTORY_INVALID', each, 'it is named twice, as lowerdir too')
 }
 
 /** Mounts, and serves until it is unmounted or stopped. Answers when the mount does. */

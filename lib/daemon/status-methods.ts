@@ -7,7 +7,7 @@ import { Failure } from '../base/failure.ts'
 import { bytesOf, relPath, shown } from '../base/path.ts'
 import type { Control } from './control.ts'
 import { lastEvents, type StoreEvent } from './events.ts'
-import { type LayerLine, layerLine } from './layer-line.ts'
+import { byName, type LayerLine, layerLine } from './layer-line.ts'
 import { method } from './method.ts'
 import type { Mounted } from './mounts.ts'
 import { pathShape } from './shapes.ts'
@@ -74,7 +74,7 @@ async function status(control: Control): Promise<Status> {
             transport: control.transport ?? 'direct',
             memory: process.memoryUsage.rss(),
           },
-    layers: records.map(layerLine),
+    layers: records.map(layerLine).sort(byName),
     mounts: await mountLines(control),
   }
 }
@@ -97,11 +97,14 @@ async function which(control: Control, { path }: { path: string }): Promise<Whic
   const { place, mounted } = await placeOf(control, path)
   const inside = relPath(bytesOf(place.slice(mounted.mountPoint.length)))
   const found = (await control.engine?.which(mounted.id, inside)) ?? []
+  // A mount without a base has an empty directory of ours in its place.
+  const hasBase = mounted.choice.base !== null
+  const isNamed = ({ part }: { part: string }) => part !== 'base' || hasBase
   if (found.length === 0) throw new Failure('SVS_PATH_NOT_FOUND', path)
   return {
     mountPoint: mounted.mountPoint,
     path: shown(inside),
-    providers: found.map((provider) => ({
+    providers: found.filter(isNamed).map((provider) => ({
       layer: provider.part === 'base' ? null : provider.layer,
       part: provider.part,
       path: shown(provider.path),

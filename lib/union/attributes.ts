@@ -146,10 +146,15 @@ export function stampDirectory(view: View, dir: UnionNode): void {
   const { layer } = dir.places[0]!.branch
   const others = dir.places.some((place) => place.branch.layer !== layer)
   if (layer.rw === null || !others) return
-  ensureDirectory(view, dir, layer)
-  const fd = layer.rw.dirFd(dir.path)
-  beforeChange(layer.rw, 'attributes', fd, '')
-  must(sys.utimensat(fd, '', 0, UTIME_OMIT, 0, UTIME_NOW), 'utimens')
+  try {
+    ensureDirectory(view, dir, layer)
+    const fd = layer.rw.dirFd(dir.path)
+    beforeChange(layer.rw, 'attributes', fd, '')
+    must(sys.utimensat(fd, '', 0, UTIME_OMIT, 0, UTIME_NOW), 'utimens')
+  } catch (err) {
+    // The name has changed already: a full disk costs the time, not the request.
+    if (!(err instanceof Errno)) throw err
+  }
 }
 
 /** Cuts or grows a file; to 0 without copying what is thrown away. */

@@ -1,6 +1,6 @@
 // Who sees a change, and whose sublayer it goes to, where several mounts show the same layers.
 
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import type { HandleId } from '../../lib/fuse/filesystem.ts'

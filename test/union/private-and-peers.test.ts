@@ -87,3 +87,15 @@ t.test(
     t.equal(twin.read('f'), 'new')
   },
 )
+
+t.test('a name that went is gone, also where the layer above cannot take the time', async (t) => {
+  const { layers, view } = await viewOf(t, {
+    layers: [
+      { name: 'top', ro: { 'd/t': 't' } },
+      { name: 'low', ro: { 'd/gone': '1' } },
+    ],
+  })
+  rmSync(join(layers.dir, 'top/work'), { recursive: true })
+  view.unlink('d/gone')
+  t.notOk(view.has('d/gone'))
+})

@@ -18,7 +18,7 @@ import { DT, listDirectory } from '../host/directory.ts'
 import { Stat } from '../host/stat.ts'
 import { must, RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT, sys } from '../host/sys.ts'
 import { clearMark, isWhiteout, setMark } from '../layer/marks.ts'
-import { locate } from './attributes.ts'
+import { locate, statNode } from './attributes.ts'
 import type { Branch } from './branch.ts'
 import { bring, copyUp, ensureDirectory, keepTimes } from './copy-up.ts'
 import { beforeChange } from './freeze.ts'
@@ -116,8 +116,24 @@ function giveWay(
   layer: UnionLayer,
 ): void {
   keepFile(target)
+  if (!target.isDirectory) dropLink(view, target, to, newName, layer)
   if (target.isDirectory) cover(view, to, newName, layer, 'directory')
   view.removeName(target, to, newName)
+}
+
+/** One of several names of a file goes by being hidden from above: its own layer counts it no more. */
+function dropLink(
+  view: View,
+  target: UnionNode,
+  to: UnionNode,
+  name: string,
+  layer: UnionLayer,
+): void {
+  const branch = target.branch!
+  if (!branch.writable || branch === layer.rw || statNode(view, target).nlink < 2) return
+  const dir = branch.dirFd(to.path)
+  beforeChange(branch, 'gone', dir, name)
+  must(sys.unlinkat(dir, name), 'rename')
 }
 
 function moveFile(

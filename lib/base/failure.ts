@@ -69,6 +69,7 @@ export const FAILURES = {
   SVS_NO_DAEMON: [6, '%s needs the daemon of the store, which svsfs mount starts'],
   SVS_NO_TERMINAL: [2, 'there is no terminal to ask at; pass %s instead'],
   SVS_OPTION_MISSING: [2, 'the option %s is missing'],
+  SVS_OPTION_REFUSED: [2, 'the mount option %s cannot be had: %s'],
   SVS_OPTION_UNKNOWN: [2, 'the mount option %s is not one that svsfs knows'],
   SVS_PACKAGES_UNREACHABLE: [
     1,

@@ -13,7 +13,7 @@ type MountWish = Params<'mount'> & { readonly foreground: boolean }
 const mount: CommandRow<MountWish, MountAnswer> = {
   usage: 'mount [dir]',
   summary: 'show the active layers at a directory, over a base if one is named',
-  about: `Starts the daemon of the store where it does not run yet; it ends with its last mount. The directory may be the base itself: the layers then appear installed in place.
+  about: `Starts the daemon of the store where it does not run yet; it ends with its last mount. The directory may be the base itself: the layers then appear installed in place. With --foreground this command is the daemon, so none may run for the store yet: it serves the further mounts too.
 
 The transport fuse-native (npm package fuse-native, libfuse 2) is for systems where /dev/fuse cannot be opened directly. It does not know the calling user's groups, cannot tell the kernel of changes (activation is seen within a second), and has no passthrough.`,
   options: [
@@ -30,7 +30,7 @@ The transport fuse-native (npm package fuse-native, libfuse 2) is for systems wh
       'how to speak with the kernel: direct (default), fuse-native',
     ).choices(['direct', 'fuse-native']),
     option('--trace', 'a line for each request and reply: in the log, or here with --foreground'),
-    option('--foreground', 'do not detach: serve until interrupted'),
+    option('--foreground', 'do not detach: serve until interrupted; not while the daemon runs'),
     option('--kernel-cap <version>', 'behave as with an older kernel').choices(['6.1']).hideHelp(),
   ],
   examples: [

@@ -18,8 +18,11 @@ the mount is read-only. For mount -t fuse.svsfs, /etc/fstab, and Podman's mount_
 
 Options:
   -o <options>         lowerdir, upperdir, workdir, ro, allow_other, nosuid, nodev, noexec,
-                       noatime; what only tunes other programs is ignored. A backslash takes
-                       the next character as it is: \\: in a list, \\, in an option
+                       noatime; what only tunes other programs is ignored (threads, caches,
+                       timeouts, sizes); what changes owners or promises is refused
+                       (uidmapping, gidmapping, squash_to_*, xattr_permissions, allow_root,
+                       sync, remount). A backslash takes the next character as it is:
+                       \\: in a list, \\, in an option
   -f, --foreground     do not detach: serve until unmounted or interrupted
   -d, --trace          with -f: a line for each request and reply
   --transport <name>   direct (default) or fuse-native

@@ -24,7 +24,7 @@ const run: CommandRow<RunWish, { status: number }> = {
   usage: 'run <name> [command...]',
   summary: 'run a program with a layer on top of the system',
   about:
-    'The program sees the system with the active layers over it and the named one on top, whether that is active or not. Whatever it and its children change lands in the writable part of the named layer; the system stays as it is. Its own are /tmp, /run, /proc and /dev.\n\nThe exit status is that of the program. Without a command, the one of the layer’s recipe is run.',
+    'The program sees the system with the active layers over it and the named one on top, whether that is active or not. Whatever it and its children change lands in the writable part of the named layer; the system stays as it is. Its own are /tmp, /run, /proc and /dev. The files of the system keep their owners and modes: what needs root on the system needs root here, so an ordinary user’s program changes its home, /tmp, and what the user may write.\n\nThe exit status is that of the program. Without a command, the one of the layer’s recipe is run.',
   options: [
     option('--as <word>', 'without a command: which one of the recipe (default: default)'),
     option('--trace', 'a line for each request and reply in the log of the daemon'),
@@ -32,8 +32,8 @@ const run: CommandRow<RunWish, { status: number }> = {
   passThrough: true,
   examples: [
     'svsfs run firefox',
-    'svsfs run tools -- make install',
-    'svsfs run tools sh -c "echo hello > /etc/motd"',
+    'svsfs run tools -- make install            # as root: /usr is root’s',
+    'svsfs run tools sh -c "echo hello > ~/greeting"',
   ],
   parse: (words) => ({
     layer: words.arg(0),

@@ -4,7 +4,7 @@
 //
 // A backslash takes the next character as it is: `\,` in an option, `\:` in a list of
 // directories. Rule: an option that would change what programs see is obeyed or refused
-// (SVS_OPTION_UNKNOWN), never passed over; those below that are ignored change nothing here.
+// (SVS_OPTION_REFUSED, SVS_OPTION_UNKNOWN), never passed over; those below that are ignored change nothing here.
 
 import { resolve } from 'node:path'
 import { Failure } from '../base/failure.ts'
@@ -33,8 +33,29 @@ const IGNORED = new Set(
     'default_permissions context fscontext defcontext rootcontext fsname subtype auto_unmount',
     'userxattr xino redirect_dir metacopy index nfs_export uuid verity volatile override_creds',
     'timeout threaded fast_ino writeback plugins static_nlink noacl big_writes max_write max_read',
+    'clone_fd max_idle_threads max_threads max_background congestion_threshold max_readahead',
+    'kernel_cache auto_cache noauto_cache attr_timeout entry_timeout negative_timeout ac_attr_timeout',
+    'nonempty noforget remember async_read sync_read async_dio large_read atomic_o_trunc intr',
+    'splice_read splice_write splice_move no_splice_read no_splice_write no_splice_move',
   ].flatMap((names) => names.split(' ')),
 )
+
+// What changes who may do what, or what is promised: not done here, so never passed over.
+const REFUSED: Readonly<Record<string, string>> = {
+  uidmapping: 'users are not mapped; use a user namespace with idmapped directories',
+  gidmapping: 'groups are not mapped; use a user namespace with idmapped directories',
+  squash_to_root: 'files keep their owners',
+  squash_to_uid: 'files keep their owners',
+  squash_to_gid: 'files keep their groups',
+  xattr_permissions: 'owners and modes are those of the files, not of an attribute',
+  allow_root: 'say allow_other; a mount of root lets root in already',
+  umask: 'files keep their modes',
+  uid: 'files keep their owners',
+  gid: 'files keep their groups',
+  sync: 'programs that need their data on the disk call fsync',
+  dirsync: 'programs that need their data on the disk call fsync',
+  remount: 'a mount is not changed; unmount it and mount it anew',
+}
 
 // fsync=0 asks for less than we do; any other value is what we do.
 const IGNORED_PAIRS = /^(fsync=|x-)/
@@ -67,6 +88,8 @@ function refuseUnknown(option: string): void {
   const [name = ''] = option.split('=', 1)
   if (option === '' || WORDS.has(option) || IGNORED.has(name) || IGNORED_PAIRS.test(option)) return
   if (VALUED.has(name) && option.includes('=')) return
+  const why = Object.hasOwn(REFUSED, name) ? REFUSED[name] : undefined
+  if (why !== undefined) throw new Failure('SVS_OPTION_REFUSED', option, why)
   throw new Failure('SVS_OPTION_UNKNOWN', option)
 }
 

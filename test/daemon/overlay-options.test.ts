@@ -31,7 +31,8 @@ t.test('what only tunes other programs is ignored', async (t) => {
   const usual =
     'rw,dev,suid,exec,noatime,nodev,nosuid,relatime,_netdev,nofail,defaults,x-systemd.automount,' +
     'userxattr,xino=off,redirect_dir=on,metacopy=on,index=off,volatile,fsync=0,timeout=10,' +
-    'threaded=0,context="system_u:object_r:container_file_t:s0:c1,c2",noacl,static_nlink'
+    'threaded=0,clone_fd,max_idle_threads=10,kernel_cache,attr_timeout=1,entry_timeout=1,nonempty,' +
+    'context="system_u:object_r:container_file_t:s0:c1,c2",noacl,static_nlink'
   t.doesNotThrow(() => overlayOptions(`${usual},lowerdir=/a`))
 })
 
@@ -43,17 +44,20 @@ t.test('flags of the mount point are kept, the later word counts', async (t) => 
 })
 
 t.test('an unknown option is refused by name', async (t) => {
-  for (const option of [
-    'uidmapping=0:1000:1',
-    'squash_to_root',
-    'lowerdir',
-    'ro=1x',
-    'LOWERDIR=/a',
-  ])
+  for (const option of ['surprise', 'lowerdir', 'ro=1x', 'LOWERDIR=/a'])
     t.throws(() => overlayOptions(`${option},lowerdir=/a`), {
       code: 'SVS_OPTION_UNKNOWN',
       exit: 2,
       message: new RegExp(option.split('=')[0]!),
+    })
+})
+
+t.test('what would change rights or promises is refused with the reason', async (t) => {
+  for (const option of ['uidmapping=0:1000:1', 'squash_to_root', 'allow_root', 'remount', 'sync'])
+    t.throws(() => overlayOptions(`${option},lowerdir=/a`), {
+      code: 'SVS_OPTION_REFUSED',
+      exit: 2,
+      message: new RegExp(`option ${option} cannot be had: \\w+`),
     })
 })
 

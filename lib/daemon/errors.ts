@@ -4,7 +4,7 @@
 
 import type { z } from 'zod'
 import { FAILURES, Failure, type FailureCode } from '../base/failure.ts'
-import { wantedBy } from '../base/wanted.ts'
+import { wantedBy } from '../snapshot/wanted.ts'
 import type { ErrorWords } from './protocol.ts'
 
 /** What a person is told of anything that was thrown. */

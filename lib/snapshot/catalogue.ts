@@ -24,7 +24,6 @@ import { statfsSync } from 'node:fs'
 import { Level } from 'level'
 import { z } from 'zod'
 import { Failure } from '../base/failure.ts'
-import { wantedBy } from '../base/wanted.ts'
 import type { Depot, DepotReader } from './depot.ts'
 import {
   type Content,
@@ -38,6 +37,7 @@ import {
   type SnapshotRecord,
   snapshotRecord,
 } from './records.ts'
+import { wantedBy } from './wanted.ts'
 
 export const CATALOGUE_VERSION = 1
 

@@ -3,7 +3,7 @@
 
 import t from 'tap'
 import { z } from 'zod'
-import { wantedBy } from '../../lib/base/wanted.ts'
+import { wantedBy } from '../../lib/snapshot/wanted.ts'
 
 const shape = z.strictObject({
   name: z.string().min(1).max(4),

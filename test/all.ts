@@ -9,19 +9,21 @@
 // file leaves behind (a mount, a process, a directory) is a failure of that file.
 
 import { spawnSync } from 'node:child_process'
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { chmodSync, chownSync, mkdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { leftovers, MARK, marked, removeTree, strays } from './runner/leftovers.ts'
 import { mountsBelow } from './runner/mounts.ts'
 import { type TestFile, testFiles } from './runner/parts.ts'
+import { findPlace } from './runner/place.ts'
 import { type Outcome, runFile, type Skipped } from './runner/run-file.ts'
 
 /** The second user: fusermount3 refuses a number without a name, and every Debian has this one. */
 const SECOND_USER = 'games'
 const AT_ONCE = 2
 const SECONDS_A_FILE = 240
+/** What the stores of a few tests may need at a time, and a copy of the project. */
+const ROOM_BYTES = 2e9
 
 interface User {
   readonly uid: number
@@ -37,7 +39,7 @@ interface Part {
 }
 
 const project = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
-const scratch = mkdtempSync(join(tmpdir(), 'svt-'))
+const { dir: scratch } = findPlace('svt-', ROOM_BYTES)
 const id = scratch.slice(scratch.lastIndexOf('/') + 1)
 const stop = new AbortController()
 const total = { passed: 0, failed: 0, skipped: 0 }
@@ -45,6 +47,7 @@ let started = 0
 
 process.once('SIGINT', () => stop.abort())
 process.once('SIGTERM', () => stop.abort())
+process.stdout.on('error', () => stop.abort()) // nobody reads any more
 
 const words = process.argv.slice(2)
 const files = testFiles(project, words)

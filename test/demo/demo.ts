@@ -8,11 +8,11 @@
 // mounts, the daemon, the directory.
 
 import { spawnSync } from 'node:child_process'
-import { copyFileSync, mkdirSync, mkdtempSync, statfsSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { endAll, MARK, removeTree } from '../runner/leftovers.ts'
+import { findPlace } from '../runner/place.ts'
 import { exists, type Stage, tell } from '../story/story.ts'
 import { CommandFailed, Svsfs } from '../story/svsfs.ts'
 import { tools } from '../story/tools.ts'
@@ -21,6 +21,9 @@ import { type Page, servePage } from './page.ts'
 
 /** What the packages, unpacked, and a profile may need. */
 const ROOM_BYTES = 2e9
+
+/** The exit status where nobody hears a reason: that of a program ended by SIGPIPE. */
+const SILENT = 141
 
 interface Wishes {
   readonly tools: boolean
@@ -31,18 +34,22 @@ async function main(): Promise<void> {
   const { values } = parseArgs({
     options: { tools: { type: 'boolean', default: false }, screenshot: { type: 'string' } },
   })
-  const place = findPlace()
+  const place = chooseDirectory()
   process.env[MARK] = place
   const svsfs = new Svsfs(join(place, 'store'))
   const page = await servePage()
   let cleaned: Promise<void> | null = null
   const clean = () => (cleaned ??= cleanUp(place, svsfs, page))
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.once(signal, () => {
-      console.log(`\n${signal}: cleans up`)
-      void clean().finally(() => process.exit(130))
-    })
+  const giveUp = (why: string, status: number) => {
+    if (status !== SILENT) console.log(`\n${why}: cleans up`)
+    void clean().finally(() => process.exit(status))
   }
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.once(signal, () => giveUp(signal, 130))
+  }
+  process.once('uncaughtException', (err) => giveUp(String(err), 1))
+  // Nobody reads any more, as after `| head`.
+  process.stdout.on('error', () => giveUp('', SILENT))
   try {
     await play(place, svsfs, page, { tools: values.tools, screenshot: values.screenshot })
   } catch (err) {
@@ -113,18 +120,12 @@ function makeBase(place: string): string {
   return base
 }
 
-/** A new directory on a disk with room. What else a store asks of a disk, it probes itself. */
-function findPlace(): string {
-  for (const dir of [tmpdir(), '/var/tmp', process.cwd()]) {
-    if (!exists(dir)) continue
-    const { bavail, bsize } = statfsSync(dir)
-    if (bavail * bsize < ROOM_BYTES) continue
-    const place = mkdtempSync(join(dir, 'svsfs-demo-'))
-    const type = spawnSync('stat', ['-f', '-c', '%T', place], { encoding: 'utf8' }).stdout.trim()
-    console.log(`Everything happens in ${place} (${type}, ${gigabytes(bavail * bsize)} free).`)
-    return place
-  }
-  throw new Error(`no disk with ${gigabytes(ROOM_BYTES)} free for the demo; set TMPDIR to one`)
+function chooseDirectory(): string {
+  const { dir, freeBytes } = findPlace('svsfs-demo-', ROOM_BYTES)
+  const type = spawnSync('stat', ['-f', '-c', '%T', dir], { encoding: 'utf8' }).stdout.trim()
+  console.log(`Everything happens in ${dir} (${type}, ${gigabytes(freeBytes)} free).`)
+  console.log('Its disk was probed: it holds marks of deletion, attributes, nanoseconds and locks.')
+  return dir
 }
 
 const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`

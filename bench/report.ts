@@ -1,7 +1,7 @@
 // How results are shown and kept: a Markdown table for people, JSON for comparing later.
 
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { cpus, release, totalmem } from 'node:os'
+import { cpus, loadavg, release, totalmem } from 'node:os'
 import type { Footprint } from './memory.ts'
 import { ROWS } from './rows.ts'
 
@@ -24,6 +24,8 @@ export interface Results {
   readonly machine: string
   readonly kernel: string
   readonly node: string
+  /** What other programs did before the run: above one or two the numbers are noise. */
+  readonly loadBefore: number
   readonly backing: string
   readonly cores: keyof typeof CORES
   /** The source tree of `untar` and `find`. */
@@ -34,13 +36,14 @@ export interface Results {
   readonly footprints: Record<string, Footprint>
 }
 
-export function machine(): Pick<Results, 'date' | 'machine' | 'kernel' | 'node'> {
+export function machine(): Pick<Results, 'date' | 'machine' | 'kernel' | 'node' | 'loadBefore'> {
   const cores = cpus()
   return {
     date: new Date().toISOString().slice(0, 16).replace('T', ' '),
     machine: `${cores.length} × ${cores[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB`,
     kernel: release(),
     node: process.version,
+    loadBefore: loadavg()[0] ?? 0,
   }
 }
 
@@ -74,7 +77,7 @@ function markdown(results: Results): string {
   return [
     `# svsfs beside its peers, ${results.date}`,
     '',
-    `${results.machine}; Linux ${results.kernel}; Node ${results.node}; over ${results.backing}; ${CORES[results.cores]}.`,
+    `${results.machine}; Linux ${results.kernel}; Node ${results.node}; over ${results.backing}; ${CORES[results.cores]}; load before the run ${results.loadBefore.toFixed(1)}.`,
     `Median of ${rounds(results)} interleaved rounds (lowest–highest), each on a new mount. A ratio says how many times`,
     `as fast svsfs is. The plain directory and kernel overlayfs find in the backing disk's cache what is cold for the others.`,
     '',

@@ -50,11 +50,15 @@ export class Session {
   /** Waits until no process holds the store any more: the daemon ends a moment after its last mount. */
   async untilFree(): Promise<void> {
     this.#drop()
-    const { lockStore } = await import('../daemon/store-lock.ts')
+    const { lastHolder, lockStore } = await import('../daemon/store-lock.ts')
+    const holder = lastHolder(this.places)
     const until = Date.now() + PATIENCE_MS
     while (Date.now() < until) {
       try {
-        return lockStore(this.places, 'waiting').release()
+        lockStore(this.places, 'waiting').release()
+        // It has its log open to its very end, and with that the disk.
+        while (holder !== null && isAlive(holder) && Date.now() < until) await sleep(10)
+        return
       } catch (err) {
         if (!isPassing(err)) throw err
         await sleep(20)
@@ -110,6 +114,16 @@ export class Session {
   #drop(): void {
     this.#client?.close()
     this.#client = null
+  }
+}
+
+function isAlive(pid: number): boolean {
+  if (pid === process.pid) return false
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
   }
 }
 

@@ -89,9 +89,9 @@ const events: CommandRow<EventsWish, StoreEvent[]> = {
     await followEvents(places, say, interrupted.signal)
     process.exit(0)
   },
-  print: (all, out) => {
+  print: (all, out, { last }) => {
     for (const event of all) out.line(eventLine(event))
-    if (all.length === 0) out.note('nothing has happened yet')
+    if (all.length === 0 && last > 0) out.note('nothing has happened yet')
   },
 }
 

@@ -7,10 +7,11 @@
 // record names the version it is garbage. Broken off when the caller goes or the process ends.
 
 import { closeSync, fsyncSync, openSync, renameSync } from 'node:fs'
+import { realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { Failure } from '../base/failure.ts'
-import { bytesOf } from '../base/path.ts'
+import { bytesOf, isWithin } from '../base/path.ts'
 import { removeTree } from '../host/remove-tree.ts'
 import { AT_FDCWD } from '../host/sys.ts'
 import { type Source, sourceOf } from '../layer/import.ts'
@@ -19,6 +20,7 @@ import { loadRecipe } from '../layer/recipe.ts'
 import type { ReadOnlyVersion } from '../snapshot/records.ts'
 import type { Control } from './control.ts'
 import type { Call } from './method.ts'
+import { refuseOwnMount } from './own-mounts.ts'
 import { PACKAGES } from './queue.ts'
 import { pathShape } from './shapes.ts'
 import type { LayerPlaces } from './store-path.ts'
@@ -130,6 +132,8 @@ async function resolvePaths(
   { paths, withDepends, base }: Extract<LayerSource, { kind: 'from' }>,
   waiter: Waiter,
 ): Promise<Pick<FoundSource, 'source' | 'base'>> {
+  for (const path of paths) await refuseSource(control, path)
+  if (base !== null) await refuseOwnMount(control, base)
   const source = sourceOf(paths.map(bytesOf))
   if (source.kind !== 'packages') {
     if (withDepends) throw new Failure('SVS_USAGE', '--with-depends is for Debian packages')
@@ -141,6 +145,14 @@ async function resolvePaths(
   return { source: { kind: 'packages', paths: all.map(bytesOf) }, base: under }
 }
 
+async function refuseSource(control: Control, path: string): Promise<void> {
+  await refuseOwnMount(control, path)
+  const store = await realpath(control.store.places.root)
+  const place = await realpath(path).catch(() => path)
+  if (isWithin(place, store))
+    throw new Failure('SVS_SOURCE_NOT_FOUND', path, 'a store is not imported into itself')
+}
+
 async function resolveRecipe(
   control: Control,
   { recipe, base }: Extract<LayerSource, { kind: 'recipe' }>,
@@ -148,6 +160,7 @@ async function resolveRecipe(
 ): Promise<FoundSource> {
   const manifest = loadRecipe(recipe)
   const under = base ?? '/'
+  await refuseOwnMount(control, under)
   const packages = await fetchInto(control, manifest.packages, under, waiter)
   return {
     source: { kind: 'packages', paths: packages.map(bytesOf) },

@@ -5,6 +5,7 @@
 
 import { existsSync, readFileSync } from 'node:fs'
 import { realpath } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { z } from 'zod'
 import { Failure } from '../base/failure.ts'
 import { bytesOf } from '../base/path.ts'
@@ -16,6 +17,7 @@ import type { Control } from './control.ts'
 import { method } from './method.ts'
 import { freeMountPoint, isOurs, realDirectory, resolvedMountPoint } from './mount-point.ts'
 import type { Mounts } from './mounts.ts'
+import { refuseOwnMount } from './own-mounts.ts'
 import { STACKS } from './queue.ts'
 import { nameShape, pathShape } from './shapes.ts'
 
@@ -66,6 +68,7 @@ async function mount(control: Control, params: MountParams): Promise<MountAnswer
   return control.queue.run(STACKS, async () => {
     const mounts = mountsOf(control)
     refuseOtherTransport(control, params.transport)
+    await refuseOwnMount(control, dirname(params.mountPoint))
     const mountPoint = await freeMountPoint(params.mountPoint)
     await refuseStore(control, mountPoint)
     const base = await baseOf(params)

@@ -39,6 +39,12 @@ function sayWho(fd: number, doing: string): void {
   }
 }
 
+/** Process that holds, or held last, the lock of a store; null where none is known. */
+export function lastHolder(places: StorePlaces): number | null {
+  const [pid] = /^\d{1,9}(?= )/.exec(readFileSync(places.lock, 'utf8').slice(0, 20)) ?? []
+  return pid === undefined ? null : Number(pid)
+}
+
 /** What the holder wrote about itself (`process 123, svsfs daemon`), or null. */
 export function lockHolder(places: StorePlaces): string | null {
   const text = readFileSync(places.lock, 'utf8').slice(0, 200).trim()

@@ -8,6 +8,7 @@
 // Rule: what runs is the same row of the same table. A store that another process holds for a
 // moment (it is starting, ending, or one command long) is waited for, and no longer.
 
+import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Failure } from '../base/failure.ts'
 import type { Answer, MethodName, Params } from '../daemon/api.ts'
@@ -117,11 +118,12 @@ export class Session {
   }
 }
 
+/** A process that ended counts as gone, also while nobody has asked for its status. */
 function isAlive(pid: number): boolean {
   if (pid === process.pid) return false
   try {
-    process.kill(pid, 0)
-    return true
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    return !/^\d+ \(.*\) [ZX]/s.test(stat)
   } catch {
     return false
   }

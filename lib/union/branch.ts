@@ -18,9 +18,7 @@ import type { Freeze } from './freeze.ts'
 import type { UnionLayer } from './layer.ts'
 
 /** Descriptors kept for one branch. A request needs at most a handful at once. */
-const MOST_DESCRIPTORS = 256
-/** Descriptors that go only later: a deep path pushes out those that its request still uses. */
-const MOST_RETIRED = 4096
+const MOST_DESCRIPTORS = 128
 
 export class Branch {
   /** Absolute path, bytes as latin1. Two layers with one writable tree share the branch. */
@@ -45,7 +43,6 @@ export class Branch {
   /** Paths served by this process: a walk into one would wait for itself. */
   blocked: ReadonlySet<string> | null = null
   readonly #fds = new Map<string, number>()
-  readonly #retired: number[] = []
   #links: ReadonlyMap<number, readonly RelPath[]> | null = null
 
   constructor(options: {
@@ -78,10 +75,29 @@ export class Branch {
       this.#fds.set(path, known)
       return known
     }
-    const parent = this.dirFd(parentPath(path))
-    const fd = sys.openat(parent, baseName(path), O.PATH | O.DIRECTORY | O.NOFOLLOW)
-    if (fd < 0) throw new Errno(-fd, 'open directory')
+    const fd = this.#open(path)
     this.#keep(path, fd)
+    return fd
+  }
+
+  // From the nearest known parent down. What lies between is not kept: a path of a thousand names
+  // would push out what its own request still uses.
+  #open(path: RelPath): number {
+    const names: string[] = []
+    let at = path
+    let known: number | undefined
+    while (known === undefined) {
+      names.push(baseName(at))
+      at = parentPath(at)
+      known = at === '' ? this.root : this.#fds.get(at)
+    }
+    let fd = known
+    for (const name of names.reverse()) {
+      const next = sys.openat(fd, name, O.PATH | O.DIRECTORY | O.NOFOLLOW)
+      if (fd !== known) sys.close(fd)
+      if (next < 0) throw new Errno(-next, 'open directory')
+      fd = next
+    }
     return fd
   }
 
@@ -144,12 +160,7 @@ export class Branch {
   close(): void {
     for (const fd of this.#fds.values()) sys.close(fd)
     this.#fds.clear()
-    this.#closeRetired(this.#retired.length)
     sys.close(this.root)
-  }
-
-  #closeRetired(count: number): void {
-    for (const fd of this.#retired.splice(0, count)) sys.close(fd)
   }
 
   #isBlocked(dir: RelPath, name: string): boolean {
@@ -160,8 +171,7 @@ export class Branch {
     if (this.#fds.size >= MOST_DESCRIPTORS) {
       const [oldest, old] = this.#fds.entries().next().value!
       this.#fds.delete(oldest)
-      this.#retired.push(old)
-      if (this.#retired.length > MOST_RETIRED) this.#closeRetired(MOST_RETIRED / 2)
+      sys.close(old)
     }
     this.#fds.set(path, fd)
   }

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { logTo } from '../../lib/base/log.ts'
-import { raiseFileLimit } from '../../lib/host/thread.ts'
+import { raiseFileLimit, raiseFileLimit } from '../../lib/host/thread.ts'
 import { Pool } from '../../lib/union/pool.ts'
 import type { StackSpec } from '../../lib/union/spec.ts'
 import { View } from '../../lib/union/view.ts'
@@ -54,6 +54,8 @@ export function union({ name, forgetful, draw }: UnionSubject): Subject {
 
 /** A view of a stack, and the kernel that asks it. */
 export function serve(stack: StackSpec, forgetful: boolean) {
+  // As the daemon does: each branch keeps hundreds of directories open.
+  raiseFileLimit()
   const privileged = process.geteuid?.() === 0
   const view = new View({
     pool: new Pool(privileged),

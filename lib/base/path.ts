@@ -45,8 +45,29 @@ export function isWithin(path: string, dir: string): boolean {
 
 /** Internal (latin1) form of text that a person typed. */
 export function bytesOf(text: string): string {
-  return Buffer.from(text, 'utf8').toString('latin1')
+  if (!STRAY.test(text)) return utf8Bytes(text)
+  const byte = (stray: string) => String.fromCharCode(stray.charCodeAt(0) & 0xff)
+  return text
+    .split(STRAY)
+    .map((part, at) => (at % 2 === 1 ? byte(part) : utf8Bytes(part)))
+    .join('')
 }
+
+/** Text of an internal name that `bytesOf` takes back: a byte that is no UTF-8 is U+DC80 to U+DCFF. */
+export function textOf(name: string): string {
+  return name.replace(UTF8_OR_BYTE, (bytes, whole: string | undefined) =>
+    whole === undefined
+      ? String.fromCharCode(0xdc00 | bytes.charCodeAt(0))
+      : Buffer.from(whole, 'latin1').toString('utf8'),
+  )
+}
+
+const utf8Bytes = (text: string): string => Buffer.from(text, 'utf8').toString('latin1')
+
+// The second half of a pair is none of them.
+const STRAY = /((?<![\ud800-\udbff])[\udc80-\udcff])/
+const UTF8_OR_BYTE =
+  /((?:[\0-\x7f]|[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]|[\xe1-\xec\xee\xef][\x80-\xbf]{2}|\xed[\x80-\x9f][\x80-\xbf]|\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}|\xf4[\x80-\x8f][\x80-\xbf]{2})+)|[\x80-\xff]/g
 
 /** What a person sees of an internal name: UTF-8 where it is, `\xNN` for each byte that is not. */
 export function shown(name: string): string {

@@ -11,6 +11,7 @@ import { basename } from 'node:path'
 import { Command, CommanderError } from 'commander'
 import { Failure } from '../base/failure.ts'
 import { errorWords } from '../daemon/errors.ts'
+import { wholeArguments } from './arguments.ts'
 import { addCommonOptions } from './command.ts'
 import { daemon } from './daemon-command.ts'
 import { addHelpCommand } from './help-command.ts'
@@ -26,7 +27,7 @@ import { version } from './version.ts'
 
 /** Runs the command line `argv` (as process.argv) and ends the process. */
 export async function main(argv: readonly string[]): Promise<never> {
-  const args = argv.slice(2)
+  const args = wholeArguments(argv.slice(2))
   // `svsfs … | head`: whoever read has had enough.
   process.stdout.on('error', (err: NodeJS.ErrnoException) => {
     process.exit(err.code === 'EPIPE' ? 0 : 1)

@@ -7,7 +7,6 @@
 // record names the version it is garbage. Broken off when the caller goes or the process ends.
 
 import { closeSync, fsyncSync, openSync, renameSync } from 'node:fs'
-import { realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { Failure } from '../base/failure.ts'
@@ -19,6 +18,7 @@ import { fetchInThread, importInThread, type Waiter } from '../layer/import-job.
 import { loadRecipe } from '../layer/recipe.ts'
 import type { ReadOnlyVersion } from '../snapshot/records.ts'
 import type { Control } from './control.ts'
+import { realPath } from './host-path.ts'
 import type { Call } from './method.ts'
 import { refuseOwnMount } from './own-mounts.ts'
 import { PACKAGES } from './queue.ts'
@@ -147,8 +147,8 @@ async function resolvePaths(
 
 async function refuseSource(control: Control, path: string): Promise<void> {
   await refuseOwnMount(control, path)
-  const store = await realpath(control.store.places.root)
-  const place = await realpath(path).catch(() => path)
+  const store = await realPath(control.store.places.root)
+  const place = await realPath(path).catch(() => path)
   if (isWithin(place, store))
     throw new Failure('SVS_SOURCE_NOT_FOUND', path, 'a store is not imported into itself')
 }

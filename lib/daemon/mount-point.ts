@@ -4,12 +4,13 @@
 // Rule: never synchronous where this process may be the one that serves the path: asked
 // through the thread pool, so that the thread of the union can answer meanwhile.
 
-import { realpath, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { Failure } from '../base/failure.ts'
 import { bytesOf } from '../base/path.ts'
 import { unmountFuse } from '../host/mount.ts'
 import { type MountEntry, mountAt } from '../host/mount-table.ts'
+import { hostPath, realPath } from './host-path.ts'
 
 /** The absolute place without links at which to mount; a dead mount of ours there is taken away. */
 export async function freeMountPoint(path: string): Promise<string> {
@@ -25,7 +26,7 @@ export async function freeMountPoint(path: string): Promise<string> {
 /** The path with its parents' links resolved; its last name too, unless it is a dead mount. */
 export async function resolvedMountPoint(path: string): Promise<string> {
   try {
-    return await realpath(path)
+    return await realPath(path)
   } catch (err) {
     if ((err as NodeJS.ErrnoException).code !== 'ENOTCONN') {
       const { code } = err as NodeJS.ErrnoException
@@ -43,8 +44,8 @@ export async function realDirectory(
   code: 'SVS_MOUNT_POINT_INVALID' | 'SVS_DIRECTORY_INVALID',
 ): Promise<string> {
   try {
-    const real = await realpath(path)
-    if ((await stat(real)).isDirectory()) return real
+    const real = await realPath(path)
+    if ((await stat(hostPath(real))).isDirectory()) return real
   } catch (cause) {
     const { code: why } = cause as NodeJS.ErrnoException
     const reason = why === 'ENOENT' ? 'it does not exist' : `it cannot be read (${why})`
@@ -58,7 +59,7 @@ export const isOurs = (entry: MountEntry): boolean => entry.type === 'fuse.svsfs
 /** True where the process that served the mount is gone. */
 export async function isDead(place: string): Promise<boolean> {
   try {
-    await stat(place)
+    await stat(hostPath(place))
     return false
   } catch (err) {
     const { code } = err as NodeJS.ErrnoException

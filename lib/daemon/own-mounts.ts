@@ -3,15 +3,15 @@
 // Rule: with fuse-native the union runs in the main thread, and a blocking call of that thread
 // into one of its mounts would wait for itself for ever.
 
-import { realpath } from 'node:fs/promises'
 import { Failure } from '../base/failure.ts'
 import type { Control } from './control.ts'
+import { realPath } from './host-path.ts'
 
 /** Refuses a path in a mount that the main thread serves: SVS_TREE_INSIDE_MOUNT. */
 export async function refuseOwnMount(control: Control, path: string): Promise<void> {
   if (control.transport !== 'fuse-native') return
   // One that is not there is refused by whoever wants it, and by its parents' mount here.
-  const place = await realpath(path).catch(() => path)
+  const place = await realPath(path).catch(() => path)
   const mounted = control.mounts?.containing(place) ?? null
   if (mounted !== null) throw new Failure('SVS_TREE_INSIDE_MOUNT', place, mounted.mountPoint)
 }

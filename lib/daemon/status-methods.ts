@@ -1,12 +1,12 @@
 // Looking: what a store holds, what is mounted, what happened. Nothing here changes anything.
 
-import { realpath } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { z } from 'zod'
 import { Failure } from '../base/failure.ts'
 import { bytesOf, relPath, shown } from '../base/path.ts'
 import type { Control } from './control.ts'
 import { lastEvents, type StoreEvent } from './events.ts'
+import { realPath } from './host-path.ts'
 import { byName, type LayerLine, layerLine } from './layer-line.ts'
 import { method } from './method.ts'
 import type { Mounted } from './mounts.ts'
@@ -118,7 +118,7 @@ async function placeOf(
   control: Control,
   path: string,
 ): Promise<{ place: string; mounted: Mounted }> {
-  const parent = await realpath(dirname(path)).catch((cause: unknown) => {
+  const parent = await realPath(dirname(path)).catch((cause: unknown) => {
     throw new Failure('SVS_PATH_NOT_FOUND', path, { cause })
   })
   const place = path === '/' ? path : join(parent, basename(path))

@@ -81,7 +81,11 @@ export function mount(subject: Subject, place: Place): string {
 export async function unmount(place: Place): Promise<void> {
   if (!read('/proc/self/mounts').includes(` ${place.mount} `)) return
   const daemons = daemonsOf(place.mount)
-  run(['umount', place.mount])
+  try {
+    run(['umount', place.mount])
+  } catch {
+    run(['umount', '-l', place.mount]) // a program that failed still has it open
+  }
   for (let tries = 0; daemons.some(runs) && tries < 200; tries++) await pause(50)
 }
 
@@ -122,9 +126,12 @@ function read(file: string): string {
   }
 }
 
+/** A command that takes longer hangs. */
+const LONGEST = 300_000
+
 /** Runs a command and answers what it printed; throws what went wrong. */
 export function run([program, ...args]: readonly string[], env = process.env): string {
-  const ran = spawnSync(program!, args, { encoding: 'utf8', timeout: 60_000, env })
+  const ran = spawnSync(program!, args, { encoding: 'utf8', timeout: LONGEST, env })
   if (ran.error !== undefined) {
     const { code } = ran.error as NodeJS.ErrnoException
     throw new Error(code === 'ENOENT' ? `${program} is not installed` : `${program}: ${code}`)

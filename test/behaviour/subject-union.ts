@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { logTo } from '../../lib/base/log.ts'
-import { raiseFileLimit, raiseFileLimit } from '../../lib/host/thread.ts'
+import { raiseFileLimit } from '../../lib/host/thread.ts'
 import { Pool } from '../../lib/union/pool.ts'
 import type { StackSpec } from '../../lib/union/spec.ts'
 import { View } from '../../lib/union/view.ts'
@@ -26,7 +26,6 @@ export function union({ name, forgetful, draw }: UnionSubject): Subject {
     differs: {},
     async make(starts) {
       // As the engine's thread does: nodes and directories are held by descriptors.
-      raiseFileLimit()
       const root = makeGround()
       const { branches, spec } = await draw(root, starts)
       const lowers = lowersOf(root, branches)

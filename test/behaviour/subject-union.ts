@@ -25,7 +25,6 @@ export function union({ name, forgetful, draw }: UnionSubject): Subject {
     name,
     differs: {},
     async make(starts) {
-      // As the engine's thread does: nodes and directories are held by descriptors.
       const root = makeGround()
       const { branches, spec } = await draw(root, starts)
       const lowers = lowersOf(root, branches)
@@ -53,7 +52,7 @@ export function union({ name, forgetful, draw }: UnionSubject): Subject {
 
 /** A view of a stack, and the kernel that asks it. */
 export function serve(stack: StackSpec, forgetful: boolean) {
-  // As the daemon does: each branch keeps hundreds of directories open.
+  // As the engine's thread does: nodes and directories are held by descriptors.
   raiseFileLimit()
   const privileged = process.geteuid?.() === 0
   const view = new View({

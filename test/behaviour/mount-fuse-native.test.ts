@@ -74,6 +74,7 @@ const differs = Object.fromEntries([
     'an open file sees a write through another hard link',
     'a symbolic link can have two names',
     'a renamed hard link leaves the others',
+    'of several hard links the one that is named is renamed',
     'a file has one name more for each link and one less for each unlink',
   ),
   ...because(

@@ -14,7 +14,7 @@ import { mounts, mountsBelow } from './mounts.ts'
 export const MARK = 'SVSFS_TEST'
 
 /** How long a daemon may take to end after its last mount is gone. */
-const GRACE_MS = 6000
+const GRACE_MS = 20_000
 
 /** Names what the file left, once it had time to end, and ends it. */
 export async function leftovers(mark: string, dir: string): Promise<string[]> {

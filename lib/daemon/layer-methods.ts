@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
 import { Failure } from '../base/failure.ts'
 import { layerName } from '../layer/layer.ts'
+import { collectGarbage } from '../snapshot/gc.ts'
 import type { LayerRecord } from '../snapshot/records.ts'
 import type { Control } from './control.ts'
 import { byName, type LayerLine, layerLine } from './layer-line.ts'
@@ -148,9 +149,20 @@ async function remove(control: Control, { layer }: { layer: string }): Promise<{
     })
     control.events.tell('deleted', `layer ${layer} was deleted`, { layer })
     removeLayer(layerPlaces(places, record.id))
+    await sweep(control)
     return { layer }
   }
   return control.alone(layer, (record) => withRoom(places, () => removal(record)))
+}
+
+// What its states alone held. The layer is gone whatever comes of this: what is left over now, because
+// a snapshot is being written, goes with the next deletion.
+async function sweep({ catalogue, log }: Control): Promise<void> {
+  try {
+    await collectGarbage(catalogue)
+  } catch (err) {
+    log.warn('the catalogue keeps what no state needs', err)
+  }
 }
 
 /** A new version of the read-only sublayer, shown by all mounts at once; states keep the one they were made on. */

@@ -1,5 +1,6 @@
 // The table of methods: what passes its shapes, and what each does without a daemon.
 
+import { randomBytes } from 'node:crypto'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
@@ -60,6 +61,22 @@ t.test('a layer is made from a directory, listed, shown, renamed and deleted', a
   await ask(control, 'layer.delete', { layer: 'kit' })
   t.same(await ask(control, 'layer.list', {}), [])
   t.throws(() => readFileSync(join(shown.places.ro, 'tool')), { code: 'ENOENT' })
+})
+
+t.test('with a layer go its states, and what they alone held', async (t) => {
+  const control = await newStore(t)
+  await ask(control, 'layer.create', { layer: 'a', source: { kind: 'empty' } })
+  const { places } = await ask(control, 'layer.show', { layer: 'a' })
+  writeFileSync(join(places.rw, 'file'), randomBytes(200_000))
+  await ask(control, 'snapshot', { layer: 'a' })
+  const stored = async () => {
+    const found: string[] = []
+    for await (const at of control.catalogue.keys({ gte: 'chunk', lt: 'chunl' })) found.push(at)
+    return found.length
+  }
+  t.ok((await stored()) > 0)
+  await ask(control, 'layer.delete', { layer: 'a' })
+  t.equal(await stored(), 0)
 })
 
 t.test('names that a layer may not have are refused, and nothing is left of them', async (t) => {

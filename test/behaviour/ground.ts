@@ -7,6 +7,8 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { removeTree } from '../../lib/host/remove-tree.ts'
+import { AT_FDCWD } from '../../lib/host/sys.ts'
 import { drawInto, type Tree } from './draw.ts'
 import { errnoOfCall } from './place.ts'
 import { RealPlace } from './real-place.ts'
@@ -48,5 +50,5 @@ export function drawAt(root: string, start: string, tree: Tree): void {
 
 /** Removes all of a ground, unreadable directories too. */
 export function removeGround(root: string): void {
-  rmSync(root, { recursive: true, force: true })
+  removeTree(AT_FDCWD, root)
 }

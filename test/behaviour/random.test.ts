@@ -1,6 +1,7 @@
 // The union answers random changes as a plain directory does, and shows the same after a
 // remount. `SEED=n` in the environment repeats one run; `SEEDS=n` makes that many from
 // there.
+// Needs root: the modes of files would bind the plain directory, and not the union without a kernel
 
 import t from 'tap'
 import { drawAt, makeGround, removeGround } from './ground.ts'

@@ -24,12 +24,6 @@ export interface MountSpec {
   readonly kernelCap: '6.1' | null
 }
 
-/** Sublayer whose content was exchanged behind its views; paths relative to it. */
-export interface Replaced {
-  readonly layer: string
-  readonly paths: readonly string[]
-}
-
 export interface EngineCalls {
   /** Mounts, and answers when the kernel's INIT was answered. */
   mount(spec: MountSpec): void

@@ -58,16 +58,6 @@ export function readFull(fd: number, into: Buffer, offset: number): void {
   }
 }
 
-/** A file that nobody changes; the descriptor belongs to it from now on. */
-export function openData(fd: number, size: number): FileData {
-  return {
-    size,
-    holes: holesOf(fd, size),
-    read: (into, offset) => readFull(fd, into, offset),
-    close: () => void sys.close(fd),
-  }
-}
-
 /** Begins the hash that names a content. Its data's bytes, without the holes', go in next. */
 export function beginId(size: number, holes: readonly number[]): Hash {
   const hash = createHash('sha256')

@@ -151,6 +151,3 @@ export const sameData = (one: FilePlace | null, other: FilePlace | null): boolea
 /** The directory's place in a branch, or null. */
 export const placeIn = (node: UnionNode, branch: Branch): Place | null =>
   node.places.find((place) => place.branch === branch) ?? null
-
-/** The layer with a writable sublayer that provides a node, or null where none does. */
-export const providerOf = (node: UnionNode): UnionLayer => node.top.layer

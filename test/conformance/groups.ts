@@ -1,0 +1,6 @@
+// All groups of cases, by the calls that they are about.
+
+import type { Groups } from './case.ts'
+import { mkdir } from './group-mkdir.ts'
+
+export const GROUPS: Groups = { mkdir }

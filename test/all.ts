@@ -8,8 +8,7 @@
 // Rule: the last line is `N passed, N failed`, with `, N skipped` where something was. What a
 // file leaves behind (a mount, a process, a directory) is a failure of that file.
 
-import { spawnSync } from 'node:child_process'
-import { chmodSync, chownSync, mkdirSync, readFileSync } from 'node:fs'
+import { chmodSync, chownSync, mkdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { leftovers, MARK, marked, removeTree, strays } from './runner/leftovers.ts'
@@ -17,18 +16,12 @@ import { mountsBelow } from './runner/mounts.ts'
 import { type TestFile, testFiles } from './runner/parts.ts'
 import { findPlace } from './runner/place.ts'
 import { type Outcome, runFile, type Skipped } from './runner/run-file.ts'
+import { readableByAll, secondUser, type User } from './runner/second-user.ts'
 
-/** The second user: fusermount3 refuses a number without a name, and every Debian has this one. */
-const SECOND_USER = 'games'
 const AT_ONCE = 2
 const SECONDS_A_FILE = 240
 /** What the stores of a few tests may need at a time, and a copy of the project. */
 const ROOM_BYTES = 2e9
-
-interface User {
-  readonly uid: number
-  readonly gid: number
-}
 
 interface Part {
   readonly name: 'root' | 'user'
@@ -76,7 +69,7 @@ process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0
 function parts(): Part[] {
   const forUsers = files.filter((file) => file.needsRoot === null)
   if (process.getuid?.() !== 0) return [{ name: 'user', root: project, files: forUsers }]
-  const root = readableByAll()
+  const root = readableByAll(project, scratch)
   return [
     { name: 'root', root, files: files.filter((file) => !file.forUsers) },
     {
@@ -171,34 +164,4 @@ function countRootPart(): void {
   const rootOnly = files.filter((file) => file.needsRoot !== null)
   for (const file of rootOnly) console.log(`  not run: root ${file.name}: ${file.needsRoot}`)
   total.skipped += rootOnly.length
-}
-
-function secondUser(): User {
-  const line = readFileSync('/etc/passwd', 'utf8')
-    .split('\n')
-    .find((one) => one.startsWith(`${SECOND_USER}:`))
-  const [, , uid, gid] = (line ?? '').split(':')
-  if (uid === undefined || gid === undefined)
-    throw new Error(`no user ${SECOND_USER} in /etc/passwd`)
-  return { uid: Number(uid), gid: Number(gid) }
-}
-
-/**
- * The project at a path that every user can read: where it is, or a copy, because
- * a project below /root or under a strict umask is closed to everybody else.
- */
-function readableByAll(): string {
-  // By its whole path: a relative one would pass through the caller's open directory.
-  const probe = `require('fs').readFileSync(${JSON.stringify(join(project, 'package.json'))})`
-  const as = { cwd: '/', ...secondUser() }
-  if (spawnSync(process.execPath, ['-e', probe], as).status === 0) return project
-  const copy = join(scratch, 'project')
-  mkdirSync(copy)
-  const names = ['package.json', 'package-lock.json', 'tsconfig.json', 'README.md', 'CHANGELOG.md']
-  const trees = ['dist', 'layers', 'lib', 'bin', 'test', 'bench', 'node_modules']
-  for (const name of [...names, ...trees]) {
-    spawnSync('cp', ['-r', join(project, name), copy], { stdio: 'inherit' })
-  }
-  spawnSync('chmod', ['-R', 'a+rX', copy])
-  return copy
 }

@@ -1,5 +1,6 @@
 // What a directory lists, as getdents64(2) gives it.
 
+import { ERRNO } from '../base/errno.ts'
 import { must, O, sys } from './sys.ts'
 
 /** Kinds of linux/dirent.h, which are the mode's type bits shifted by 12. */
@@ -27,10 +28,11 @@ const block = Buffer.alloc(64 * 1024)
 
 /** All entries but `.` and `..`, in the disk's order. `name` '' lists `dir` itself. Throws Errno. */
 export function listDirectory(dir: number, name = ''): DirEntry[] {
-  const fd = must(
-    sys.openat(dir, name === '' ? '.' : name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW),
-    'opendir',
-  )
+  const flags = O.RDONLY | O.DIRECTORY | O.NOFOLLOW
+  let fd = sys.openat(dir, name === '' ? '.' : name, flags)
+  // A directory that may be read, but not searched, has no `.` to be found in it.
+  if (fd === -ERRNO.EACCES && name === '') fd = sys.reopen(dir, O.RDONLY | O.DIRECTORY)
+  must(fd, 'opendir')
   try {
     const entries: DirEntry[] = []
     for (;;) {

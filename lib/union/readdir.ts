@@ -5,6 +5,7 @@
 // and a name is told exactly once while others come and go; reading from the start takes a
 // new one.
 
+import { Errno } from '../base/errno.ts'
 import type { DirSink, HandleId } from '../fuse/filesystem.ts'
 import { type DirEntry, DT, listDirectory } from '../host/directory.ts'
 import { isWhiteout } from '../layer/marks.ts'
@@ -75,7 +76,9 @@ const listed = (view: View, branch: Branch, dev: number, entry: DirEntry): Liste
 // Where no marks are held, in the base above all, a device 0/0 is what it is.
 function deleted(view: View, dir: number, entry: DirEntry, branch: Branch): boolean {
   if (branch.prefix === null) return false
-  return view.statQuiet(dir, entry.name) && isWhiteout(view.below)
+  if (view.statQuiet(dir, entry.name)) return isWhiteout(view.below)
+  // In a directory that its owner may not search: devices of users are nothing but whiteouts.
+  return branch.prefix === 'user'
 }
 
 const isBlocked = (branch: Branch, path: string, name: string): boolean =>
@@ -105,11 +108,29 @@ function tellPlus(
   next: number,
   sink: DirSink,
 ): boolean {
-  const child = view.child(dir, listed.name)
+  const child = childOrRefused(view, dir, listed.name)
+  // May be listed, but not looked at: its name alone.
+  if (child === REFUSED) return sink.plain(listed.name, listed.ino, listed.type, next)
   // Gone since the listing was taken: its name alone, as a plain filesystem may still tell it.
   if (child === null) return true
   const told = sink.plus(listed.name, view.entryOf(child), next)
   if (told) child.lookups += 1
   else view.forgetIfUnused(child)
   return told
+}
+
+const REFUSED = Symbol('refused')
+
+// Names of a directory without the right to search it are listed all the same.
+function childOrRefused(
+  view: View,
+  dir: UnionNode,
+  name: string,
+): UnionNode | null | typeof REFUSED {
+  try {
+    return view.child(dir, name)
+  } catch (err) {
+    if (err instanceof Errno && err.code === 'EACCES') return REFUSED
+    throw err
+  }
 }

@@ -34,6 +34,13 @@ export const LISTING: Behaviours = {
     }
   },
 
+  'a directory that may be read but not searched is listed'(place) {
+    place.needs('kernel')
+    place.chmod('dir', 0o644)
+    assert.deepEqual(names(place, 'dir'), ['a', 'b', 'c', 'deep'])
+    place.chmod('dir', 0o755)
+  },
+
   'a list shows at once what is made, renamed and removed'(place) {
     assert.deepEqual(names(place, 'other'), ['p', 'q'])
     put(place, 'other/r', '')

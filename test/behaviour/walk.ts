@@ -5,6 +5,7 @@
 // (filesystems differ in what they mean).
 
 import { createHash } from 'node:crypto'
+import { Errno } from '../../lib/base/errno.ts'
 import { contentOf, type Drawn, drawnKind, type Tree } from './draw.ts'
 import type { Facts, Place } from './place.ts'
 
@@ -22,12 +23,42 @@ export function seeTree(place: Place, top = ''): Map<string, Seen> {
 }
 
 function seeInto(place: Place, top: string, below: string, tree: Map<string, Seen>): void {
-  for (const { name } of at(below, () => place.list(join(top, below)))) {
+  const listed = at(below, () => ifAllowed(() => place.list(join(top, below))))
+  if (listed === null) tree.set(join(below, '*'), HIDDEN)
+  for (const { name } of listed ?? []) {
     const path = join(below, name)
-    const seen = at(path, () => see(place, join(top, path)))
+    const seen = at(path, () => ifAllowed(() => see(place, join(top, path)))) ?? HIDDEN
     tree.set(path, seen)
     if (seen.kind === 'directory') seeInto(place, top, path, tree)
   }
+}
+
+/** Null where this user may not look. */
+function ifAllowed<T>(look: () => T): T | null {
+  try {
+    return look()
+  } catch (err) {
+    if (err instanceof Errno && err.code === 'EACCES') return null
+    throw err
+  }
+}
+
+/** What this user may not look at. */
+const HIDDEN: Seen = {
+  kind: 'unknown',
+  mode: 0,
+  nlink: 0,
+  uid: 0,
+  gid: 0,
+  ino: 0,
+  size: 0,
+  blocks: 0,
+  rdev: 0,
+  atime: 0n,
+  mtime: 0n,
+  ctime: 0n,
+  content: '',
+  xattrs: '',
 }
 
 /** Says where in a tree something failed. */
@@ -45,7 +76,7 @@ export function see(place: Place, path: string): Seen {
   const facts = place.lstat(path)
   const content =
     facts.kind === 'file'
-      ? digest(readWhole(place, path, facts.size))
+      ? (ifAllowed(() => digest(readWhole(place, path, facts.size))) ?? 'hidden')
       : facts.kind === 'symlink'
         ? place.readlink(path)
         : ''

@@ -1,0 +1,7 @@
+// Layers over a base answer calls as a plain directory does.
+
+import t from 'tap'
+import { conforms } from './conforms.ts'
+import { threeLayers } from './subjects.ts'
+
+await conforms(t, threeLayers)

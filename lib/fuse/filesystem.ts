@@ -263,7 +263,10 @@ export interface FileSystem {
    */
   lookupSelf?(caller: Caller, node: NodeId): Entry
   lookupParent?(caller: Caller, node: NodeId): Entry
-  /** A job is done that no request waits for any more (it was interrupted): undo what it was for. */
+  /**
+   * A job is done that no request waits for any more: it was interrupted, or failed on its way
+   * back to what it waited for. Undo what the job was for.
+   */
   abandon?(job: Job): void
 }
 

@@ -127,7 +127,10 @@ export class NativeMount {
         reply(0, ...this.#forgetting(() => work(callerWith(finished))))
       } catch (err) {
         if (err instanceof Parked) this.#wait(err.job, attempt)
-        else reply(-this.#errorOf(err, name, path))
+        else {
+          if (finished !== null) this.#fs.abandon?.(finished)
+          reply(-this.#errorOf(err, name, path))
+        }
       }
     }
     attempt(null)

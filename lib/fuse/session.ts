@@ -218,6 +218,8 @@ export class Session {
         reply.error = this.#errorOf(err, name, node, request)
       }
       this.#answer(bytes, unique, name, started)
+      // One that failed on its way may not have come to what it waited for.
+      if (reply.error !== 0 && this.#caller.finished !== null) this.#abandon(this.#caller.finished)
       return null
     }
   }

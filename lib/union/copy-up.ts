@@ -21,7 +21,7 @@ import { locate } from './attributes.ts'
 import { rebind } from './files.ts'
 import { beforeChange, born } from './freeze.ts'
 import type { UnionLayer } from './layer.ts'
-import { linkKnownNames, linkOtherNames } from './links.ts'
+import { linkOtherNames } from './links.ts'
 import { naturalPath } from './lookup.ts'
 import { type FilePlace, pathIn, placeIn, type UnionNode } from './node.ts'
 import { layerOf } from './route.ts'
@@ -139,8 +139,10 @@ function closeCopy(view: View, node: UnionNode): void {
 
 function startCopy(view: View, node: UnionNode, layer: UnionLayer) {
   const temp = view.tempName()
-  const to = must(sys.openat(layer.work, temp, O.RDWR | O.CREAT | O.EXCL, 0o600), 'copy up')
   const from = openSource(node)
+  const to = sys.openat(layer.work, temp, O.RDWR | O.CREAT | O.EXCL, 0o600)
+  if (to < 0) sys.close(from)
+  must(to, 'copy up')
   const { size } = source
   const inline = size <= COPY_INLINE
   if (inline) {
@@ -247,25 +249,28 @@ function publish(
     return
   }
   const from = node.branch!
-  const old = { ino: source.ino, branch: from }
-  const dir = rw.dirFd(node.parent!.path)
+  const old = source.ino
   if (linked && from === rw) {
     fillMetacopy(node, layer, temp)
     return
   }
+  // The other names first: until the own one is there, each shows what it showed before.
+  const unlinkOthers = linked ? linkOtherNames(view, node, from, old, layer, temp) : () => {}
+  const dir = rw.dirFd(node.parent!.path)
   beforeChange(rw, from === rw ? 'gone' : 'names', dir, from === rw ? node.name : '')
-  keepTimes(dir, () => must(sys.renameat(layer.work, temp, dir, node.name), 'copy up'))
+  try {
+    keepTimes(dir, () => must(sys.renameat(layer.work, temp, dir, node.name), 'copy up'))
+  } catch (err) {
+    unlinkOthers()
+    throw err
+  }
   node.branch = rw
   node.inDir = null
   node.inName = null
   node.data = data
   node.stamp = null
   if (!meta) rebind(node)
-  if (linked) {
-    view.rememberLink(rw, backing, node)
-    linkOtherNames(view, node, old.branch, old.ino, layer)
-    linkKnownNames(view, node, layer)
-  }
+  if (linked) view.rememberLink(rw, backing, node)
   view.changed(node)
 }
 

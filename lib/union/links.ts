@@ -5,6 +5,7 @@
 // other names are not known: a name that the kernel asks for later is linked to the copy
 // then, as long as the mount lives.
 
+import { ERRNO } from '../base/errno.ts'
 import { baseName, joinPath, parentPath, type RelPath } from '../base/path.ts'
 import { Stat } from '../host/stat.ts'
 import { must, S, sys } from '../host/sys.ts'
@@ -14,35 +15,57 @@ import type { Branch } from './branch.ts'
 import { copyUp, ensureDirectory, keepTimes } from './copy-up.ts'
 import { beforeChange } from './freeze.ts'
 import type { UnionLayer } from './layer.ts'
-import type { UnionNode } from './node.ts'
+import { type UnionNode, viewPath } from './node.ts'
 import type { View } from './view.ts'
 
 const stat = new Stat()
 
-/** After the copy-up of a file that had several names in `from`: gives the copy the others. */
+/**
+ * Gives the copy of a file that had several names in `from` all but its own, which it gets last:
+ * those that the read-only part knows, and those by which the kernel knows it, wherever they
+ * lay. The copy is (work, temp). Answers what takes them away again. Throws Errno, with none given.
+ */
 export function linkOtherNames(
   view: View,
   node: UnionNode,
   from: Branch,
   backing: number,
   layer: UnionLayer,
-): void {
-  if (from.layer !== layer) return
-  for (const path of from.linkNames(backing) ?? []) {
-    if (!stillShows(layer, from, path, backing)) continue
-    const dir = view.resolve(parentPath(path))
-    if (dir === null || !dir.isDirectory) continue
-    ensureDirectory(view, dir, layer)
-    linkInto(node, layer, dir, baseName(path))
+  temp: string,
+): () => void {
+  const given: { dir: UnionNode; name: string }[] = []
+  const undo = () => {
+    for (const { dir, name } of given) {
+      const into = layer.rw!.dirFd(dir.path)
+      keepTimes(into, () => void sys.unlinkat(into, name))
+    }
   }
+  try {
+    for (const { dir, name } of otherNames(view, node, from, backing, layer)) {
+      ensureDirectory(view, dir, layer)
+      if (linkInto(layer.work, temp, layer, dir, name)) given.push({ dir, name })
+    }
+  } catch (err) {
+    undo()
+    throw err
+  }
+  return undo
 }
 
-/** After a copy-up: the names that the kernel knows the file by mean the copy, wherever they lay. */
-export function linkKnownNames(view: View, node: UnionNode, layer: UnionLayer): void {
-  for (const { parent, name } of node.links ?? []) {
-    ensureDirectory(view, parent, layer)
-    linkInto(node, layer, parent, name)
+function* otherNames(
+  view: View,
+  node: UnionNode,
+  from: Branch,
+  backing: number,
+  layer: UnionLayer,
+): Generator<{ dir: UnionNode; name: string }> {
+  const own = viewPath(node)
+  for (const path of from.layer === layer ? (from.linkNames(backing) ?? []) : []) {
+    if (path === own || !stillShows(layer, from, path, backing)) continue
+    const dir = view.resolve(parentPath(path))
+    if (dir?.isDirectory) yield { dir, name: baseName(path) }
   }
+  for (const { parent, name } of node.links ?? []) yield { dir: parent, name }
 }
 
 /**
@@ -61,17 +84,26 @@ export function adoptName(view: View, node: UnionNode, dir: UnionNode, name: str
   const layer = node.branch!.layer
   if (view.options.readOnly || node.parent === null) return
   ensureDirectory(view, dir, layer)
-  linkInto(node, layer, dir, name)
+  const { dir: at, name: as } = locate(node)
+  linkInto(at, as, layer, dir, name)
 }
 
-function linkInto(node: UnionNode, layer: UnionLayer, dir: UnionNode, name: string): void {
+/** False where it is linked there already. */
+function linkInto(
+  from: number,
+  fromName: string,
+  layer: UnionLayer,
+  dir: UnionNode,
+  name: string,
+): boolean {
   const into = layer.rw!.dirFd(dir.path)
-  const { dir: from, name: fromName } = locate(node)
   beforeChange(layer.rw!, 'names', into, '')
+  let done = 0
   keepTimes(into, () => {
-    const done = sys.linkat(from, fromName, into, name)
-    if (done !== -17) must(done, 'link') // EEXIST: it is linked already
+    done = sys.linkat(from, fromName, into, name)
   })
+  if (done !== -ERRNO.EEXIST) must(done, 'link')
+  return done >= 0
 }
 
 /** True where no higher branch of the layer hides, moves or replaces the file that `from` has at a path. */

@@ -152,13 +152,20 @@ function makeOver(
 /** A directory in `work/` from which new things inherit what they would from the parent. */
 function likeParent(work: number, room: string, parent: number): number {
   must(sys.mkdirat(work, room, 0o700), 'work')
-  const fd = must(sys.openat(work, room, O.PATH | O.DIRECTORY | O.NOFOLLOW), 'work')
-  must(sys.stat(parent, '', stat), 'work')
-  sys.chownat(fd, '', stat.uid, stat.gid)
-  const acl = getXattr(parent, '', DEFAULT_ACL)
-  if (typeof acl !== 'number') setXattr(fd, '', DEFAULT_ACL, acl)
-  must(sys.chmodFd(fd, stat.mode & ~S.IFMT), 'work')
-  return fd
+  let fd = -1
+  try {
+    fd = must(sys.openat(work, room, O.PATH | O.DIRECTORY | O.NOFOLLOW), 'work')
+    must(sys.stat(parent, '', stat), 'work')
+    sys.chownat(fd, '', stat.uid, stat.gid)
+    const acl = getXattr(parent, '', DEFAULT_ACL)
+    if (typeof acl !== 'number') must(setXattr(fd, '', DEFAULT_ACL, acl), 'work')
+    must(sys.chmodFd(fd, stat.mode & ~S.IFMT), 'work')
+    return fd
+  } catch (err) {
+    if (fd !== -1) sys.close(fd)
+    sys.unlinkat(work, room, AT_REMOVEDIR)
+    throw err
+  }
 }
 
 /** A further name for a file. Throws Errno. */

@@ -10,13 +10,15 @@
 // that gave none) numbers live as long as the mount.
 //
 // Rule: a number is never given twice in one layer. A record is written before the reply
-// that tells the kernel of the file.
+// that tells the kernel of the file; what a full disk refuses is kept and written with the next
+// one, because nothing that was done is undone for the sake of a number.
 
 import { readFileSync } from 'node:fs'
 import { must, O, sys } from '../host/sys.ts'
 
 const TAG = 2 ** 40
 const SLOT = 2 ** 32
+const RECORD = 16
 /** Slots of what was born in a writable sublayer, and in a scratch area. */
 export const BORN = 255
 export const BORN_SCRATCH = 254
@@ -29,7 +31,8 @@ export class Numbers {
   readonly #known = new Map<number, number>()
   readonly #tag: number
   readonly #log: number
-  readonly #record = Buffer.alloc(16)
+  /** Records that the disk has not taken yet. */
+  #unwritten: [backing: number, number: number][] = []
   readonly #path: string | null
   #next: number
 
@@ -58,9 +61,22 @@ export class Numbers {
     if (this.#tag === 0 && backing === number && !this.#known.has(backing)) return
     this.#known.set(backing, number)
     if (this.#log === -1) return
-    this.#put(0, backing)
-    this.#put(8, number)
-    must(sys.write(this.#log, this.#record, 16), 'numbers log')
+    this.#unwritten.push([backing, number])
+    this.#write()
+  }
+
+  #write(): void {
+    const records = Buffer.alloc(this.#unwritten.length * RECORD)
+    for (const [i, [backing, number]] of this.#unwritten.entries()) {
+      putNumber(records, i * RECORD, backing)
+      putNumber(records, i * RECORD + 8, number)
+    }
+    const written = sys.write(this.#log, records, records.length)
+    if (written < 0) return
+    this.#unwritten = this.#unwritten.slice(Math.floor(written / RECORD))
+    // A part of a record would shift all that follow.
+    const torn = written % RECORD
+    if (torn > 0) must(sys.ftruncate(this.#log, sys.lseek(this.#log, 0, 2) - torn), 'numbers log')
   }
 
   /** The number of a file just made: never what an earlier file of that inode had. */
@@ -71,12 +87,9 @@ export class Numbers {
   }
 
   close(): void {
-    if (this.#log !== -1) sys.close(this.#log)
-  }
-
-  #put(at: number, value: number): void {
-    this.#record.writeUInt32LE(value % SLOT, at)
-    this.#record.writeUInt32LE(Math.floor(value / SLOT), at + 4)
+    if (this.#log === -1) return
+    if (this.#unwritten.length > 0) this.#write()
+    sys.close(this.#log)
   }
 
   /** Reads the log again: a restore appended to it. */
@@ -84,15 +97,20 @@ export class Numbers {
     if (this.#path === null) return
     const bytes = readFileSync(Buffer.from(this.#path, 'latin1'))
     const u64 = (at: number) => bytes.readUInt32LE(at) + bytes.readUInt32LE(at + 4) * SLOT
-    for (let at = 0; at + 16 <= bytes.length; at += 16) {
+    for (let at = 0; at + RECORD <= bytes.length; at += RECORD) {
       const number = u64(at + 8)
       this.#known.set(u64(at), number)
       if (number >= this.#next && number - this.#next < SLOT) this.#next = number + 1
     }
     // A record torn by a power loss would shift all that follow.
-    const whole = bytes.length - (bytes.length % 16)
+    const whole = bytes.length - (bytes.length % RECORD)
     if (whole !== bytes.length) must(sys.ftruncate(this.#log, whole), 'numbers log')
   }
+}
+
+function putNumber(into: Buffer, at: number, value: number): void {
+  into.writeUInt32LE(value % SLOT, at)
+  into.writeUInt32LE(Math.floor(value / SLOT), at + 4)
 }
 
 const openLog = (path: string): number =>

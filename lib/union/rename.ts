@@ -27,7 +27,7 @@ import { bringLinked } from './links.ts'
 import { naturalPath } from './lookup.ts'
 import { type FilePlace, pathIn, placeIn, type UnionNode } from './node.ts'
 import { listMerged } from './readdir.ts'
-import { cover, keepFile, showsBelow } from './remove.ts'
+import { keepingFile, type SetAside, setAside, showsBelow } from './remove.ts'
 import { layerOf, raise } from './route.ts'
 import type { View } from './view.ts'
 
@@ -60,9 +60,23 @@ export function rename(
     bringLinked(view, target)
   }
   const layer = prepare(view, node, to, newName)
-  if (target !== null) giveWay(view, target, to, newName, layer)
-  if (node.isDirectory) moveDirectory(view, node, to, newName, layer)
-  else moveFile(view, node, to, newName, layer)
+  const move = node.isDirectory ? moveDirectory : moveFile
+  if (target === null) move(view, node, to, newName, layer)
+  else {
+    keepingFile(target, () => {
+      const away = target.isDirectory ? setAside(view, to, newName, layer) : null
+      try {
+        move(view, node, to, newName, layer)
+      } catch (err) {
+        away?.undo()
+        throw err
+      }
+      away?.finish()
+    })
+    if (!target.isDirectory) dropLink(view, target, to, newName, layer)
+    view.removeName(target, to, newName)
+  }
+  view.moveName(node, to, newName)
   forgetBelow(view, node)
 }
 
@@ -107,20 +121,6 @@ export function relocate(view: View, node: UnionNode, layer: UnionLayer): void {
   sys.unlinkat(dir, node.name)
 }
 
-/** The node that is replaced lets go of its name; a directory also of what hides inside. */
-function giveWay(
-  view: View,
-  target: UnionNode,
-  to: UnionNode,
-  newName: string,
-  layer: UnionLayer,
-): void {
-  keepFile(target)
-  if (!target.isDirectory) dropLink(view, target, to, newName, layer)
-  if (target.isDirectory) cover(view, to, newName, layer, 'directory')
-  view.removeName(target, to, newName)
-}
-
 /** One of several names of a file goes by being hidden from above: its own layer counts it no more. */
 function dropLink(
   view: View,
@@ -133,7 +133,7 @@ function dropLink(
   if (!branch.writable || branch === layer.rw || statNode(view, target).nlink < 2) return
   const dir = branch.dirFd(to.path)
   beforeChange(branch, 'gone', dir, name)
-  must(sys.unlinkat(dir, name), 'rename')
+  sys.unlinkat(dir, name)
 }
 
 function moveFile(
@@ -149,9 +149,8 @@ function moveFile(
   ensureDirectory(view, to, layer)
   if (node.data !== null && rw.prefix !== null) pointAt(node, node.data, layer)
   const leaves = showsBelow(view, from, name, layer)
-  renameIn(layer, from, name, to, newName, leaves, false)
+  renameIn(layer, from, name, to, newName, leaves)
   takeScratchOut(view, to, newName, layer)
-  view.moveName(node, to, newName)
 }
 
 function takeScratchOut(view: View, to: UnionNode, newName: string, layer: UnionLayer): void {
@@ -167,7 +166,7 @@ function pointAt(node: UnionNode, data: FilePlace, layer: UnionLayer): void {
   setMark(dir, name, 'redirect', layer.rw!.prefix!, joinPath(data.dir, data.name))
 }
 
-/** Renames inside one writable sublayer; a whiteout stays at the old name where one is needed. */
+/** Renames a file inside one writable sublayer; a whiteout stays at the old name where one is needed. */
 function renameIn(
   layer: UnionLayer,
   from: UnionNode,
@@ -175,21 +174,65 @@ function renameIn(
   to: UnionNode,
   newName: string,
   leaves: boolean,
-  isDirectory: boolean,
 ): void {
-  const rw = layer.rw!
+  const { source, target } = bothEnds(layer.rw!, from, name, to, newName)
+  must(sys.renameat(source, name, target, newName, leaves ? RENAME_WHITEOUT : 0), 'rename')
+}
+
+function bothEnds(rw: Branch, from: UnionNode, name: string, to: UnionNode, newName: string) {
   const source = rw.dirFd(from.path)
   const target = rw.dirFd(to.path)
   beforeChange(rw, 'gone', source, name)
   beforeChange(rw, 'gone', target, newName)
   beforeChange(rw, 'names', target, '')
-  if (isDirectory && sys.stat(target, newName, stat) >= 0) {
-    // What is there is a whiteout: the target gave way before.
-    must(sys.renameat(source, name, target, newName, RENAME_EXCHANGE), 'rename')
-    if (!leaves) must(sys.unlinkat(source, name), 'rename')
-    return
+  return { source, target }
+}
+
+/**
+ * The same for a layer's part of a directory. It can be taken back, which needs no room, until
+ * it is finished, because the parts of other layers may fail to follow.
+ */
+function renamePart(
+  layer: UnionLayer,
+  from: UnionNode,
+  name: string,
+  to: UnionNode,
+  newName: string,
+  leaves: boolean,
+): SetAside {
+  const rw = layer.rw!
+  const { source, target } = bothEnds(rw, from, name, to, newName)
+  const ends = () => ({ source: rw.dirFd(from.path), target: rw.dirFd(to.path) })
+  const back = (flags: number) => {
+    const { source, target } = ends()
+    sys.renameat(target, newName, source, name, flags)
+    return target
   }
-  must(sys.renameat(source, name, target, newName, leaves ? RENAME_WHITEOUT : 0), 'rename')
+  // What is there is a whiteout: the target gave way before.
+  const over = sys.stat(target, newName, stat) >= 0
+  const flags = over ? RENAME_EXCHANGE : leaves ? RENAME_WHITEOUT : 0
+  const restoreTimes = [timesOf(source), timesOf(target)]
+  must(sys.renameat(source, name, target, newName, flags), 'rename')
+  return {
+    finish() {
+      if (over && !leaves) sys.unlinkat(ends().source, name)
+    },
+    undo() {
+      if (over) back(RENAME_EXCHANGE)
+      else if (leaves) sys.unlinkat(back(RENAME_EXCHANGE), newName)
+      else back(0)
+      const { source, target } = ends()
+      restoreTimes[0]!(source)
+      restoreTimes[1]!(target)
+    },
+  }
+}
+
+/** What sets a directory's times back to those of now. */
+function timesOf(dir: number): (dir: number) => void {
+  must(sys.stat(dir, '', stat), 'rename')
+  const { atime, atimeNsec, mtime, mtimeNsec } = stat
+  return (dir) => void sys.utimensat(dir, '', atime, atimeNsec, mtime, mtimeNsec)
 }
 
 function moveDirectory(
@@ -222,16 +265,25 @@ function moveDirectory(
     setMark(rw.dirFd(path), '', 'base', rw.prefix, pathIn(node, base))
   }
   if (hidden.length > 0 && rw.prefix !== null) veil(node, layer, hidden)
-  for (const one of layers) {
-    const last = one === layers.at(-1)
-    const leaves =
-      (last || one === layer ? showsBelow(view, from, name, one) : false) ||
-      ownShows(from, name, one)
-    renameIn(one, from, name, to, newName, leaves && one.rw!.prefix !== null, true)
-    one.rw!.moved(path)
-    one.rw!.moved(joinPath(to.path, newName))
+  const parts: SetAside[] = []
+  try {
+    for (const one of layers) {
+      const last = one === layers.at(-1)
+      const leaves =
+        (last || one === layer ? showsBelow(view, from, name, one) : false) ||
+        ownShows(from, name, one)
+      parts.push(renamePart(one, from, name, to, newName, leaves && one.rw!.prefix !== null))
+    }
+  } catch (err) {
+    for (const part of parts.reverse()) part.undo()
+    throw err
+  } finally {
+    for (const one of layers) {
+      one.rw!.moved(path)
+      one.rw!.moved(joinPath(to.path, newName))
+    }
   }
-  view.moveName(node, to, newName)
+  for (const part of parts) part.finish()
 }
 
 /** Layers with a writable sublayer that have something of a directory, top first. */

@@ -66,7 +66,10 @@ export class LittleKernel {
       try {
         return request({ uid: this.uid, gid: this.gid, pid: process.pid, finished })
       } catch (err) {
-        if (!(err instanceof Parked)) throw asErrno(err)
+        if (!(err instanceof Parked)) {
+          if (finished !== null) this.fs.abandon?.(finished)
+          throw asErrno(err)
+        }
         finished = done(err.job)
       }
     }

@@ -5,7 +5,7 @@
 // length of one request.
 
 import { ERRNO, Errno, fail } from '../base/errno.ts'
-import { type Attr, FATTR, type SetattrRequest } from '../fuse/filesystem.ts'
+import { type Attr, type Caller, FATTR, type SetattrRequest } from '../fuse/filesystem.ts'
 import type { Stat } from '../host/stat.ts'
 import { must, S, sys, UTIME_NOW, UTIME_OMIT } from '../host/sys.ts'
 import { getXattr, listXattr, removeXattr, setXattr } from '../host/xattr.ts'
@@ -16,6 +16,7 @@ import { copyUp, ensureDirectory } from './copy-up.ts'
 import { openBacking } from './files.ts'
 import { beforeChange, linksKept } from './freeze.ts'
 import { pathIn, type UnionNode } from './node.ts'
+import { CAPABILITY, changeOwner, changesOwner, dropPrivileges } from './privileges.ts'
 import type { View } from './view.ts'
 
 /** Where a node's file is: `name` in directory `dir`, or `dir` itself where name is ''. */
@@ -99,23 +100,25 @@ function override(attr: Attr, recorded: Override | null, view: View): void {
   if (recorded.gid !== undefined) attr.gid = recorded.gid
 }
 
-const CAPABILITY = 'security.capability'
-const KEEP = 0xffffffff
 const TIMES = FATTR.ATIME | FATTR.MTIME
 
 /** Applies what a SETATTR asks. Throws Errno, or Parked for a copy-up. */
-export function setAttributes(view: View, node: UnionNode, request: SetattrRequest): void {
+export function setAttributes(
+  view: View,
+  caller: Caller,
+  node: UnionNode,
+  request: SetattrRequest,
+): void {
   const { valid } = request
-  if (valid & FATTR.SIZE) truncate(view, node, request.size, (valid & FATTR.KILL_SUIDGID) !== 0)
-  if ((valid & (FATTR.MODE | FATTR.UID | FATTR.GID | TIMES)) === 0) return
+  if (valid & FATTR.SIZE) {
+    truncate(view, node, request.size, valid & FATTR.KILL_SUIDGID ? caller : null)
+  }
+  const owner = changesOwner(view, caller, node, valid)
+  if (!owner && (valid & (FATTR.MODE | TIMES)) === 0) return
   copyUp(view, node, 'attributes')
   const { dir, name } = locate(node)
   beforeChange(node.top, 'attributes', dir, name)
-  if (valid & (FATTR.UID | FATTR.GID)) {
-    const uid = valid & FATTR.UID ? request.uid : KEEP
-    const gid = valid & FATTR.GID ? request.gid : KEEP
-    must(sys.chownat(dir, name, uid, gid), 'chown')
-  }
+  if (owner) changeOwner(caller, dir, name, request)
   // After the owner: changing that clears setuid and setgid.
   if (valid & FATTR.MODE) must(sys.chmodat(dir, name, request.mode & ~S.IFMT), 'chmod')
   if (valid & TIMES) must(setTimes(dir, name, request), 'utimens')
@@ -157,34 +160,21 @@ export function stampDirectory(view: View, dir: UnionNode): void {
   }
 }
 
-/** Cuts or grows a file; to 0 without copying what is thrown away. */
-export function truncate(view: View, node: UnionNode, size: number, killPriv: boolean): void {
+/**
+ * Cuts or grows a file; to 0 without copying what is thrown away. `dropsFor`: it loses its
+ * privileges, as this caller's change makes it.
+ */
+export function truncate(view: View, node: UnionNode, size: number, dropsFor: Caller | null): void {
   copyUp(view, node, size === 0 ? 'nothing' : 'content')
   const open = openBacking(node, true)
   try {
     beforeChange(node.branch!, 'content', open.fd, '')
     must(sys.ftruncate(open.fd, size), 'truncate')
-    if (killPriv) dropPrivileges(view, open.fd)
+    if (dropsFor !== null) dropPrivileges(dropsFor, open.fd)
   } finally {
     open.close()
   }
   view.changed(node)
-}
-
-/**
- * What the kernel leaves to us under HANDLE_KILLPRIV_V2: a changed file loses setuid, setgid
- * (where the group may execute it) and its capabilities (fs/inode.c: should_remove_suid).
- */
-export function dropPrivileges(view: View, fd: number): void {
-  must(sys.stat(fd, '', view.below), 'stat')
-  const { mode } = view.below
-  let kept = mode & ~S.ISUID
-  if ((mode & (S.ISGID | 0o010)) === (S.ISGID | 0o010)) kept &= ~S.ISGID
-  if (kept !== mode) must(sys.fchmod(fd, kept & ~S.IFMT), 'chmod')
-  const done = removeXattr(fd, '', CAPABILITY)
-  if (done < 0 && done !== -ERRNO.ENODATA && done !== -ERRNO.EOPNOTSUPP) {
-    if (done !== -ERRNO.EPERM) throw new Errno(-done, 'removexattr')
-  }
 }
 
 /** The value, or null where the attribute is not set. Throws Errno. */

@@ -9,7 +9,7 @@
 
 import { ERRNO, Errno } from '../base/errno.ts'
 import { baseName, isWithin, joinPath, parentPath, type RelPath, ROOT } from '../base/path.ts'
-import { DT, listDirectory } from '../host/directory.ts'
+import { type DirEntry, DT, listDirectory } from '../host/directory.ts'
 import { Stat } from '../host/stat.ts'
 import { AT_FDCWD, must, O, sys } from '../host/sys.ts'
 import type { TreeIndex } from '../layer/index-file.ts'
@@ -138,13 +138,23 @@ export class Branch {
     const names = new Map<number, RelPath[]>()
     const directories: RelPath[] = [ROOT]
     for (let dir = directories.pop(); dir !== undefined; dir = directories.pop()) {
-      for (const { name, ino, type } of listDirectory(this.dirFd(dir))) {
+      for (const { name, ino, type } of this.#listAllowed(dir)) {
         const path = joinPath(dir, name)
         if (type === DT.DIR) directories.push(path)
         else if (names.get(ino)?.push(path) === undefined) names.set(ino, [path])
       }
     }
     return new Map([...names].filter(([, several]) => several.length > 1))
+  }
+
+  // An ordinary user's tree may hold what the user cannot look into: nobody meets its names.
+  #listAllowed(dir: RelPath): DirEntry[] {
+    try {
+      return listDirectory(this.dirFd(dir))
+    } catch (err) {
+      if (err instanceof Errno && err.code === 'EACCES') return []
+      throw err
+    }
   }
 
   /** Forgets descriptors at and below a path: it was moved or removed. */

@@ -3,7 +3,6 @@
 import { ERRNO, Errno, fail } from '../base/errno.ts'
 import type { CopyRangeRequest, Job, Statfs } from '../fuse/filesystem.ts'
 import { must, O, sys } from '../host/sys.ts'
-import { dropPrivileges } from './attributes.ts'
 import { writableOpen } from './files.ts'
 import { beforeChange } from './freeze.ts'
 import type { UnionNode } from './node.ts'
@@ -24,7 +23,6 @@ export function allocate(
   const open = writableOpen(view, node)
   beforeChange(node.branch!, 'content', open.fd, '')
   must(sys.fallocate(open.fd, mode, offset, length), 'fallocate')
-  dropPrivileges(view, open.fd)
   view.changed(node)
 }
 
@@ -42,7 +40,6 @@ export function copyRange(
   const copied = sys.copyFileRange(source.fd, offset, target.fd, toOffset, length)
   if (copied === -ERRNO.EXDEV || copied === -ERRNO.EINVAL) fail('EOPNOTSUPP')
   must(copied, 'copy_file_range')
-  dropPrivileges(view, target.fd)
   view.changedBytes(to, toOffset, copied)
   return copied
 }

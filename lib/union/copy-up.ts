@@ -14,7 +14,7 @@ import { joinPath } from '../base/path.ts'
 import { type Job, type JobWork, Parked } from '../fuse/filesystem.ts'
 import { copyData } from '../host/copy.ts'
 import { libcDevice, Stat } from '../host/stat.ts'
-import { must, O, S, sys } from '../host/sys.ts'
+import { AT_REMOVEDIR, must, O, S, sys } from '../host/sys.ts'
 import { getXattr, listXattr, setXattr } from '../host/xattr.ts'
 import { clearMark, isMarkName, setMark } from '../layer/marks.ts'
 import { locate } from './attributes.ts'
@@ -41,7 +41,8 @@ const made = new Stat()
 export function copyUp(view: View, node: UnionNode, need: Need): void {
   if (view.options.readOnly) fail('EROFS')
   if (node.isDirectory) {
-    ensureDirectory(view, node, layerOf(view, node))
+    if (node.fd !== -1) orphanDirectory(view, node)
+    else ensureDirectory(view, node, layerOf(view, node))
     return
   }
   if (node.branch!.writable && (node.data === null || need === 'attributes')) {
@@ -55,9 +56,27 @@ export function copyUp(view: View, node: UnionNode, need: Need): void {
 
 // A file that lost its name goes on in the layer it would have gone to.
 function orphanLayer(view: View, node: UnionNode): UnionLayer {
-  const own = node.branch!.layer
+  const own = node.top.layer
   const shown = own.rw !== null && view.stack.rank(own.rw) !== undefined
   return shown ? own : (view.privateLayer ?? view.writeTo ?? fail('EROFS'))
+}
+
+// A directory that was removed while somebody has it open keeps attributes that can be changed.
+function orphanDirectory(view: View, node: UnionNode): void {
+  if (node.top.writable) return
+  const { work, rw } = orphanLayer(view, node)
+  must(sys.stat(node.fd, '', source), 'copy up')
+  const temp = view.tempName()
+  must(sys.mkdirat(work, temp, 0o700), 'copy up')
+  try {
+    carryOver(view, node.fd, '', source, node.top.index?.override(source.ino)?.mode, work, temp)
+    const fd = must(sys.openat(work, temp, O.PATH | O.DIRECTORY | O.NOFOLLOW), 'copy up')
+    sys.close(node.fd)
+    node.fd = fd
+    node.places = [{ branch: rw!, path: null }]
+  } finally {
+    sys.unlinkat(work, temp, AT_REMOVEDIR)
+  }
 }
 
 /** Puts a file that is no directory into a layer's writable sublayer, at its own path. */
@@ -337,7 +356,7 @@ export function ensureDirectory(view: View, node: UnionNode, layer: UnionLayer):
     layer.numbers?.set(made.ino, node.ino)
     keepTimes(into, () => must(sys.renameat(layer.work, temp, into, node.name), 'copy up'))
   } catch (err) {
-    sys.unlinkat(layer.work, temp, 0x200)
+    sys.unlinkat(layer.work, temp, AT_REMOVEDIR)
     throw err
   }
   view.addPlace(node, rw)

@@ -7,21 +7,28 @@
 // Rule: the caller's O_APPEND, O_DIRECT and O_TRUNC never reach the backing file.
 
 import { ERRNO, Errno, fail } from '../base/errno.ts'
+import type { Caller } from '../fuse/filesystem.ts'
 import { Stat } from '../host/stat.ts'
 import { must, O, sys, UTIME_OMIT } from '../host/sys.ts'
-import { dropPrivileges, locate, truncate } from './attributes.ts'
+import { locate, truncate } from './attributes.ts'
 import { copyUp, openPlace } from './copy-up.ts'
 import { beforeChange } from './freeze.ts'
 import type { OpenFile, UnionNode } from './node.ts'
+import { dropPrivileges } from './privileges.ts'
 import type { View } from './view.ts'
 
 const stat = new Stat()
 
 /** Opens a node for the kernel. Throws Errno, or Parked for a copy-up. */
-export function openNode(view: View, node: UnionNode, flags: number, killPriv: boolean): void {
+export function openNode(
+  view: View,
+  node: UnionNode,
+  flags: number,
+  dropsFor: Caller | null,
+): void {
   if (node.stale) fail('ESTALE')
   const writes = (flags & O.ACCMODE) !== O.RDONLY
-  if (flags & O.TRUNC) truncate(view, node, 0, killPriv)
+  if (flags & O.TRUNC) truncate(view, node, 0, dropsFor)
   else if (writes) copyUp(view, node, 'content')
   hold(node, node.branch!.writable && node.data === null)
   node.open!.count += 1
@@ -128,7 +135,7 @@ function keepChanged(node: UnionNode, open: OpenFile): void {
 }
 
 /**
- * Writes all bytes. `killPriv`: the file loses setuid, setgid and capabilities; `fromCache`: the
+ * Writes all bytes. `dropsFor`: the file loses setuid, setgid and capabilities; `fromCache`: the
  * pages are the kernel's, which also knows when they were changed.
  */
 export function writeNode(
@@ -136,7 +143,7 @@ export function writeNode(
   node: UnionNode,
   offset: number,
   data: Buffer,
-  killPriv: boolean,
+  dropsFor: Caller | null,
   fromCache: boolean,
 ): number {
   const open = writableOpen(view, node)
@@ -153,7 +160,7 @@ export function writeNode(
     }
     done += count
   }
-  if (killPriv) dropPrivileges(view, open.fd)
+  if (dropsFor !== null) dropPrivileges(dropsFor, open.fd)
   node.stamp = null
   if (view.sharesBranches) view.changedBytes(node, offset, done)
   return done

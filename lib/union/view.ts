@@ -23,7 +23,6 @@ import {
   type CreateRequest,
   type DirSink,
   type Entry,
-  FATTR,
   type FileSystem,
   FOPEN,
   type HandleId,
@@ -284,11 +283,9 @@ export class View extends NodeTable implements FileSystem {
     return this.#attributes(this.node(id))
   }
 
-  setattr(_caller: Caller, id: NodeId, request: SetattrRequest): AttrReply {
+  setattr(caller: Caller, id: NodeId, request: SetattrRequest): AttrReply {
     const node = this.node(id)
-    const onlyCtime = (request.valid & ~(FATTR.CTIME | FATTR.FH | FATTR.LOCKOWNER)) === 0
-    // ctime is the disk's own: it cannot be set, and follows every change by itself.
-    if (!onlyCtime) setAttributes(this, node, request)
+    setAttributes(this, caller, node, request)
     return this.#attributes(node)
   }
 
@@ -367,10 +364,10 @@ export class View extends NodeTable implements FileSystem {
     return this.#known(node)
   }
 
-  open(_caller: Caller, id: NodeId, flags: number, killPriv: boolean): Opened {
+  open(caller: Caller, id: NodeId, flags: number, killPriv: boolean): Opened {
     const node = this.node(id)
     this.checkStamp(node)
-    openNode(this, node, flags, killPriv)
+    openNode(this, node, flags, killPriv ? caller : null)
     return this.#opened(node)
   }
 
@@ -401,9 +398,9 @@ export class View extends NodeTable implements FileSystem {
     return readNode(this.node(id), offset, into)
   }
 
-  write(_caller: Caller, id: NodeId, request: WriteRequest): number {
+  write(caller: Caller, id: NodeId, request: WriteRequest): number {
     const { offset, data, killPriv, fromCache } = request
-    return writeNode(this, this.node(id), offset, data, killPriv, fromCache)
+    return writeNode(this, this.node(id), offset, data, killPriv ? caller : null, fromCache)
   }
 
   release(_caller: Caller, id: NodeId, _handle: HandleId): void {

@@ -31,19 +31,20 @@ const KEEP = 0xffffffff
 
 export class RealPlace implements Place {
   readonly root: string
-  readonly #fd: number
+  /** The directory itself, O_PATH. */
+  readonly fd: number
   readonly #open = new Set<{ close(): void }>()
 
   /** `root` is absolute, bytes as latin1. */
   constructor(root: string) {
     this.root = root
-    this.#fd = must(sys.openat(0, root, O.PATH | O.DIRECTORY), root)
+    this.fd = must(sys.openat(0, root, O.PATH | O.DIRECTORY), root)
   }
 
   /** Closes what behaviours left open, and the place itself. */
   close(): void {
     for (const each of [...this.#open]) each.close()
-    sys.close(this.#fd)
+    sys.close(this.fd)
   }
 
   needs(...needs: Need[]): void {
@@ -55,20 +56,20 @@ export class RealPlace implements Place {
     return Buffer.from(path, 'latin1').toString('utf8')
   }
 
-  open(path: string, flags: number = O.RDONLY, mode = 0o666): OpenFile {
+  open(path: string, flags: number = O.RDONLY, mode = 0o666): RealFile {
     return this.#keep(
-      new RealFile(must(sys.openat(this.#fd, path || '.', flags, mode), 'open'), this),
+      new RealFile(must(sys.openat(this.fd, path || '.', flags, mode), 'open'), this),
     )
   }
 
-  tmpfile(directory: string, flags: number = O.RDWR, mode = 0o666): OpenFile {
+  tmpfile(directory: string, flags: number = O.RDWR, mode = 0o666): RealFile {
     return this.open(directory, O.TMPFILE | flags, mode)
   }
 
   opendir(path: string): OpenDirectory {
     const flags = O.RDONLY | O.DIRECTORY
     return this.#keep(
-      new RealDirectory(must(sys.openat(this.#fd, path || '.', flags), 'opendir'), this),
+      new RealDirectory(must(sys.openat(this.fd, path || '.', flags), 'opendir'), this),
     )
   }
 
@@ -82,94 +83,94 @@ export class RealPlace implements Place {
 
   stat(path: string): Facts {
     const stat = new Stat()
-    must(more.stat(this.#fd, path || '.', stat.bytes), 'stat')
+    must(more.stat(this.fd, path || '.', stat.bytes), 'stat')
     return factsOf(stat)
   }
 
   lstat(path: string): Facts {
-    return lstatAt(this.#fd, path)
+    return lstatAt(this.fd, path)
   }
 
   access(path: string, mask: number): void {
-    must(more.access(this.#fd, path, mask), 'access')
+    must(more.access(this.fd, path, mask), 'access')
   }
 
   mkdir(path: string, mode = 0o777): void {
-    must(sys.mkdirat(this.#fd, path, mode), 'mkdir')
+    must(sys.mkdirat(this.fd, path, mode), 'mkdir')
   }
 
   mknod(path: string, mode: number, rdev = 0): void {
-    must(sys.mknodat(this.#fd, path, mode, rdev), 'mknod')
+    must(sys.mknodat(this.fd, path, mode, rdev), 'mknod')
   }
 
   symlink(target: string, path: string): void {
-    must(sys.symlinkat(target, this.#fd, path), 'symlink')
+    must(sys.symlinkat(target, this.fd, path), 'symlink')
   }
 
   readlink(path: string): string {
     const target = Buffer.alloc(8192)
-    return target.latin1Slice(0, must(sys.readlinkat(this.#fd, path, target), 'readlink'))
+    return target.latin1Slice(0, must(sys.readlinkat(this.fd, path, target), 'readlink'))
   }
 
   link(from: string, to: string): void {
-    must(sys.linkat(this.#fd, from, this.#fd, to), 'link')
+    must(sys.linkat(this.fd, from, this.fd, to), 'link')
   }
 
   unlink(path: string): void {
-    must(sys.unlinkat(this.#fd, path), 'unlink')
+    must(sys.unlinkat(this.fd, path), 'unlink')
   }
 
   rmdir(path: string): void {
-    must(sys.unlinkat(this.#fd, path, 0x200), 'rmdir')
+    must(sys.unlinkat(this.fd, path, 0x200), 'rmdir')
   }
 
   rename(from: string, to: string, flags = 0): void {
-    must(sys.renameat(this.#fd, from, this.#fd, to, flags), 'rename')
+    must(sys.renameat(this.fd, from, this.fd, to, flags), 'rename')
   }
 
   truncate(path: string, size: number): void {
-    must(more.truncate(`/proc/self/fd/${this.#fd}/${path}`, size), 'truncate')
+    must(more.truncate(`/proc/self/fd/${this.fd}/${path}`, size), 'truncate')
   }
 
   chmod(path: string, mode: number): void {
-    must(more.chmod(this.#fd, path || '.', mode), 'chmod')
+    must(more.chmod(this.fd, path || '.', mode), 'chmod')
   }
 
   chown(path: string, uid: number, gid: number): void {
-    must(more.chown(this.#fd, path || '.', uid, gid, 0), 'chown')
+    must(more.chown(this.fd, path || '.', uid, gid, 0), 'chown')
   }
 
   lchown(path: string, uid: number, gid: number): void {
-    must(more.chown(this.#fd, path || '.', uid, gid, AT_SYMLINK_NOFOLLOW), 'lchown')
+    must(more.chown(this.fd, path || '.', uid, gid, AT_SYMLINK_NOFOLLOW), 'lchown')
   }
 
   utimens(path: string, atime: Time, mtime: Time): void {
-    must(more.utimens(this.#fd, path || '.', timespecs(atime, mtime), 0), 'utimens')
+    must(more.utimens(this.fd, path || '.', timespecs(atime, mtime), 0), 'utimens')
   }
 
   lutimens(path: string, atime: Time, mtime: Time): void {
     const times = timespecs(atime, mtime)
-    must(more.utimens(this.#fd, path || '.', times, AT_SYMLINK_NOFOLLOW), 'lutimens')
+    must(more.utimens(this.fd, path || '.', times, AT_SYMLINK_NOFOLLOW), 'lutimens')
   }
 
   getxattr(path: string, name: string): Buffer | null {
-    return valueIn(getXattr(this.#fd, path || '.', name))
+    return valueIn(getXattr(this.fd, path || '.', name))
   }
 
   setxattr(path: string, name: string, value: string | Buffer, flags = 0): void {
-    must(setXattr(this.#fd, path || '.', name, bufferOf(value), flags), 'setxattr')
+    must(setXattr(this.fd, path || '.', name, bufferOf(value), flags), 'setxattr')
   }
 
   listxattr(path: string): string[] {
-    return listXattr(this.#fd, path || '.').sort()
+    return listXattr(this.fd, path || '.').sort()
   }
 
   removexattr(path: string, name: string): void {
-    must(removeXattr(this.#fd, path || '.', name), 'removexattr')
+    must(removeXattr(this.fd, path || '.', name), 'removexattr')
   }
 
   statfs(path: string): { namelen: number; blocks: number; bsize: number } {
-    const fd = must(sys.openat(this.#fd, path || '.', O.PATH), 'statfs')
+    const fd = must(sys.openat(this.fd, path || '.', O.PATH), 'statfs')
     const bytes = Buffer.alloc(120)
     const done = sys.fstatfs(fd, bytes)
     sys.close(fd)
@@ -201,7 +202,7 @@ export class RealPlace implements Place {
   }
 
   linkFd(fd: number, path: string): void {
-    must(sys.linkFd(fd, this.#fd, path), 'link')
+    must(sys.linkFd(fd, this.fd, path), 'link')
   }
 
   forgetOpen(each: { close(): void }): void {
@@ -214,7 +215,7 @@ export class RealPlace implements Place {
   }
 }
 
-class RealFile implements OpenFile {
+export class RealFile implements OpenFile {
   readonly fd: number
   readonly #place: RealPlace
   #mapping: ReturnType<typeof sharedMapping> | null = null

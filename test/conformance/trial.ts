@@ -12,14 +12,14 @@
 import { Errno } from '../../lib/base/errno.ts'
 import { setFileOwner, setThreadGroups } from '../../lib/host/thread.ts'
 import { tick } from '../behaviour/act.ts'
-import type { Facts, Listed, Place } from '../behaviour/place.ts'
+import type { Facts, Listed } from '../behaviour/place.ts'
 import type { RealPlace } from '../behaviour/real-place.ts'
 
 /** The same methods; a refusal answers null, and what is opened is written down too. */
 export type Recorded<T> = {
   readonly [K in keyof T]: T[K] extends (...args: infer A) => infer R
     ? (...args: A) => (R extends { close(): void } ? Recorded<R> : R) | null
-    : never
+    : T[K]
 }
 
 /** One answer: what was called, what came back, and what a standard says should have. */
@@ -30,7 +30,7 @@ export interface Answer {
 }
 
 /** The calls that a trial makes by name. `path`, `needs`, `close` are the place's own. */
-type Calls = Omit<Place, 'needs' | 'path' | 'umask' | 'as'> & Pick<RealPlace, 'root'>
+type Calls = Omit<RealPlace, 'needs' | 'path' | 'umask' | 'as' | 'close' | 'root' | 'fd'>
 
 export type Recorder = Recorded<Calls>
 
@@ -93,17 +93,22 @@ export class Trial {
     this.#record(`same(${show(a)}, ${show(b)})`, null, one)
   }
 
-  /** Writes down which times of which names `work` moved. */
-  moves(paths: readonly string[], work: () => void, wanted: string | null = null): void {
+  /** Writes down which times of which names `work` moved: of the times that are asked for. */
+  moves(
+    paths: readonly string[],
+    work: () => void,
+    wanted: string | null = null,
+    times: readonly TimeName[] = CHANGES,
+  ): void {
     const before = paths.map((path) => this.#timesOf(path))
     tick()
     work()
     const moved = paths.map((path, i) => {
       const after = this.#timesOf(path)
-      const names = TIMES.filter((name) => before[i]?.[name] !== after?.[name])
+      const names = times.filter((name) => before[i]?.[name] !== after?.[name])
       return `${path || '.'}: ${names.join(' ') || 'none'}`
     })
-    this.#record('times that moved', wanted, () => moved.join(', '))
+    this.#record('times that moved', wanted === null ? null : show(wanted), () => moved.join(', '))
   }
 
   #timesOf(path: string): Facts | null {
@@ -123,9 +128,10 @@ export class Trial {
     return new Proxy(target, {
       get: (_, name: string) => {
         const method = (target as Record<string, (...args: unknown[]) => unknown>)[name]
+        if (typeof method !== 'function') return method
         return (...args: unknown[]) => {
           const words = `${prefix}${name}(${args.map(show).join(', ')})`
-          const answer = this.#record(words, wanted, () => method?.apply(target, args))
+          const answer = this.#record(words, wanted, () => method.apply(target, args))
           return isOpened(answer) ? this.#wrap(answer, `#${++this.#opened}.`, wanted) : answer
         }
       },
@@ -147,7 +153,8 @@ export class Trial {
   }
 }
 
-const TIMES: readonly TimeName[] = ['atime', 'mtime', 'ctime']
+/** Without atime, which a directory or link below does not move. */
+const CHANGES: readonly TimeName[] = ['mtime', 'ctime']
 
 const isOpened = (answer: unknown): answer is { close(): void } =>
   typeof answer === 'object' && answer !== null && 'close' in answer

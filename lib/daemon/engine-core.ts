@@ -83,8 +83,9 @@ export class EngineCore {
     restack: (answer, changes) => this.#restack(changes, answer),
     freeze: (answer, layer, area) => this.#freeze(layer, area, answer),
     thaw: (answer, freeze) => {
-      this.#freezes.get(freeze)?.thaw()
+      const orphans = this.#freezes.get(freeze)?.thaw() ?? []
       this.#freezes.delete(freeze)
+      for (const fd of orphans) this.#kernel.call({ kind: 'close', fd }, () => {})
       answer({ value: undefined })
     },
     applyRedo: (answer, layer, plan) => this.#applyRedo(layer, plan, answer),

@@ -19,6 +19,7 @@ import { Cursor } from '../base/cursor.ts'
 import { ERRNO, errnoName, errnoOf } from '../base/errno.ts'
 import type { Log } from '../base/log.ts'
 import { sys } from '../host/sys.ts'
+import { isBeingKilled } from '../host/thread.ts'
 import { type Caller, FATTR, type FileSystem, type Job, type NodeId, Parked } from './filesystem.ts'
 import { type KernelCap, type Negotiated, negotiate, readInit, writeInit } from './init.ts'
 import { BY_CODE, OPERATIONS, type Row } from './operations.ts'
@@ -43,12 +44,16 @@ export interface SessionOptions {
   readonly writeback?: boolean
   readonly cap?: KernelCap | null
   readonly trace?: ((line: string) => void) | null
+  /** Whether a thread is about to die of a signal; a test replaces it. */
+  readonly isBeingKilled?: (thread: number) => boolean
   /** Thread whose SETATTR is the touch for inotify, and changes nothing; 0: none. */
   readonly kernelTid?: number
 }
 
 type CallRow = Extract<Row, { kind: 'call' }>
 
+/** Where the caller's number stands in a request. */
+const CALLER_PID = 32
 /** Requests handled before the loop looks at other devices. */
 const BUDGET = 64
 /** Runs of one request in a row that each ask for a job already done: more is a mistake. */
@@ -311,10 +316,13 @@ export class Session {
     }
   }
 
-  // Answered or unknown requests have nothing to interrupt: each runs to its end at once.
+  // Answered or unknown requests have nothing to interrupt: each runs to its end at once. Nor is a
+  // disk's call interrupted for a signal that is handled; only who is being killed need not wait.
   #interrupt(unique: number): void {
     const waiting = this.#room.find(unique)
     if (waiting === undefined) return
+    const caller = waiting.bytes.readUInt32LE(CALLER_PID)
+    if (!(this.#options.isBeingKilled ?? isBeingKilled)(caller)) return
     const name = nameOf(waiting)
     reply.begin(this.#agreed)
     reply.error = ERRNO.EINTR

@@ -3,6 +3,7 @@
 // Rule: privileges here are those of the calling thread alone (the plain system calls, not
 // libc's, which change all threads of a process). Limits belong to the whole process.
 
+import { readFileSync } from 'node:fs'
 import { ERRNO, Errno } from '../base/errno.ts'
 import { errno, libc } from './libc.ts'
 import { must, sys } from './sys.ts'
@@ -70,6 +71,22 @@ const CLONE_FS = 0x200
 /** Gives this thread a umask and a working directory of its own. Throws Errno. */
 export function ownUmask(): void {
   if (libc.syscall1(SYS.unshare, CLONE_FS) < 0) throw new Errno(errno(), 'unshare')
+}
+
+const SIGKILL_BIT = 1n << 8n
+
+/**
+ * True where a thread of any process is about to die: of SIGKILL, or of another signal that ends
+ * it, which the kernel tells each of its threads by a SIGKILL. False where it cannot be seen.
+ */
+export function isBeingKilled(thread: number): boolean {
+  if (thread === 0) return false
+  try {
+    const pending = /^SigPnd:\s*([0-9a-f]+)$/m.exec(readFileSync(`/proc/${thread}/status`, 'utf8'))
+    return pending !== null && (BigInt(`0x${pending[1]}`) & SIGKILL_BIT) !== 0n
+  } catch {
+    return false
+  }
 }
 
 const ONE = Buffer.from([1, 0, 0, 0, 0, 0, 0, 0])

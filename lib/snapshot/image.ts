@@ -180,7 +180,7 @@ class ImageReader {
   }
 
   #list(fd: number, ino: number): readonly DirEntry[] {
-    const live = allowed(fd, 0o500, () => listDirectory(fd))
+    const live = allowed(fd, 0o500, () => listUnlessRemoved(fd))
     const items = this.#area?.list(ino) ?? live
     return items.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0))
   }
@@ -274,6 +274,16 @@ class ImageReader {
 function hasData(file: FileData): boolean {
   file.close()
   return file.size > 0 && !(file.holes[0] === 0 && file.holes[1] === file.size)
+}
+
+// A removed directory was empty then: what it had at the instant is in the area, or was nothing.
+function listUnlessRemoved(fd: number): DirEntry[] {
+  try {
+    return listDirectory(fd)
+  } catch (err) {
+    if (err instanceof Errno && err.number === ERRNO.ENOENT) return []
+    throw err
+  }
 }
 
 function lookLive(fd: number, stat: Stat): Found {

@@ -60,6 +60,7 @@ export class Freeze {
   readonly #done = new Set<string>()
   /** Descriptors told in dir-<ino>, open until the thaw. */
   readonly #kept: number[] = []
+  #failed = false
   readonly #stat = new Stat()
 
   /** Starts at once. `area` is a descriptor of an empty directory on the disk of the branch. */
@@ -71,6 +72,7 @@ export class Freeze {
   }
 
   preserve(change: Change, dir: number, name: string): void {
+    if (this.#failed) return
     try {
       if (change === 'names') this.#list(dir)
       else if (change === 'gone') this.#gone(dir, name)
@@ -81,13 +83,29 @@ export class Freeze {
     }
   }
 
-  /** Ends the image. The area's files are the caller's to remove. */
-  thaw(): void {
+  /**
+   * Ends the image. Its hard links go with it, because from here on nobody takes them off the
+   * files' link counts; its other files are the caller's to remove. Answers descriptors for the
+   * caller to close where that may take long: the last ones of files that have no name any more.
+   */
+  thaw(): number[] {
     const at = this.#branch.freezes.indexOf(this)
     if (at !== -1) this.#branch.freezes.splice(at, 1)
     for (const fd of this.#kept) sys.close(fd)
     this.#kept.length = 0
+    const orphans = [...this.linked].map((ino) => this.#unlink(ino)).filter((fd) => fd >= 0)
+    this.linked.clear()
     sys.close(this.#area)
+    return orphans
+  }
+
+  #unlink(ino: number): number {
+    const file = `link-${ino}`
+    const fd = sys.openat(this.#area, file, O.PATH | O.NOFOLLOW)
+    sys.unlinkat(this.#area, file)
+    if (fd < 0 || (sys.stat(fd, '', this.#stat) >= 0 && this.#stat.nlink === 0)) return fd
+    sys.close(fd)
+    return -1
   }
 
   #list(dir: number): void {
@@ -168,9 +186,9 @@ export class Freeze {
     this.#done.add(file)
   }
 
+  // Until the thaw it is still asked for the links it holds.
   #fail(err: unknown): void {
-    const at = this.#branch.freezes.indexOf(this)
-    if (at !== -1) this.#branch.freezes.splice(at, 1)
+    this.#failed = true
     const why = err instanceof Error ? err.message : String(err)
     const fd = sys.openat(this.#area, 'failed', O.WRONLY | O.CREAT, 0o600)
     if (fd < 0) {

@@ -17,7 +17,7 @@ import { discardCopy } from './copy-up.ts'
 import type { UnionLayer } from './layer.ts'
 import { adoptName } from './links.ts'
 import { type Found, find } from './lookup.ts'
-import { type Place, type Stamp, UnionNode } from './node.ts'
+import { type Place, type Stamp, toldAbsent, UnionNode } from './node.ts'
 import { keepFile } from './remove.ts'
 import type { ViewOptions } from './spec.ts'
 import type { Stack } from './stack.ts'
@@ -102,14 +102,16 @@ export abstract class NodeTable {
     if (known !== undefined && !this.#changedBehind(known)) return known
     this.hiddenBy = null
     if (dir.fd !== -1) return null
-    const hidden = dir.absent?.get(name)
+    const hidden = toldAbsent(dir, name)
     if (hidden !== undefined) {
       this.hiddenBy = hidden
       return null
     }
     const found = find(this.#view, dir, name)
     if (found.at === 'whiteout') this.hiddenBy = found.layer
-    return found.at === 'nowhere' || found.at === 'whiteout' ? null : this.#adopt(dir, name, found)
+    if (found.at === 'nowhere' || found.at === 'whiteout') return null
+    dir.absent?.delete(name)
+    return this.#adopt(dir, name, found)
   }
 
   #adopt(dir: UnionNode, name: string, found: Found & { at: 'file' | 'directory' }): UnionNode {

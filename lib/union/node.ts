@@ -151,3 +151,16 @@ export const sameData = (one: FilePlace | null, other: FilePlace | null): boolea
 /** The directory's place in a branch, or null. */
 export const placeIn = (node: UnionNode, branch: Branch): Place | null =>
   node.places.find((place) => place.branch === branch) ?? null
+
+/** True where the base, which others may change, has a part in it. */
+export function isForeign(node: UnionNode): boolean {
+  if (!node.isDirectory) return node.branch!.foreign
+  return node.places.at(-1)?.branch.foreign ?? false
+}
+
+/**
+ * What hides a name that the kernel was told is absent; undefined where it was not told, or
+ * where others may have made it meanwhile.
+ */
+export const toldAbsent = (dir: UnionNode, name: string): UnionLayer | null | undefined =>
+  dir.absent === null || isForeign(dir) ? undefined : dir.absent.get(name)

@@ -56,7 +56,7 @@ import { adoptOpen, openNode, readNode, releaseNode, writeNode } from './files.t
 import type { UnionLayer } from './layer.ts'
 import { find } from './lookup.ts'
 import { makeLink, makeName, makeUnnamed } from './make.ts'
-import type { UnionNode } from './node.ts'
+import { isForeign, toldAbsent, type UnionNode } from './node.ts'
 import { NodeTable } from './node-table.ts'
 import { noticeAttributes, noticeBytes, noticeName, noticePlaces } from './notice.ts'
 import type { Pool } from './pool.ts'
@@ -187,7 +187,7 @@ export class View extends NodeTable implements FileSystem {
   /** What keeps a new name from simply being made: the layer of a whiteout, or something there. */
   whatHides(dir: UnionNode, name: string): UnionLayer | null | 'something' {
     checkName(name)
-    const known = dir.absent?.get(name)
+    const known = toldAbsent(dir, name)
     if (known !== undefined) return known
     if (dir.children?.has(name) && this.child(dir, name) !== null) return 'something'
     const found = find(this, dir, name)
@@ -263,9 +263,9 @@ export class View extends NodeTable implements FileSystem {
     entry.node = ABSENT
     entry.attrValid = 0
     entry.entryValid = this.#trust(dir)
-    if (entry.entryValid !== FOREVER || dir.fd !== -1) return entry
-    if ((dir.absent?.size ?? 0) >= MOST_ABSENT) {
-      entry.entryValid = ABSENT_OVERFLOW
+    if (dir.fd !== -1) return entry
+    if ((dir.absent?.size ?? 0) >= MOST_ABSENT && !dir.absent!.has(name)) {
+      entry.entryValid = Math.min(entry.entryValid, ABSENT_OVERFLOW)
       return entry
     }
     dir.absent ??= new Map()
@@ -551,12 +551,6 @@ export class View extends NodeTable implements FileSystem {
     }
     return node
   }
-}
-
-/** True where the base, which others may change, has a part in it. */
-function isForeign(node: UnionNode): boolean {
-  if (!node.isDirectory) return node.branch!.foreign
-  return node.places.at(-1)?.branch.foreign ?? false
 }
 
 function checkName(name: string): void {

@@ -152,6 +152,26 @@ t.test('a directory that was moved away is read where it went', async (t) => {
   t.same(now, was)
 })
 
+t.test('a directory removed while it was being looked at shows what it had', async (t) => {
+  const frozen = frozenOf(t)
+  const { at, rw } = frozen
+  for (const dir of ['empty', 'full']) mkdirSync(at(dir))
+  writeFileSync(at('full/f'), 'f')
+  const was = readImage(frozen, {})
+  const now = readImage(frozen, {
+    empty: () => {
+      before.list(frozen, rw)
+      rmSync(at('empty'), { recursive: true })
+    },
+    full: () => {
+      before.list(frozen, at('full'))
+      before.lost(frozen, at('full/f'))
+      rmSync(at('full'), { recursive: true })
+    },
+  })
+  t.same(now, was)
+})
+
 t.test('an area that could not be kept ends the reading, with the reason', async (t) => {
   const frozen = frozenOf(t)
   writeFileSync(frozen.at('a'), 'a')

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { AT_FDCWD, O, sys } from '../../lib/host/sys.ts'
 import { Freeze } from '../../lib/union/freeze.ts'
-import { type Layers, type Seen, viewOf } from './view-of.ts'
+import { CALLER, type Layers, type Seen, viewOf } from './view-of.ts'
 
 function freeze(layers: Layers): { freeze: Freeze; area: string } {
   const area = join(layers.dir, 'area')
@@ -44,12 +44,22 @@ t.test('a removed file stays in the image, and is not counted as a link', async 
   const { layers, view } = await written(t)
   const { freeze: image, area } = freeze(layers)
   view.rename('w/f', 'w/g')
-  t.equal(
-    view.view.getattr({ uid: 0, gid: 0, pid: 0, finished: null }, view.id('w/g'), null).attr.nlink,
-    1,
-  )
+  const links = () => view.view.getattr(CALLER, view.id('w/g'), null).attr.nlink
+  t.equal(links(), 1)
   t.ok(kinds(area).includes('list') && kinds(area).includes('link'))
-  image.thaw()
+  t.same(image.thaw(), [])
+  t.equal(links(), 1, 'though the area is still there')
+})
+
+t.test('what the image alone held is let go by who has time for it', async (t) => {
+  const { layers, view } = await written(t)
+  const { freeze: image, area } = freeze(layers)
+  view.unlink('w/f')
+  t.ok(kinds(area).includes('link'))
+  const orphans = image.thaw()
+  t.equal(orphans.length, 1)
+  for (const fd of orphans) sys.close(fd)
+  t.notOk(kinds(area).includes('link'))
 })
 
 t.test('what is born after the instant is not preserved', async (t) => {

@@ -1,5 +1,7 @@
 // Activation and its opposite, on a view that the kernel has been told of.
 
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
 import { O } from '../../lib/host/sys.ts'
 import { CALLER, viewOf } from './view-of.ts'
@@ -39,6 +41,19 @@ t.test('an absence the kernel was told is taken back when a layer fills it', asy
   const told = view.told.find((one) => one.kind === 'entry' && one.name === 'bin')
   t.match(told, { expire: false })
   t.equal(view.read('bin/app'), 'program')
+})
+
+t.test('an absence over a base is taken back, too, though others may fill it', async (t) => {
+  const { layers, view } = await viewOf(t, DRAWN)
+  view.restack(layers.stack('tool'))
+  t.notOk(view.has('bin'))
+  t.notOk(view.has('etc/new'))
+  writeFileSync(join(layers.base!, 'etc/new'), 'behind the mount')
+  t.ok(view.has('etc/new'), 'the base is asked each time')
+  view.told.length = 0
+  view.restack(layers.stack('app', 'tool'))
+  const told = view.told.find((one) => one.kind === 'entry' && one.name === 'bin')
+  t.match(told, { expire: false })
 })
 
 t.test(

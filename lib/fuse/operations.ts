@@ -37,6 +37,8 @@ interface CallRow {
 interface SessionRow {
   readonly kind: 'session'
   readonly code: number
+  /** False where the kernel waits for no answer. */
+  readonly answered: boolean
 }
 
 interface RefuseRow {
@@ -69,7 +71,8 @@ function call<Request, Answer>(
   }
 }
 
-const session = (code: number): SessionRow => ({ kind: 'session', code })
+const session = (code: number): SessionRow => ({ kind: 'session', code, answered: true })
+const unanswered = (code: number): SessionRow => ({ kind: 'session', code, answered: false })
 const refuse = (code: number, errno: ErrnoName): RefuseRow => ({
   kind: 'refuse',
   code,
@@ -95,12 +98,13 @@ type Extra =
   | 'init'
   | 'interrupt'
   | 'ioctl'
+  | 'notifyReply'
 type OperationName = Exclude<keyof FileSystem, Inner> | Extra
 
 // biome-ignore format: a table
 export const OPERATIONS = {
   lookup: call(1, read.lookupName, find, entry, READS),
-  forget: session(2),
+  forget: unanswered(2),
   getattr: call(3, read.getattr, (fs, who, node, handle) => fs.getattr(who, node, handle), (reply, answer) => reply.attr(answer), READS),
   setattr: call(4, read.setattr, (fs, who, node, request) => fs.setattr(who, node, request), (reply, answer) => reply.attr(answer)),
   readlink: call(5, read.nothing, (fs, who, node) => fs.readlink(who, node), (reply, target) => reply.text(target), READS),
@@ -130,10 +134,12 @@ export const OPERATIONS = {
   fsyncdir: call(30, read.fsync, (fs, who, node, { handle, dataOnly }) => fs.fsyncdir(who, node, handle, dataOnly), done),
   access: call(34, read.access, (fs, who, node, mask) => fs.access(who, node, mask), done, READS),
   create: call(35, read.create, (fs, who, node, request) => fs.create(who, node, request), created),
-  interrupt: session(36),
+  interrupt: unanswered(36),
   destroy: session(38),
   ioctl: refuse(39, 'ENOTTY'),
-  batchForget: session(42),
+  // Nothing is ever asked of the kernel, so there is nothing that this could answer.
+  notifyReply: unanswered(41),
+  batchForget: unanswered(42),
   fallocate: call(43, read.fallocate, (fs, who, node, request) => fs.fallocate(who, node, request), done),
   readdirplus: call(44, read.read, (fs, who, node, request, reply) => list(fs, who, node, request, reply, true), done, READS),
   rename2: call(45, read.rename2, (fs, who, node, request) => fs.rename(who, node, request), done, { otherNode: 0 }),

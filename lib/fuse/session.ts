@@ -15,7 +15,7 @@
 // the loop goes on: unexpected is EIO, and logged. One request and one reply buffer serve all
 // sessions of a thread, because a request is answered (or copied aside) before the next is read.
 
-import { Cursor } from '../base/cursor.ts'
+import { Cursor, ShortMessage } from '../base/cursor.ts'
 import { ERRNO, errnoName, errnoOf } from '../base/errno.ts'
 import type { Log } from '../base/log.ts'
 import { sys } from '../host/sys.ts'
@@ -159,7 +159,8 @@ export class Session {
     const known = BY_CODE[code]
     if (told !== length) {
       this.#log.error(`${known?.name ?? `operation ${code}`} of ${length} bytes says ${told}`)
-      this.#refuse(bytes, ERRNO.EIO, unique, known?.name ?? `operation ${code}`)
+      const answered = known?.row.kind !== 'session' || known.row.answered
+      if (answered) this.#refuse(bytes, ERRNO.EIO, unique, known?.name ?? `operation ${code}`)
     } else if (known === undefined) this.#refuse(bytes, ERRNO.ENOSYS, unique, `operation ${code}`)
     else if (known.row.kind === 'call') this.#meet(known.row, known.name, unique, node, bytes)
     else if (known.row.kind === 'refuse') this.#refuse(bytes, known.row.errno, unique, known.name)
@@ -180,6 +181,11 @@ export class Session {
   #meet(row: CallRow, name: string, unique: number, node: NodeId, bytes: Buffer): void {
     if (row.since > (this.#agreed?.minor ?? 0)) {
       this.#refuse(bytes, ERRNO.ENOSYS, unique, name)
+      return
+    }
+    if (!this.#room.empty && this.#room.find(unique) !== undefined) {
+      this.#log.error(`${name} has the number ${unique}, which waits for its answer already`)
+      this.#refuse(bytes, ERRNO.EINVAL, unique, name)
       return
     }
     if (!this.#room.empty && !row.reads && !this.#isTouch(row)) {
@@ -283,6 +289,7 @@ export class Session {
     reply.begin(null)
     let agreed: Negotiated
     try {
+      if (this.#agreed !== null) throw new ShortMessage('a second INIT')
       agreed = negotiate(readInit(cursor), {
         writeback: this.#options.writeback ?? true,
         exportable: this.#fs.lookupSelf !== undefined && this.#fs.lookupParent !== undefined,
@@ -336,16 +343,18 @@ export class Session {
     if (row !== OPERATIONS.setattr || this.kernelTid === 0) return false
     if (this.#caller.pid !== this.kernelTid) return false
     // The fields begin with `valid`; the bytes are those of the request under way.
-    const valid = cursor.bytes.readUInt32LE(REQUEST_HEADER)
-    return (valid & ~TIMES) === 0
+    const { bytes } = cursor
+    if (bytes.readUInt32LE(0) < REQUEST_HEADER + 4) return false
+    return (bytes.readUInt32LE(REQUEST_HEADER) & ~TIMES) === 0
   }
 
   #nodesOf(row: CallRow, node: NodeId): NodeId[] {
     if (row.otherNode === -1) return [node]
     const at = REQUEST_HEADER + row.otherNode
-    if (cursor.bytes.length < at + 8) return [node]
-    const low = cursor.bytes.readUInt32LE(at)
-    const other = (low + cursor.bytes.readUInt32LE(at + 4) * 0x1_0000_0000) as NodeId
+    const { bytes } = cursor
+    // Behind its end lies what was left of another request.
+    if (bytes.readUInt32LE(0) < at + 8) return [node]
+    const other = (bytes.readUInt32LE(at) + bytes.readUInt32LE(at + 4) * 0x1_0000_0000) as NodeId
     return other === node ? [node] : [node, other]
   }
 

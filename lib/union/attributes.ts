@@ -165,6 +165,7 @@ export function stampDirectory(view: View, dir: UnionNode): void {
  * privileges, as this caller's change makes it.
  */
 export function truncate(view: View, node: UnionNode, size: number, dropsFor: Caller | null): void {
+  if (node.type !== S.IFREG) fail(node.isDirectory ? 'EISDIR' : 'EINVAL')
   copyUp(view, node, size === 0 ? 'nothing' : 'content')
   const open = openBacking(node, true)
   try {

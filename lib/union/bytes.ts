@@ -8,6 +8,9 @@ import { beforeChange } from './freeze.ts'
 import type { UnionNode } from './node.ts'
 import type { View } from './view.ts'
 
+/** Most that one request copies: others wait meanwhile, and whoever asked asks for the rest. */
+const MOST_COPIED = 8 * 1024 * 1024
+
 /** Throws what a finished job ended with. */
 export function checkJob(job: Job): void {
   if (job.error !== 0) throw new Errno(job.error, job.kind)
@@ -36,7 +39,8 @@ export function copyRange(
   const target = writableOpen(view, to)
   const source = from.open ?? fail('EBADF')
   beforeChange(to.branch!, 'content', target.fd, '')
-  const { offset, toOffset, length } = request
+  const { offset, toOffset } = request
+  const length = Math.min(request.length, MOST_COPIED)
   const copied = sys.copyFileRange(source.fd, offset, target.fd, toOffset, length)
   if (copied === -ERRNO.EXDEV || copied === -ERRNO.EINVAL) fail('EOPNOTSUPP')
   must(copied, 'copy_file_range')

@@ -10,7 +10,7 @@ import { ERRNO, fail } from '../base/errno.ts'
 import { baseName, joinPath, type RelPath } from '../base/path.ts'
 import { type Announce, type NodeId, ROOT_NODE } from '../fuse/filesystem.ts'
 import { Stat } from '../host/stat.ts'
-import { must, S, sys } from '../host/sys.ts'
+import { must, O, S, sys } from '../host/sys.ts'
 import { locate } from './attributes.ts'
 import type { Branch } from './branch.ts'
 import { discardCopy } from './copy-up.ts'
@@ -48,6 +48,8 @@ export abstract class NodeTable {
   readonly #devices = new Map<number, number>()
   /** Detached directories held by a descriptor, oldest first. */
   readonly #kept = new Set<UnionNode>()
+  /** Made since the last request began: whether the kernel was told of them shows when it ends. */
+  readonly #made: UnionNode[] = []
 
   /** Told after a name appeared, went, or got another content. */
   protected abstract nameChanged(dir: UnionNode, name: string): void
@@ -186,15 +188,17 @@ export abstract class NodeTable {
     return node
   }
 
-  /** The node of a file that has no name yet. */
+  /** The node of a file that has no name yet, which is open as `fd`. */
   adoptUnnamed(fd: number, layer: UnionLayer): UnionNode {
+    // Not opened anew: its own mode may not let its owner.
+    const held = must(sys.reopen(fd, O.PATH), 'open')
     must(sys.stat(fd, '', this.stat), 'stat')
     const { ino, dev, mode } = this.stat
     const rw = layer.rw!
     const number = layer.numbers?.fresh(ino) ?? this.numberOf(rw, ino, dev)
     const node = new UnionNode(this.#nextId++ as NodeId, mode & S.IFMT, number, null, '')
     node.branch = rw
-    node.fd = fd
+    node.fd = held
     this.nodes.set(node.id, node)
     return node
   }
@@ -202,6 +206,7 @@ export abstract class NodeTable {
   #new(type: number, number: number, dir: UnionNode, name: string): UnionNode {
     const node = new UnionNode(this.#nextId++ as NodeId, type, number, dir, name)
     this.nodes.set(node.id, node)
+    this.#made.push(node)
     dir.children ??= new Map()
     dir.children.set(name, node)
     return node
@@ -339,8 +344,15 @@ export abstract class NodeTable {
   forget(id: NodeId, count: number): void {
     const node = this.nodes.get(id)
     if (node === undefined) return
-    node.lookups -= count
+    node.lookups = Math.max(node.lookups - count, 0)
     this.forgetIfUnused(node)
+  }
+
+  /** As a request begins: what the last one looked at without telling the kernel is let go. */
+  protected forgetUntold(): void {
+    for (let node = this.#made.pop(); node !== undefined; node = this.#made.pop()) {
+      if (node.lookups === 0) this.forgetIfUnused(node)
+    }
   }
 
   forgetIfUnused(node: UnionNode): void {

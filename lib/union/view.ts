@@ -360,12 +360,15 @@ export class View extends NodeTable implements FileSystem {
   link(_caller: Caller, parent: NodeId, request: { node: NodeId; name: string }): Entry {
     checkName(request.name)
     const node = this.node(request.node)
+    if (node.isDirectory) fail('EPERM')
     makeLink(this, node, this.directory(parent), request.name)
     return this.#known(node)
   }
 
   open(caller: Caller, id: NodeId, flags: number, killPriv: boolean): Opened {
     const node = this.node(id)
+    // The kernel opens devices and pipes itself, and follows links.
+    if (node.type !== S.IFREG) fail(node.isDirectory ? 'EISDIR' : 'ENXIO')
     this.checkStamp(node)
     openNode(this, node, flags, killPriv ? caller : null)
     return this.#opened(node)
@@ -390,7 +393,7 @@ export class View extends NodeTable implements FileSystem {
     const dir = this.directory(parent)
     const { fd, layer } = makeUnnamed(this, caller, dir, flags, mode & ~S.IFMT, umask)
     const node = this.adoptUnnamed(fd, layer)
-    adoptOpen(node, must(sys.reopen(fd, O.RDWR), 'open'))
+    adoptOpen(node, fd)
     return { entry: this.#known(node), opened: this.#opened(node) }
   }
 
@@ -412,21 +415,25 @@ export class View extends NodeTable implements FileSystem {
 
   fsync(caller: Caller, id: NodeId, _handle: HandleId, dataOnly: boolean): void {
     const node = this.node(id)
+    if (node.isDirectory) fail('EBADF')
     if (!node.branch!.writable || node.open === null) return
     this.#flush(caller, node.open.fd, dataOnly)
   }
 
   fsyncdir(caller: Caller, id: NodeId, _handle: HandleId, dataOnly: boolean): void {
-    const node = this.node(id)
-    if (node.fd !== -1 || !node.top.writable) return
-    if (caller.finished === null) {
-      const fd = must(sys.reopen(locate(node).dir, O.RDONLY), 'open')
-      const job = this.newJob({ kind: 'fsync', fd, dataOnly })
-      this.#flushed.set(job.id, fd)
-      throw new Parked(job)
+    const { finished } = caller
+    if (finished !== null) {
+      // First of all: meanwhile the directory may have been removed, or forgotten.
+      this.#closeFlushed(finished)
+      bytes.checkJob(finished)
+      return
     }
-    this.#closeFlushed(caller.finished)
-    bytes.checkJob(caller.finished)
+    const node = this.directory(id)
+    if (node.fd !== -1 || !node.top.writable) return
+    const fd = must(sys.reopen(locate(node).dir, O.RDONLY), 'open')
+    const job = this.newJob({ kind: 'fsync', fd, dataOnly })
+    this.#flushed.set(job.id, fd)
+    throw new Parked(job)
   }
 
   #closeFlushed(job: Job): void {
@@ -532,6 +539,7 @@ export class View extends NodeTable implements FileSystem {
   /** A node by its number, as each request begins. Throws ESTALE for one that was forgotten. */
   node(id: NodeId): UnionNode {
     this.fresh = null
+    this.forgetUntold()
     return this.nodes.get(id) ?? fail('ESTALE')
   }
 

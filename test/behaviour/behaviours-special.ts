@@ -77,6 +77,17 @@ export const SPECIAL: Behaviours = {
     assert.deepEqual(names(place, 'dir'), before)
   },
 
+  'a nameless file that its owner may not open works'(place) {
+    using(place.tmpfile('dir', O.RDWR, 0), (file) => {
+      file.write('mine')
+      assert.equal(whole(file), 'mine')
+      file.linkTo('dir/named')
+    })
+    assert.equal(place.lstat('dir/named').mode, 0)
+    place.chmod('dir/named', 0o600)
+    assert.equal(text(place, 'dir/named'), 'mine')
+  },
+
   'a nameless file can be given a name'(place) {
     using(place.tmpfile('dir', O.RDWR, 0o640), (file) => {
       file.write('now named')

@@ -215,7 +215,8 @@ export class MemoryFileSystem implements FileSystem {
 
   read(caller: Caller, node: NodeId, _handle: HandleId, offset: number, into: Buffer): number {
     this.#enter('read', caller)
-    return this.#get(node).bytes.copy(into, 0, offset)
+    const { bytes } = this.#get(node)
+    return offset < bytes.length ? bytes.copy(into, 0, offset) : 0
   }
 
   write(caller: Caller, node: NodeId, request: WriteRequest): number {

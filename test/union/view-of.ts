@@ -5,7 +5,7 @@
 //
 // Layers top first. A text is a file, null a directory.
 
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { silent } from '../../lib/base/log.ts'
@@ -20,7 +20,8 @@ import {
   type SetattrRequest,
 } from '../../lib/fuse/filesystem.ts'
 import { copyData } from '../../lib/host/copy.ts'
-import { O, sys } from '../../lib/host/sys.ts'
+import { removeTree } from '../../lib/host/remove-tree.ts'
+import { AT_FDCWD, O, sys } from '../../lib/host/sys.ts'
 import { publishIndex } from '../../lib/layer/index-file.ts'
 import { Pool } from '../../lib/union/pool.ts'
 import { restack } from '../../lib/union/restack.ts'
@@ -132,7 +133,7 @@ export class Layers {
 
   close(): void {
     for (const view of [...this.peers]) view.destroy()
-    rmSync(this.dir, { recursive: true, force: true })
+    removeTree(AT_FDCWD, this.dir)
   }
 }
 

@@ -183,6 +183,8 @@ export interface DirSink {
 
 /** Everything a mounted filesystem answers. Names are single components, bytes as latin1. */
 export interface FileSystem {
+  /** Told when the mount begins. `ownTimes`: mtime of files is the kernel's, told by SETATTR. */
+  agreed?(ownTimes: boolean): void
   lookup(caller: Caller, parent: NodeId, name: string): Entry
   /** The kernel dropped `count` of the lookups it was told of this node. */
   forget(node: NodeId, count: number): void

@@ -301,6 +301,7 @@ export class Session {
       return
     }
     this.#agreed = agreed
+    this.#fs.agreed?.(agreed.writeback)
     writeInit(reply.out, agreed)
     this.#answer(bytes, unique, name, performance.now())
     this.#trace?.(`= agreed on 7.${agreed.minor} ${[...agreed.flags].join(' ')}`)

@@ -141,6 +141,19 @@ function setTimes(dir: number, name: string, request: SetattrRequest): number {
 }
 
 /**
+ * Changes content of a file whose mtime the kernel has in hand: what it is now, it tells by
+ * SETATTR, unless that is what it was, to the tick of its clock.
+ */
+export function keepMtime<T>(view: View, fd: number, change: () => T): T {
+  if (!view.kernelHasTimes) return change()
+  must(sys.stat(fd, '', view.below), 'stat')
+  const { mtime, mtimeNsec } = view.below
+  const answer = change()
+  must(sys.utimensat(fd, '', 0, UTIME_OMIT, mtime, mtimeNsec), 'utimens')
+  return answer
+}
+
+/**
  * After a name in a directory changed: the times that programs see are its topmost place's,
  * and a change in a lower layer's writable sublayer has not moved them.
  */
@@ -170,7 +183,7 @@ export function truncate(view: View, node: UnionNode, size: number, dropsFor: Ca
   const open = openBacking(node, true)
   try {
     beforeChange(node.branch!, 'content', open.fd, '')
-    must(sys.ftruncate(open.fd, size), 'truncate')
+    keepMtime(view, open.fd, () => must(sys.ftruncate(open.fd, size), 'truncate'))
     if (dropsFor !== null) dropPrivileges(dropsFor, open.fd)
   } finally {
     open.close()

@@ -3,6 +3,7 @@
 import { ERRNO, Errno, fail } from '../base/errno.ts'
 import type { CopyRangeRequest, Job, Statfs } from '../fuse/filesystem.ts'
 import { must, O, sys } from '../host/sys.ts'
+import { keepMtime } from './attributes.ts'
 import { writableOpen } from './files.ts'
 import { beforeChange } from './freeze.ts'
 import type { UnionNode } from './node.ts'
@@ -25,7 +26,7 @@ export function allocate(
 ): void {
   const open = writableOpen(view, node)
   beforeChange(node.branch!, 'content', open.fd, '')
-  must(sys.fallocate(open.fd, mode, offset, length), 'fallocate')
+  keepMtime(view, open.fd, () => must(sys.fallocate(open.fd, mode, offset, length), 'fallocate'))
   view.changed(node)
 }
 
@@ -41,7 +42,9 @@ export function copyRange(
   beforeChange(to.branch!, 'content', target.fd, '')
   const { offset, toOffset } = request
   const length = Math.min(request.length, MOST_COPIED)
-  const copied = sys.copyFileRange(source.fd, offset, target.fd, toOffset, length)
+  const copied = keepMtime(view, target.fd, () =>
+    sys.copyFileRange(source.fd, offset, target.fd, toOffset, length),
+  )
   if (copied === -ERRNO.EXDEV || copied === -ERRNO.EINVAL) fail('EOPNOTSUPP')
   must(copied, 'copy_file_range')
   view.changedBytes(to, toOffset, copied)

@@ -99,6 +99,8 @@ export class View extends NodeTable implements FileSystem {
     rdev: 0,
     blksize: 4096,
   }
+  /** True where the kernel keeps the times of files whose content it changes. */
+  kernelHasTimes = false
   stack: Stack
   /** Seconds for which the kernel may trust what the base showed. */
   readonly #baseTimeout: number
@@ -225,6 +227,10 @@ export class View extends NodeTable implements FileSystem {
   }
 
   // The operations.
+
+  agreed(ownTimes: boolean): void {
+    this.kernelHasTimes = ownTimes
+  }
 
   entryOf(node: UnionNode): Entry {
     const entry = this.#entry

@@ -36,6 +36,7 @@ const raw = {
     'int fchownat(int dir, const void *path, uint32_t uid, uint32_t gid, int flags)',
   ),
   utimensat: declare('int utimensat(int dir, const void *path, const void *times, int flags)'),
+  futimens: declare('int futimens(int fd, const void *times)'),
   pwritev2: declare(
     'int64_t pwritev2(int fd, const void *vector, int count, int64_t offset, int flags)',
   ),
@@ -115,10 +116,10 @@ export const call = {
   fchownat: (dir: number, path: string, uid: number, gid: number, flags: number) =>
     raw.fchownat(dir, text(path), uid >>> 0, gid >>> 0, flags),
   /** Seconds and nanoseconds as they are, also those that no clock shows. */
-  utimensat: (dir: number, path: string | null, times: readonly bigint[] | null, flags: number) =>
+  utimensat: (dir: number, path: string, times: readonly bigint[] | null, flags: number) =>
     raw.utimensat(
       dir,
-      path === null ? null : text(path),
+      text(path),
       times === null ? null : Buffer.from(new BigInt64Array(times).buffer),
       flags,
     ),

@@ -11,6 +11,26 @@ export interface Exception {
   readonly why: string
 }
 
+/** What the kernel's FUSE does before svsfs is asked. */
+const FUSE: readonly Exception[] = [
+  {
+    line: /^fallocate: fallocate of mode (8|32) /,
+    why: 'FUSE has no FALLOC_FL_COLLAPSE_RANGE and no FALLOC_FL_INSERT_RANGE: EOPNOTSUPP',
+  },
+  {
+    line: /^fallocate: fallocate moves mtime .* = "f: mtime ctime", not "f: none"$/,
+    why: 'tmpfs moves no times where it has nothing to do',
+  },
+  {
+    line: /^truncate: truncate to the size that a file has moves its times/,
+    why: 'the kernel keeps the times of files, and moves none where the size stays',
+  },
+  {
+    line: /^utimensat: each moment on a file .*: times of n = "(15032385535000000000|-2147483648000000000) /,
+    why: 'a moment that the disk cannot hold is cut to its range once the file leaves the cache',
+  },
+]
+
 /** libfuse 2 speaks of paths and of no callers, and has no request for some calls. */
 const FUSE_NATIVE: readonly Exception[] = [
   {
@@ -25,6 +45,12 @@ const FUSE_NATIVE: readonly Exception[] = [
     line: /^after a remount: .*: mtime was \d+000000, is \d+000000$/,
     why: 'a directory that changed is shown a second later',
   },
+  { line: /^fallocate: /, why: 'libfuse 2 of the package has no request for it' },
+  { line: /^utimensat: /, why: 'times are whole milliseconds, and both become the access time' },
+  {
+    line: /^truncate: (ftruncate of descriptors|truncate to the size|sizes beyond)/,
+    why: 'an unlinked file is renamed aside; the times and sizes are those of libfuse 2',
+  },
   {
     line: /^chown: (setuid and setgid of a|root gives a|.* that is another's)/,
     why: 'a chown of nothing is no request, and who changes a group is not told',
@@ -33,6 +59,9 @@ const FUSE_NATIVE: readonly Exception[] = [
 
 /** By the subject's name. */
 export const DIFFERS: Readonly<Record<string, readonly Exception[]>> = {
+  'one layer': FUSE,
+  'layers over a base': FUSE,
+  'writable base': FUSE,
   'one layer, fuse-native': FUSE_NATIVE,
 }
 

@@ -280,7 +280,7 @@ export class EngineCore {
         applyRedo(dirsOf(dirs), plan)
       } finally {
         // What was done before a step failed shows, too.
-        branch.layer.numbers?.refresh()
+        branch.layer.refresh()
         const paths = replacedPaths(plan)
         for (const { view } of showing) replaced(view, branch, paths)
       }

@@ -57,3 +57,6 @@ function whyNoName(text: string): string | null {
   if (shown(bytesOf(text)) !== text || text.includes('\ufffd')) return 'it is not valid text'
   return null
 }
+
+/** Where the hard links of the base are remembered for a writable sublayer: beside it. */
+export const linkIndexOf = (sublayer: string): string => `${sublayer}.links`

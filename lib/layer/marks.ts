@@ -9,6 +9,8 @@
 //   veil        svsfs.opaque = y                  hides other layers' directories of this name,
 //                                                 while the own redirect is followed
 //   base        svsfs.base = /old/path            the base's part of a renamed directory
+//   origin      svsfs.origin = /key/names         which hard-linked file of the base this is a
+//                                                 copy of (lib/union/link-index.ts)
 //
 // Prefix `trusted.` in root's stores, `user.` in an ordinary user's.
 //
@@ -30,6 +32,7 @@ export interface Marks {
   metacopy: boolean
   veil: boolean
   base: RelPath | null
+  origin: RelPath | null
 }
 
 const NAMES = {
@@ -38,6 +41,7 @@ const NAMES = {
   metacopy: 'overlay.metacopy',
   veil: 'svsfs.opaque',
   base: 'svsfs.base',
+  origin: 'svsfs.origin',
 } as const
 
 export type MarkName = keyof typeof NAMES
@@ -80,6 +84,7 @@ export function readMarks(dir: number, name: string, prefix: MarkPrefix): Marks 
     metacopy: has('metacopy'),
     veil: has('veil'),
     base: pathOf(text('base')),
+    origin: pathOf(text('origin')),
   }
 }
 
@@ -95,6 +100,7 @@ export function marksAmong(found: ReadonlyMap<string, Buffer>, prefix: MarkPrefi
     metacopy: value('metacopy') !== undefined,
     veil: value('veil') !== undefined,
     base: pathOf(text('base')),
+    origin: pathOf(text('origin')),
   }
 }
 
@@ -113,7 +119,7 @@ export function markAttributes(
   return attributes
 }
 
-/** Sets a mark: text for redirect and base (a path), ignored for the others. Throws Errno. */
+/** Sets a mark: text for redirect, base and origin (a path), ignored for the others. Throws Errno. */
 export function setMark(
   dir: number,
   name: string,

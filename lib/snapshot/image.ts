@@ -321,6 +321,7 @@ function setMarks(marks: Marks, isDir: boolean): EntryMarks | undefined {
   if (marks.metacopy) set.metacopy = true
   if (marks.veil) set.veil = true
   if (marks.base !== null) set.base = marks.base
+  if (marks.origin !== null && !isDir) set.origin = marks.origin
   return Object.keys(set).length === 0 ? undefined : set
 }
 

@@ -79,6 +79,7 @@ const marks = z.looseObject({
   metacopy: z.literal(true).optional(),
   veil: z.literal(true).optional(),
   base: path.optional(),
+  origin: path.optional(),
 })
 /** The marks of a file or directory of a writable sublayer (lib/layer/marks.ts), those that are set. */
 export type EntryMarks = z.infer<typeof marks>

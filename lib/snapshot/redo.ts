@@ -17,8 +17,10 @@
 
 import { ERRNO } from '../base/errno.ts'
 import { baseName, parentPath, type RelPath, shown } from '../base/path.ts'
+import { removeTree } from '../host/remove-tree.ts'
 import { Stat } from '../host/stat.ts'
 import { AT_FDCWD, must, O, S, sys } from '../host/sys.ts'
+import { linkIndexOf } from '../layer/layer.ts'
 import { setAttributes } from './attributes.ts'
 import { appendNumbers } from './numbers.ts'
 import type { RedoPlan, RedoStep } from './records.ts'
@@ -45,6 +47,8 @@ export function applyRedo(dirs: RedoDirs, plan: RedoPlan, after?: (step: number)
   const root = must(sys.openat(AT_FDCWD, dirs.rw, O.PATH | O.DIRECTORY), shown(dirs.rw))
   const redo = new Redo(root, openStage(dirs, plan))
   try {
+    // Which copies the base's links lead to is asked of the marks again.
+    removeTree(AT_FDCWD, linkIndexOf(dirs.rw))
     if (dirs.numbers !== null) appendNumbers(dirs.numbers, plan.steps.filter(hasNumber))
     for (const [index, step] of plan.steps.entries()) {
       redo.apply(step)

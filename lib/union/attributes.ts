@@ -14,7 +14,8 @@ import { isMarkName } from '../layer/marks.ts'
 import type { Branch } from './branch.ts'
 import { copyUp, ensureDirectory } from './copy-up.ts'
 import { openBacking } from './files.ts'
-import { beforeChange, linksKept } from './freeze.ts'
+import { beforeChange } from './freeze.ts'
+import { isLinkedBelow, linksShown } from './links.ts'
 import { pathIn, type UnionNode } from './node.ts'
 import { CAPABILITY, changeOwner, changesOwner, dropPrivileges } from './privileges.ts'
 import type { View } from './view.ts'
@@ -72,21 +73,21 @@ export function attributesOf(view: View, node: UnionNode, stat: Stat): Attr {
   attr.gid = stat.gid
   attr.rdev = stat.rdev
   attr.blksize = stat.blksize
-  attr.nlink = linkCount(node, branch, stat)
+  attr.nlink = linkCount(view, node, branch, stat)
   if (branch.index !== null) override(attr, branch.index.override(stat.ino), view)
   return attr
 }
 
 // A merged directory's subdirectories would have to be counted: 1 says "unknown" (as the
 // kernel's overlayfs does, and find(1) understands).
-function linkCount(node: UnionNode, branch: Branch, stat: Stat): number {
+function linkCount(view: View, node: UnionNode, branch: Branch, stat: Stat): number {
   if (node.isDirectory) {
     if (node.fd !== -1) return 0
     return node.places.length === 1 ? stat.nlink : 1
   }
   // A name that was removed above is still there in a read-only branch.
-  if (node.fd !== -1 && !branch.writable) return stat.nlink - 1
-  return branch.freezes.length === 0 ? stat.nlink : stat.nlink - linksKept(branch, stat.ino)
+  if (node.fd !== -1 && !branch.writable && !isLinkedBelow(branch, stat)) return stat.nlink - 1
+  return linksShown(view, branch, stat)
 }
 
 function override(attr: Attr, recorded: Override | null, view: View): void {

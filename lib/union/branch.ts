@@ -14,6 +14,7 @@ import { Stat } from '../host/stat.ts'
 import { AT_FDCWD, must, O, sys } from '../host/sys.ts'
 import type { TreeIndex } from '../layer/index-file.ts'
 import type { MarkPrefix } from '../layer/marks.ts'
+import { diskIdentity } from './disks.ts'
 import type { Freeze } from './freeze.ts'
 import type { UnionLayer } from './layer.ts'
 
@@ -43,6 +44,8 @@ export class Branch {
   /** Paths served by this process: a walk into one would wait for itself. */
   blocked: ReadonlySet<string> | null = null
   readonly #fds = new Map<string, number>()
+  /** What the disks are that it spans, by device. */
+  readonly #disks = new Map<number, string>()
   #links: ReadonlyMap<number, readonly RelPath[]> | null = null
 
   constructor(options: {
@@ -64,6 +67,21 @@ export class Branch {
     const stat = new Stat()
     must(sys.stat(this.root, '', stat), 'branch')
     this.dev = stat.dev
+    this.#disks.set(stat.dev, diskIdentity(this.root, stat.dev))
+  }
+
+  /** What the disk of a device is, which the branch was seen to have a part on. */
+  diskOf(dev: number): string {
+    return this.#disks.get(dev) ?? `dev${dev}`
+  }
+
+  // A disk that is mounted inside.
+  #meet(dir: number, name: string, dev: number): void {
+    if (this.#disks.has(dev)) return
+    const fd = sys.openat(dir, name, O.PATH | O.NOFOLLOW)
+    if (fd < 0) return
+    this.#disks.set(dev, diskIdentity(fd, dev))
+    sys.close(fd)
   }
 
   /** Descriptor of a directory of the branch: valid until the request ends. Throws Errno. */
@@ -105,7 +123,10 @@ export class Branch {
   peek(dir: RelPath, name: string, into: Stat): boolean {
     if (this.blocked !== null && this.#isBlocked(dir, name)) return false
     const done = sys.stat(this.dirFd(dir), name, into)
-    if (done >= 0) return true
+    if (done >= 0) {
+      if (into.dev !== this.dev) this.#meet(this.dirFd(dir), name, into.dev)
+      return true
+    }
     if (done === -ERRNO.ENOENT || done === -ERRNO.ENOTDIR) return false
     throw new Errno(-done, 'stat')
   }

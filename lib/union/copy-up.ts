@@ -10,7 +10,7 @@
 // request is parked, and runs again from its start; until then it has changed nothing.
 
 import { Errno, fail } from '../base/errno.ts'
-import { joinPath } from '../base/path.ts'
+import { joinPath, type RelPath } from '../base/path.ts'
 import { type Job, type JobWork, Parked } from '../fuse/filesystem.ts'
 import { copyData } from '../host/copy.ts'
 import { libcDevice, Stat } from '../host/stat.ts'
@@ -21,9 +21,11 @@ import { locate } from './attributes.ts'
 import { rebind } from './files.ts'
 import { beforeChange, born } from './freeze.ts'
 import type { UnionLayer } from './layer.ts'
-import { linkOtherNames } from './links.ts'
+import type { Copy } from './link-index.ts'
+import { isLinkedBelow, learnNames, linkOtherNames, type OtherNames, originOf } from './links.ts'
 import { naturalPath } from './lookup.ts'
 import { type FilePlace, pathIn, placeIn, type UnionNode } from './node.ts'
+import { noticeCopy } from './notice.ts'
 import { layerOf } from './route.ts'
 import type { View } from './view.ts'
 
@@ -83,8 +85,11 @@ function orphanDirectory(view: View, node: UnionNode): void {
 export function bring(view: View, node: UnionNode, layer: UnionLayer, need: Need): void {
   if (layer.rw === null) fail('EROFS')
   if (node.fd === -1) ensureDirectory(view, node.parent ?? fail('ESTALE'), layer)
-  const { dir, name } = locate(node)
-  must(sys.stat(dir, name, source), 'copy up')
+  sourceOf(node)
+  if (source.nlink > 1) {
+    learnNames(view, node, source)
+    sourceOf(node)
+  }
   const meta = need === 'attributes' && canMetacopy(node, layer)
   const temp =
     node.type === S.IFREG && !meta && need !== 'nothing' && source.size > 0
@@ -93,12 +98,18 @@ export function bring(view: View, node: UnionNode, layer: UnionLayer, need: Need
   const undo = () => sys.unlinkat(layer.work, temp)
   try {
     if (meta) markMetacopy(node, layer, temp)
+    if (isLinkedBelow(node.branch!, source)) markOrigin(node, layer, temp)
     copyAttributes(view, node, layer.work, temp)
     publish(view, node, layer, temp, meta)
   } catch (err) {
     undo()
     throw err
   }
+}
+
+function sourceOf(node: UnionNode): void {
+  const { dir, name } = locate(node)
+  must(sys.stat(dir, name, source), 'copy up')
 }
 
 function canMetacopy(node: UnionNode, layer: UnionLayer): boolean {
@@ -213,6 +224,29 @@ function markMetacopy(node: UnionNode, layer: UnionLayer, temp: string): void {
 }
 
 /** Owner, mode, extended attributes and times of a node's file, put on (work, temp). */
+// Only there for the index to be made again; where the disk cannot hold it, that much is lost.
+function markOrigin(node: UnionNode, layer: UnionLayer, temp: string): void {
+  const { prefix } = layer.rw!
+  if (prefix === null || (prefix === 'user' && node.type !== S.IFREG)) return
+  const key = originOf(node.branch!, source)
+  setMark(layer.work, temp, 'origin', prefix, `${key}/${source.nlink}` as RelPath)
+}
+
+/** A copy, about to get its name, that other names of the base lead to. */
+function indexCopy(node: UnionNode, layer: UnionLayer, temp: string): Copy | null {
+  const { links } = layer
+  const from = node.branch!
+  if (links === null || source.nlink < 2) return null
+  if (isLinkedBelow(from, source)) {
+    const key = originOf(from, source)
+    // Unnamed, and the base's other names are deleted too: nobody will look for it.
+    if (node.fd !== -1 && source.nlink <= links.deletedOf(key)) return null
+    return links.add(key, made.ino, source.nlink, layer.work, temp)
+  }
+  const known = from.writable ? from.layer.links?.byInode(source.ino) : undefined
+  return known === undefined ? null : links.add(known.key, made.ino, known.unseen, layer.work, temp)
+}
+
 function copyAttributes(view: View, node: UnionNode, work: number, temp: string): void {
   const { dir, name } = locate(node)
   carryOver(view, dir, name, source, node.top.index?.override(source.ino)?.mode, work, temp)
@@ -263,24 +297,29 @@ function publish(
   const data: FilePlace | null = meta
     ? { branch: node.branch!, dir: node.inDir!, name: node.inName! }
     : null
-  if (node.fd !== -1) {
-    publishUnnamed(node, layer, temp)
-    return
-  }
   const from = node.branch!
   const old = source.ino
-  if (linked && from === rw) {
+  if (linked && from === rw && node.fd === -1) {
     fillMetacopy(node, layer, temp)
     return
   }
-  // The other names first: until the own one is there, each shows what it showed before.
-  const unlinkOthers = linked ? linkOtherNames(view, node, from, old, layer, temp) : () => {}
+  const copy = indexCopy(node, layer, temp)
+  if (node.fd !== -1) {
+    publishUnnamed(node, layer, temp)
+    if (copy !== null) view.rememberLink(rw, backing, node)
+    return
+  }
+  const fromBase = isLinkedBelow(from, source)
+  let others: OtherNames | null = null
   const dir = rw.dirFd(node.parent!.path)
   beforeChange(rw, from === rw ? 'gone' : 'names', dir, from === rw ? node.name : '')
   try {
+    // The other names first: until the own one is there, each shows what it showed before.
+    if (linked) others = linkOtherNames(view, node, from, old, layer, temp)
     keepTimes(dir, () => must(sys.renameat(layer.work, temp, dir, node.name), 'copy up'))
   } catch (err) {
-    unlinkOthers()
+    others?.undo()
+    if (copy !== null) layer.links!.drop(copy)
     throw err
   }
   node.branch = rw
@@ -289,7 +328,11 @@ function publish(
   node.data = data
   node.stamp = null
   if (!meta) rebind(node)
-  if (linked) view.rememberLink(rw, backing, node)
+  if (linked) {
+    view.rememberLink(rw, backing, node)
+    if (view.sharesBranches) noticeCopy(view, from, old)
+  }
+  if (copy !== null && fromBase) layer.links!.seen(copy, 1 + (others?.count ?? 0))
   view.changed(node)
 }
 
@@ -299,6 +342,8 @@ function publishUnnamed(node: UnionNode, layer: UnionLayer, temp: string): void 
   sys.close(node.fd)
   node.fd = fd
   node.branch = layer.rw
+  node.inDir = null
+  node.inName = null
   node.data = null
   rebind(node)
 }

@@ -12,6 +12,7 @@
 import picomatch from 'picomatch'
 import { type RelPath, shown } from '../base/path.ts'
 import type { Branch } from './branch.ts'
+import type { LinkIndex } from './link-index.ts'
 import type { Numbers } from './numbers.ts'
 
 export class UnionLayer {
@@ -23,6 +24,8 @@ export class UnionLayer {
   /** Directory for temporary names on the disk of `rw`. */
   readonly work: number
   readonly numbers: Numbers | null
+  /** Copies of the base's hard-linked files; null where nothing can lie below, and for the base. */
+  readonly links: LinkIndex | null
   /** True for the base. */
   readonly isBase: boolean
   /** The layer whose excluded files this one holds. */
@@ -40,6 +43,7 @@ export class UnionLayer {
     ros: readonly Branch[]
     work: number
     numbers: Numbers | null
+    links: LinkIndex | null
     isBase?: boolean
     owner?: UnionLayer | null
     excludes?: readonly string[]
@@ -50,6 +54,7 @@ export class UnionLayer {
     this.ros = options.ros
     this.work = options.work
     this.numbers = options.numbers
+    this.links = options.links
     this.isBase = options.isBase ?? false
     this.owner = options.owner ?? null
     const excludes = options.excludes ?? []
@@ -61,5 +66,11 @@ export class UnionLayer {
     const layer = this.owner ?? this
     const excluded = layer.#excludes?.(shown(path))
     return excluded && layer.scratch !== null ? layer.scratch : layer
+  }
+
+  /** After files of the writable sublayer were exchanged: reads what is kept beside it again. */
+  refresh(): void {
+    this.numbers?.refresh()
+    this.links?.refresh(this.numbers?.fromBase() ?? [])
   }
 }

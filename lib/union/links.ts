@@ -1,29 +1,160 @@
 // Hard links over copy-up: all names of one file stay one file.
 //
-// A layer's read-only part knows all names of a linked file, so its copy-up gives the copy
-// all of them at once, and the writable sublayer needs no other record. In the base the
-// other names are not known: a name that the kernel asks for later is linked to the copy
-// then, as long as the mount lives.
+//   a layer's read-only part   knows all names: its copy-up gives the copy all of them at once
+//   a writable sublayer        is searched for them when a file moves to another layer
+//   the base                   cannot be searched: the copy is remembered by what the base's
+//                              file is (link-index.ts), and each other name is linked to it
+//                              when it is found, also after a remount
+//
+// Rule: a name of the base that is found while its file has a copy is never shown as the base
+// has it.
 
-import { ERRNO } from '../base/errno.ts'
-import { baseName, joinPath, parentPath, type RelPath } from '../base/path.ts'
+import { ERRNO, Errno } from '../base/errno.ts'
+import { baseName, joinPath, parentPath, type RelPath, ROOT } from '../base/path.ts'
+import { DT, listDirectory } from '../host/directory.ts'
 import { Stat } from '../host/stat.ts'
-import { must, S, sys } from '../host/sys.ts'
+import { must, O, S, sys } from '../host/sys.ts'
 import { isRedirect, isWhiteout, readMarks } from '../layer/marks.ts'
 import { locate } from './attributes.ts'
 import type { Branch } from './branch.ts'
 import { copyUp, ensureDirectory, keepTimes } from './copy-up.ts'
-import { beforeChange } from './freeze.ts'
+import { beforeChange, linksKept } from './freeze.ts'
 import type { UnionLayer } from './layer.ts'
+import type { Copy, OriginKey } from './link-index.ts'
 import { type UnionNode, viewPath } from './node.ts'
 import type { View } from './view.ts'
 
 const stat = new Stat()
 
+/** True for a file of the base that has other names, which nobody knows. */
+export const isLinkedBelow = (branch: Branch, { nlink }: Stat): boolean =>
+  nlink > 1 && branch.foreign && !branch.writable
+
+/** Which file of the base this is. */
+export const originOf = (branch: Branch, { dev, ino, btime, btimeNsec }: Stat): OriginKey =>
+  `${branch.diskOf(dev)}-${ino}-${btime}.${btimeNsec}`
+
+/** The copy of a file of the base, under a name that the base alone has so far. */
+export interface FoundCopy {
+  readonly branch: Branch
+  /** Descriptor of the copy where the name could not be linked to it; else -1. */
+  readonly fd: number
+}
+
+/**
+ * A name of a hard-linked file of the base was found, with its attributes in `view.stat`. Where
+ * the file has a copy, the name is linked to it, and `view.stat` is the copy's.
+ */
+export function copyBehind(
+  view: View,
+  dir: UnionNode,
+  name: string,
+  from: Branch,
+): FoundCopy | null {
+  let key: OriginKey | null = null
+  for (const layer of view.stack.layers) {
+    if (layer.links === null || layer.links.isEmpty) continue
+    key ??= originOf(from, view.stat)
+    const copy = layer.links.copyOf(key)
+    if (copy === undefined) continue
+    const branch = layer.rw!
+    if (linkCopy(view, dir, name, layer, copy)) return { branch, fd: -1 }
+    const at = layer.links.locate(copy)
+    const fd = must(sys.openat(at.dir, at.name, O.PATH | O.NOFOLLOW), 'open')
+    must(sys.stat(fd, '', view.stat), 'stat')
+    return { branch, fd }
+  }
+  return null
+}
+
+function linkCopy(
+  view: View,
+  dir: UnionNode,
+  name: string,
+  layer: UnionLayer,
+  copy: Copy,
+): boolean {
+  if (view.options.readOnly) return false
+  try {
+    ensureDirectory(view, dir, layer)
+    const at = layer.links!.locate(copy)
+    if (linkInto(layer, dir, name, at.dir, at.name)) layer.links!.seen(copy, 1)
+    return sys.stat(layer.rw!.dirFd(dir.path), name, view.stat) >= 0 && view.stat.ino === copy.ino
+  } catch (err) {
+    // No room, say: the file shows all the same.
+    if (err instanceof Errno) return false
+    throw err
+  }
+}
+
+/** How many names of a file of the base are deleted in the view, counted where it has no copy. */
+function deletedNames(view: View, key: OriginKey): number {
+  let count = 0
+  for (const { links } of view.stack.layers) if (links !== null) count += links.deletedOf(key)
+  return count
+}
+
+/** The link count that programs see. `own` are the attributes on disk. */
+export function linksShown(view: View, branch: Branch, own: Stat): number {
+  if (isLinkedBelow(branch, own)) {
+    const counted = view.stack.layers.some(({ links }) => links !== null && !links.isEmpty)
+    return counted ? own.nlink - deletedNames(view, originOf(branch, own)) : own.nlink
+  }
+  const kept = branch.freezes.length === 0 ? 0 : linksKept(branch, own.ino)
+  const copy = branch.writable ? branch.layer.links?.byInode(own.ino) : undefined
+  return own.nlink - kept + (copy === undefined ? 0 : copy.unseen - 1)
+}
+
+/** A name of a file, which the node holds by a descriptor, went by a change of `layer`. */
+export function nameWent(node: UnionNode, layer: UnionLayer): void {
+  if (node.isDirectory || node.fd === -1) return
+  const branch = node.branch!
+  must(sys.stat(node.fd, '', stat), 'stat')
+  if (isLinkedBelow(branch, stat)) layer.links?.countDeleted(originOf(branch, stat))
+  if (!branch.writable) return
+  const { links } = branch.layer
+  const copy = links?.byInode(stat.ino)
+  const names = stat.nlink - linksKept(branch, stat.ino) - 1
+  if (copy !== undefined && copy.unseen === 0 && names <= 0) links!.drop(copy)
+}
+
+/** Before a copy-up: the names of the file are looked up, as far as they can be known. */
+export function learnNames(view: View, node: UnionNode, own: Stat): void {
+  const branch = node.branch!
+  if (own.nlink < 2 || branch.foreign || node.parent === null) return
+  const indexed = branch.writable && branch.layer.links?.byInode(own.ino) !== undefined ? 1 : 0
+  const names = own.nlink - linksKept(branch, own.ino) - indexed
+  if (names <= 1 + (node.links?.length ?? 0)) return
+  const { ino } = own
+  for (const path of branch.writable ? namesIn(branch, ino) : (branch.linkNames(ino) ?? []))
+    view.resolve(path)
+}
+
+// By the inode numbers that directories list: without a stat of any file.
+function namesIn(branch: Branch, ino: number): RelPath[] {
+  const names: RelPath[] = []
+  const directories: RelPath[] = [ROOT]
+  for (let dir = directories.pop(); dir !== undefined; dir = directories.pop()) {
+    for (const entry of listDirectory(branch.dirFd(dir))) {
+      const path = joinPath(dir, entry.name)
+      if (entry.type === DT.DIR) directories.push(path)
+      else if (entry.ino === ino) names.push(path)
+    }
+  }
+  return names
+}
+
+/** What a copy got beside its own name. */
+export interface OtherNames {
+  readonly count: number
+  /** Takes them away again. */
+  undo(): void
+}
+
 /**
  * Gives the copy of a file that had several names in `from` all but its own, which it gets last:
  * those that the read-only part knows, and those by which the kernel knows it, wherever they
- * lay. The copy is (work, temp). Answers what takes them away again. Throws Errno, with none given.
+ * lay. The copy is (work, temp). Throws Errno, with none given.
  */
 export function linkOtherNames(
   view: View,
@@ -32,7 +163,7 @@ export function linkOtherNames(
   backing: number,
   layer: UnionLayer,
   temp: string,
-): () => void {
+): OtherNames {
   const given: { dir: UnionNode; name: string }[] = []
   const undo = () => {
     for (const { dir, name } of given) {
@@ -43,13 +174,13 @@ export function linkOtherNames(
   try {
     for (const { dir, name } of otherNames(view, node, from, backing, layer)) {
       ensureDirectory(view, dir, layer)
-      if (linkInto(layer.work, temp, layer, dir, name)) given.push({ dir, name })
+      if (linkInto(layer, dir, name, layer.work, temp)) given.push({ dir, name })
     }
   } catch (err) {
     undo()
     throw err
   }
-  return undo
+  return { count: given.length, undo }
 }
 
 function* otherNames(
@@ -79,22 +210,13 @@ export function bringLinked(view: View, node: UnionNode): void {
   if (stat.nlink > 1 && node.branch!.linkNames(stat.ino) !== null) copyUp(view, node, 'attributes')
 }
 
-/** A name of the base, found after the file was copied up under another. */
-export function adoptName(view: View, node: UnionNode, dir: UnionNode, name: string): void {
-  const layer = node.branch!.layer
-  if (view.options.readOnly || node.parent === null) return
-  ensureDirectory(view, dir, layer)
-  const { dir: at, name: as } = locate(node)
-  linkInto(at, as, layer, dir, name)
-}
-
-/** False where it is linked there already. */
+/** False where something is there already. Throws Errno. */
 function linkInto(
-  from: number,
-  fromName: string,
   layer: UnionLayer,
   dir: UnionNode,
   name: string,
+  from: number,
+  fromName: string,
 ): boolean {
   const into = layer.rw!.dirFd(dir.path)
   beforeChange(layer.rw!, 'names', into, '')

@@ -16,7 +16,7 @@ import { AT_REMOVEDIR, must, O, RENAME_EXCHANGE, S, sys } from '../host/sys.ts'
 import { setFileOwner } from '../host/thread.ts'
 import { getXattr, setXattr } from '../host/xattr.ts'
 import { setMark } from '../layer/marks.ts'
-import { locate, statNode } from './attributes.ts'
+import { locate } from './attributes.ts'
 import type { Branch } from './branch.ts'
 import { copyUp, ensureDirectory } from './copy-up.ts'
 import { beforeChange, born } from './freeze.ts'
@@ -177,11 +177,8 @@ export function makeLink(view: View, node: UnionNode, dir: UnionNode, name: stri
   const own = node.branch!.layer
   const shows = found.at === 'whiteout' ? topOf(view, found.layer, own) : own
   const raised = raise(view, shows.owner ?? shows, dir, name)
-  if (raised !== (own.owner ?? own)) {
-    // All names of one file lie in one layer: a file with one name moves to where both show.
-    if (statNode(view, node).nlink > 1) fail('EMLINK')
-    relocate(view, node, raised.forPath(joinPath(dir.path, name)))
-  }
+  // All names of one file lie in one layer: it moves to where the new one shows, too.
+  if (raised !== (own.owner ?? own)) relocate(view, node, raised.forPath(joinPath(dir.path, name)))
   const { layer } = node.branch!
   ensureDirectory(view, dir, layer)
   const rw = layer.rw!

@@ -14,8 +14,9 @@ import { must, O, S, sys } from '../host/sys.ts'
 import { locate } from './attributes.ts'
 import type { Branch } from './branch.ts'
 import { discardCopy } from './copy-up.ts'
+import { Disks } from './disks.ts'
 import type { UnionLayer } from './layer.ts'
-import { adoptName } from './links.ts'
+import { copyBehind, type FoundCopy, isLinkedBelow } from './links.ts'
 import { type Found, find } from './lookup.ts'
 import { type Place, type Stamp, toldAbsent, UnionNode } from './node.ts'
 import { keepFile } from './remove.ts'
@@ -23,9 +24,6 @@ import type { ViewOptions } from './spec.ts'
 import type { Stack } from './stack.ts'
 import type { View } from './view.ts'
 
-/** Inode numbers of further disks of a base: above those that layers use. */
-const FOREIGN_TAG = 8191
-const TAG = 2 ** 40
 /** This many detached directories are kept in hand for who still stands in them. */
 const MOST_KEPT = 4096
 
@@ -45,7 +43,7 @@ export abstract class NodeTable {
   #nextId = (ROOT_NODE as number) + 1
   /** Nodes of files with several names, by branch and backing inode. */
   readonly #linked = new Map<Branch, Map<number, UnionNode>>()
-  readonly #devices = new Map<number, number>()
+  #disks!: Disks
   /** Detached directories held by a descriptor, oldest first. */
   readonly #kept = new Set<UnionNode>()
   /** Made since the last request began: whether the kernel was told of them shows when it ends. */
@@ -53,6 +51,9 @@ export abstract class NodeTable {
 
   /** Told after a name appeared, went, or got another content. */
   protected abstract nameChanged(dir: UnionNode, name: string): void
+  /** Told after a file got a further name, and after it lost one of several. */
+  protected abstract linkAdded(node: UnionNode, backing: number): void
+  protected abstract linkRemoved(node: UnionNode): void
   protected abstract placeAdded(node: UnionNode, branch: Branch): void
 
   get #view(): View {
@@ -70,6 +71,7 @@ export abstract class NodeTable {
   setRoot(places: Place[]): void {
     const bottom = places.at(-1)?.branch ?? fail('ENOENT')
     must(sys.stat(bottom.root, '', this.stat), 'root')
+    this.#disks = new Disks(bottom.dev)
     const ino = this.numberOf(bottom, this.stat.ino, this.stat.dev)
     this.root = new UnionNode(ROOT_NODE, S.IFDIR, ino, null, '')
     this.root.places = places
@@ -84,17 +86,13 @@ export abstract class NodeTable {
       if (position !== 0) return branch.numberBase + position
     }
     const numbers = branch.writable ? branch.layer.numbers : null
-    return numbers !== null ? numbers.of(backing) : this.#diskNumber(backing, dev)
+    const own = this.#disks.number(backing, dev, () => branch.diskOf(dev))
+    return numbers === null ? own : numbers.of(backing, own)
   }
 
-  // The first disk's numbers are shown as they are; those of others are kept apart from it.
-  #diskNumber(backing: number, dev: number): number {
-    let place = this.#devices.get(dev)
-    if (place === undefined) {
-      place = this.#devices.size
-      this.#devices.set(dev, place)
-    }
-    return place === 0 ? backing : (FOREIGN_TAG - place) * TAG + (backing % TAG)
+  #freshNumber(branch: Branch, backing: number, dev: number): number {
+    const own = this.#disks.number(backing, dev, () => branch.diskOf(dev))
+    return branch.layer.numbers?.fresh(backing, own) ?? own
   }
 
   /** The node of a name, found and made where the kernel does not know it; null where absent. */
@@ -125,53 +123,69 @@ export abstract class NodeTable {
       this.fresh = node
       return node
     }
-    const { branch } = found
+    const copy = this.#copyBehind(dir, name, found.branch)
+    const branch = copy?.branch ?? found.branch
     const { ino, dev, mode, nlink } = this.stat
     if (nlink > 1) {
       const known = this.#linked.get(branch)?.get(ino)
       // A copy that has no name cannot get one any more: the two go separate ways.
       if (known !== undefined && (known.fd === -1 || known.branch === branch)) {
-        return this.#adoptLink(known, dir, name, found)
+        return this.#adoptLink(known, dir, name, found.dir, copy)
       }
     }
     const number = this.numberOf(branch, ino, dev)
     const node = this.#new(mode & S.IFMT, number, dir, name)
     node.branch = branch
-    if (!branch.writable) {
+    if (copy !== null) node.fd = copy.fd
+    else if (!branch.writable) {
       node.inDir = found.dir
       node.inName = name
     }
-    node.data = found.data
+    node.data = copy === null ? found.data : null
     if (branch.foreign) node.stamp = stampOf(this.stat)
     if (nlink > 1) this.rememberLink(branch, ino, node)
     this.fresh = node
     return node
   }
 
+  #copyBehind(dir: UnionNode, name: string, branch: Branch): FoundCopy | null {
+    return isLinkedBelow(branch, this.stat) ? copyBehind(this.#view, dir, name, branch) : null
+  }
+
   #adoptLink(
     node: UnionNode,
     dir: UnionNode,
     name: string,
-    { branch, dir: inDir }: Found & { at: 'file' },
+    inDir: RelPath,
+    copy: FoundCopy | null,
   ): UnionNode {
+    const held = copy !== null && copy.fd !== -1
+    // In a view that cannot link its names it is reached by a descriptor, under any of them.
+    const named = node.fd !== -1 && node.parent !== null
     this.#attach(node, dir, name)
-    if (node.fd !== -1) {
-      sys.close(node.fd)
-      node.fd = -1
-      if (!branch.writable) {
-        node.inDir = inDir
-        node.inName = name
-      }
+    if (named || held) {
+      if (held && named) sys.close(copy.fd)
+      else if (held) this.#hold(node, copy.fd)
+      return node
     }
-    if (node.branch !== branch && node.branch!.writable) adoptName(this.#view, node, dir, name)
+    if (node.fd === -1) return node
+    this.#hold(node, -1)
+    if (!node.branch!.writable) {
+      node.inDir = inDir
+      node.inName = name
+    }
     return node
+  }
+
+  #hold(node: UnionNode, fd: number): void {
+    if (node.fd !== -1) sys.close(node.fd)
+    node.fd = fd
   }
 
   /** The node of a thing just made in a writable branch; its attributes are in `stat`. */
   adoptNew(dir: UnionNode, name: string, rw: Branch, closed: boolean): UnionNode {
     const { ino, dev, mode } = this.stat
-    const numbers = rw.layer.numbers
-    const number = numbers === null ? this.numberOf(rw, ino, dev) : numbers.fresh(ino)
+    const number = this.#freshNumber(rw, ino, dev)
     const type = mode & S.IFMT
     const node = this.#new(type, number, dir, name)
     if (type === S.IFDIR) {
@@ -195,7 +209,7 @@ export abstract class NodeTable {
     must(sys.stat(fd, '', this.stat), 'stat')
     const { ino, dev, mode } = this.stat
     const rw = layer.rw!
-    const number = layer.numbers?.fresh(ino) ?? this.numberOf(rw, ino, dev)
+    const number = this.#freshNumber(rw, ino, dev)
     const node = new UnionNode(this.#nextId++ as NodeId, mode & S.IFMT, number, null, '')
     node.branch = rw
     node.fd = held
@@ -221,6 +235,11 @@ export abstract class NodeTable {
     node.known.push({ branch, backing })
   }
 
+  /** The node of a file with several names, where one is known. */
+  linkedNode(branch: Branch, backing: number): UnionNode | undefined {
+    return this.#linked.get(branch)?.get(backing)
+  }
+
   /** A file got a further name (or, unnamed until now, its first). */
   addName(node: UnionNode, dir: UnionNode, name: string): void {
     const wasUnnamed = node.fd !== -1
@@ -234,6 +253,7 @@ export abstract class NodeTable {
     const { dir: at, name: as } = locate(node)
     must(sys.stat(at, as, this.stat), 'stat')
     this.rememberLink(node.branch!, this.stat.ino, node)
+    this.linkAdded(node, this.stat.ino)
     this.nameChanged(dir, name)
   }
 
@@ -261,6 +281,7 @@ export abstract class NodeTable {
       sys.close(node.fd)
       node.fd = -1
     }
+    this.linkRemoved(node)
     this.nameChanged(dir, name)
   }
 

@@ -31,12 +31,56 @@ export function noticePlaces(view: View, node: UnionNode, branch: Branch): void 
   for (const peer of others(view, [branch])) refreshed(peer, node.path)
 }
 
+/** A file has a further name: that one, looked up by another view, is the node of the first. */
+export function noticeLink(view: View, node: UnionNode, backing: number): void {
+  const branch = node.branch!
+  for (const peer of others(view, [branch])) {
+    const twin = twinOf(peer, node)
+    if (twin === undefined || twin.branch !== branch) continue
+    peer.rememberLink(branch, backing, twin)
+    peer.announce({ kind: 'inode', node: twin.id, offset: -1, length: 0 })
+  }
+}
+
+/**
+ * A file with several names was copied up: who knows it below, by whichever of them, asks for
+ * all its names again.
+ */
+export function noticeCopy(view: View, from: Branch, backing: number): void {
+  for (const peer of view.peers) {
+    if (peer === view) continue
+    for (const branch of peer.stack.branches) {
+      // Each view opens the base for itself.
+      const same = branch === from || (from.foreign && branch.foreign && branch.dev === from.dev)
+      const twin = same ? peer.linkedNode(branch, backing) : undefined
+      if (twin !== undefined && twin.branch === branch) peer.detach(twin, true)
+    }
+  }
+}
+
+/** Attributes of a file changed that others may know by another of its names. */
+export function noticeLinked(view: View, node: UnionNode, offset: number, length: number): void {
+  for (const { branch, backing } of node.known ?? []) {
+    for (const peer of others(view, [branch])) {
+      const twin = peer.linkedNode(branch, backing)
+      if (twin !== undefined) peer.announce({ kind: 'inode', node: twin.id, offset, length })
+    }
+  }
+}
+
+function twinOf(peer: View, node: UnionNode): UnionNode | undefined {
+  const path = viewPath(node)
+  if (path === '') return peer.root
+  return refreshed(peer, parentPath(path))?.children?.get(baseName(path))
+}
+
 export function noticeAttributes(view: View, node: UnionNode): void {
   noticeBytes(view, node, -1, 0)
 }
 
 /** Bytes or (offset -1) attributes alone of a file changed. */
 export function noticeBytes(view: View, node: UnionNode, offset: number, length: number): void {
+  noticeLinked(view, node, offset, length)
   if (node.parent === null) return
   const path = viewPath(node)
   for (const peer of others(view, [node.top])) {

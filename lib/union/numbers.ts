@@ -19,6 +19,8 @@ import { must, O, sys } from '../host/sys.ts'
 const TAG = 2 ** 40
 const SLOT = 2 ** 32
 const RECORD = 16
+/** Tags of layers end here; above them are the disks of a base. */
+export const LAST_TAG = 8000
 /** Slots of what was born in a writable sublayer, and in a scratch area. */
 export const BORN = 255
 export const BORN_SCRATCH = 254
@@ -45,11 +47,11 @@ export class Numbers {
     this.refresh()
   }
 
-  /** The number of a backing inode; one never seen gets the next, or its own in a drop-in. */
-  of(backing: number): number {
+  /** The number of a backing inode; one never seen gets the next, or `own` in a drop-in. */
+  of(backing: number, own: number): number {
     const known = this.#known.get(backing)
     if (known !== undefined) return known
-    if (this.#tag === 0) return backing
+    if (this.#tag === 0) return own
     const number = this.#next++
     this.set(backing, number)
     return number
@@ -58,7 +60,6 @@ export class Numbers {
   /** Gives a backing inode a number: its copy-up's, its restore's. */
   set(backing: number, number: number): void {
     if (this.#known.get(backing) === number) return
-    if (this.#tag === 0 && backing === number && !this.#known.has(backing)) return
     this.#known.set(backing, number)
     if (this.#log === -1) return
     this.#unwritten.push([backing, number])
@@ -80,10 +81,16 @@ export class Numbers {
   }
 
   /** The number of a file just made: never what an earlier file of that inode had. */
-  fresh(backing: number): number {
-    const number = this.#tag === 0 ? backing : this.#next++
-    this.set(backing, number)
+  fresh(backing: number, own: number): number {
+    const number = this.#tag === 0 ? own : this.#next++
+    if (this.#tag !== 0 || this.#known.has(backing)) this.set(backing, number)
     return number
+  }
+
+  /** Backing inodes whose number is not a layer's: copies of what the base has. */
+  *fromBase(): Generator<number> {
+    const last = (LAST_TAG + 1) * TAG
+    for (const [backing, number] of this.#known) if (number < TAG || number >= last) yield backing
   }
 
   close(): void {

@@ -5,9 +5,11 @@ import type { RelPath } from '../base/path.ts'
 import { cloneTree } from '../host/mount.ts'
 import { AT_FDCWD, must, O, sys } from '../host/sys.ts'
 import { openIndex } from '../layer/index-file.ts'
+import { linkIndexOf } from '../layer/layer.ts'
 import type { MarkPrefix } from '../layer/marks.ts'
 import { Branch, openRoot } from './branch.ts'
 import { UnionLayer } from './layer.ts'
+import { LinkIndex } from './link-index.ts'
 import { BORN, BORN_SCRATCH, Numbers, publishedBase } from './numbers.ts'
 import type { BaseSpec, LayerSpec, StackSpec } from './spec.ts'
 import { Stack } from './stack.ts'
@@ -21,6 +23,7 @@ export class Pool {
   readonly #privileged: boolean
   readonly #branches = new Map<string, Shared<Branch>>()
   readonly #numbers = new Map<string, Shared<Numbers>>()
+  readonly #links = new Map<string, Shared<LinkIndex>>()
   readonly #layers = new Map<string, Shared<{ layers: UnionLayer[]; close(): void }>>()
 
   constructor(privileged: boolean) {
@@ -78,14 +81,17 @@ export class Pool {
     const ros = spec.ro.map((ro) =>
       this.#share(this.#branches, ro.path, closers, () => this.#published(ro, spec.tag, dropIn)),
     )
+    const rw = spec.rw === null ? null : this.#writable(spec.rw, closers)
+    const numbers =
+      spec.rw === null ? null : this.#numbersOf(spec.numbers, spec.rw, spec.tag, BORN, closers)
     const layer = new UnionLayer({
       id: spec.id,
       name: spec.name,
-      rw: spec.rw === null ? null : this.#writable(spec.rw, closers),
+      rw,
       ros,
       work: spec.work === null ? -1 : openWork(spec.work, closers),
-      numbers:
-        spec.rw === null ? null : this.#numbersOf(spec.numbers, spec.rw, spec.tag, BORN, closers),
+      numbers,
+      links: dropIn ? null : this.#linksOf(rw, numbers, closers),
       excludes: spec.excludes,
     })
     return spec.scratch === null ? [layer] : [this.#scratch(spec, layer, closers), layer]
@@ -96,7 +102,8 @@ export class Pool {
     const rw = this.#writable(path, closers)
     const numbers = this.#numbersOf(`${path}.numbers`, path, spec.tag, BORN_SCRATCH, closers)
     const { id, name, work } = owner
-    const scratch = new UnionLayer({ id, name, rw, ros: [], work, numbers, owner })
+    const links = this.#linksOf(rw, numbers, closers)
+    const scratch = new UnionLayer({ id, name, rw, ros: [], work, numbers, links, owner })
     owner.scratch = scratch
     return scratch
   }
@@ -124,6 +131,7 @@ export class Pool {
       ros: spec.writable ? [] : [branch],
       work: -1,
       numbers: null,
+      links: null,
       isBase: true,
     })
     branch.layer = layer
@@ -160,6 +168,13 @@ export class Pool {
     closers: (() => void)[],
   ): Numbers {
     return this.#share(this.#numbers, key, closers, () => new Numbers(log, tag, slot))
+  }
+
+  #linksOf(rw: Branch | null, numbers: Numbers | null, closers: (() => void)[]): LinkIndex | null {
+    if (rw === null) return null
+    const path = linkIndexOf(rw.path)
+    const open = () => new LinkIndex(path, rw, numbers?.fromBase() ?? [])
+    return this.#share(this.#links, path, closers, open)
   }
 
   get #prefix(): MarkPrefix {

@@ -18,7 +18,7 @@ import type { Branch } from './branch.ts'
 import { ensureDirectory } from './copy-up.ts'
 import { beforeChange } from './freeze.ts'
 import type { UnionLayer } from './layer.ts'
-import { bringLinked } from './links.ts'
+import { bringLinked, nameWent } from './links.ts'
 import { find } from './lookup.ts'
 import { placeIn, type UnionNode } from './node.ts'
 import { listMerged } from './readdir.ts'
@@ -32,6 +32,7 @@ export function unlinkName(view: View, dir: UnionNode, name: string, node: Union
   bringLinked(view, node)
   const layer = layerOf(view, node)
   keepingFile(node, () => cover(view, dir, name, layer))
+  nameWent(node, layer)
   view.removeName(node, dir, name)
 }
 

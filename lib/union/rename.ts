@@ -23,7 +23,7 @@ import type { Branch } from './branch.ts'
 import { bring, copyUp, ensureDirectory, keepTimes } from './copy-up.ts'
 import { beforeChange } from './freeze.ts'
 import type { UnionLayer } from './layer.ts'
-import { bringLinked } from './links.ts'
+import { bringLinked, nameWent } from './links.ts'
 import { naturalPath } from './lookup.ts'
 import { type FilePlace, pathIn, placeIn, type UnionNode } from './node.ts'
 import { listMerged } from './readdir.ts'
@@ -74,6 +74,7 @@ export function rename(
       away?.finish()
     })
     if (!target.isDirectory) dropLink(view, target, to, newName, layer)
+    nameWent(target, layer)
     view.removeName(target, to, newName)
   }
   view.moveName(node, to, newName)
@@ -110,15 +111,25 @@ function prepare(view: View, node: UnionNode, to: UnionNode, newName: string): U
   return raised
 }
 
-/** Moves a file's copy to another layer, at its own name. */
+/** Moves a file's copy to another layer, with all its names. */
 export function relocate(view: View, node: UnionNode, layer: UnionLayer): void {
   const old = node.branch!
+  const backing = statNode(view, node).ino
   bring(view, node, layer, 'content')
   // A scratch area's file lies above its layer's: what is left there would hide the new one.
   if (!old.writable || old === layer.rw || !view.stack.isAbove(old.layer, layer)) return
-  const dir = old.dirFd(node.parent!.path)
-  beforeChange(old, 'gone', dir, node.name)
-  sys.unlinkat(dir, node.name)
+  for (const { parent, name } of [
+    { parent: node.parent!, name: node.name },
+    ...(node.links ?? []),
+  ]) {
+    if (placeIn(parent, old) === null) continue
+    const dir = old.dirFd(parent.path)
+    if (sys.stat(dir, name, stat) < 0 || stat.ino !== backing) continue
+    beforeChange(old, 'gone', dir, name)
+    sys.unlinkat(dir, name)
+  }
+  const copy = old.layer.links?.byInode(backing)
+  if (copy !== undefined) old.layer.links!.drop(copy)
 }
 
 /** One of several names of a file goes by being hidden from above: its own layer counts it no more. */

@@ -58,7 +58,14 @@ import { find } from './lookup.ts'
 import { makeLink, makeName, makeUnnamed } from './make.ts'
 import { isForeign, toldAbsent, type UnionNode } from './node.ts'
 import { NodeTable } from './node-table.ts'
-import { noticeAttributes, noticeBytes, noticeName, noticePlaces } from './notice.ts'
+import {
+  noticeAttributes,
+  noticeBytes,
+  noticeLink,
+  noticeLinked,
+  noticeName,
+  noticePlaces,
+} from './notice.ts'
 import type { Pool } from './pool.ts'
 import { type DirHandle, readdir } from './readdir.ts'
 import { rmdirName, unlinkName } from './remove.ts'
@@ -211,6 +218,14 @@ export class View extends NodeTable implements FileSystem {
   protected override nameChanged(dir: UnionNode, name: string): void {
     stampDirectory(this, dir)
     if (this.peers.size > 1) noticeName(this, dir, name)
+  }
+
+  protected override linkAdded(node: UnionNode, backing: number): void {
+    if (this.peers.size > 1) noticeLink(this, node, backing)
+  }
+
+  protected override linkRemoved(node: UnionNode): void {
+    if (this.peers.size > 1) noticeLinked(this, node, -1, 0)
   }
 
   protected override placeAdded(node: UnionNode, branch: Branch): void {

@@ -136,6 +136,43 @@ export const LINKS: Behaviours = {
     assert.equal(text(place, 'one'), 'rewritten')
   },
 
+  'hard links below are one file, whichever name is used first'(place) {
+    append(place, 'below/deep/three', 'changed\n')
+    const all = ['below/one', 'below/two', 'below/deep/three']
+    for (const name of all) assert.equal(text(place, name), 'one file, also below\nchanged\n', name)
+    const facts = all.map((name) => place.stat(name))
+    assert.equal(new Set(facts.map((each) => each.ino)).size, 1)
+    assert.deepEqual(
+      facts.map((each) => each.nlink),
+      [3, 3, 3],
+    )
+  },
+
+  'removing hard links below counts down to none'(place) {
+    place.unlink('below/one')
+    assert.equal(place.stat('below/two').nlink, 2)
+    append(place, 'below/two', '+')
+    assert.equal(text(place, 'below/deep/three'), 'one file, also below\n+')
+    using(place.open('below/two'), (file) => {
+      place.unlink('below/two')
+      assert.equal(file.stat().nlink, 1)
+      place.unlink('below/deep/three')
+      assert.equal(file.stat().nlink, 0)
+    })
+    assert.deepEqual(names(place, 'below/deep'), [])
+  },
+
+  'a hard link below that is replaced is counted no more'(place) {
+    put(place, 'new', 'new')
+    place.rename('new', 'below/two')
+    assert.equal(place.stat('below/one').nlink, 2)
+    place.rename('below/one', 'moved')
+    assert.equal(place.stat('below/deep/three').nlink, 2)
+    assert.equal(place.stat('moved').ino, place.stat('below/deep/three').ino)
+    append(place, 'below/deep/three', '+')
+    assert.equal(text(place, 'moved'), 'one file, also below\n+')
+  },
+
   'an open file sees a write through another hard link'(place) {
     using(place.open('one'), (file) => {
       assert.equal(file.pread(3, 0).latin1Slice(), 'one')

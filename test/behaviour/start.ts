@@ -127,6 +127,11 @@ export const START: Tree = {
   ...many,
   odd: dir(),
   ...odd,
+  below: dir(),
+  'below/one': file('one file, also below\n'),
+  'below/two': same('below/one'),
+  'below/deep': dir(),
+  'below/deep/three': same('below/one'),
 }
 
 /** Not there: in places with layers these were deleted above what lies below. */

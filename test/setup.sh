@@ -26,6 +26,7 @@ fuse3        fusermount3      <demo test bench> mounts for ordinary users, and u
 bubblewrap   bwrap            <demo test bench> svsfs run: a program with the view as its root
 libfuse2     libfuse.so.2     <test bench>      the second transport (npm package fuse-native)
 attr         setfattr         <test>            tests look at extended attributes from outside
+e2fsprogs    mkfs.ext4        <test>            tests fill small disks up, and break one
 git          git              <test>            the story of the tests: a repository is damaged and put back
 sqlite3      sqlite3          <test>            the story of the tests: so is a database
 xz-utils     xz               <test>            tests import archives of each compression

@@ -80,7 +80,10 @@ class DirectLink implements MountLink {
       cap: this.#spec.kernelCap,
       trace: this.#spec.trace ? (line) => this.#events.trace(line) : null,
       kernelTid: kernel.tid,
-      onReady: () => this.#events.ready(),
+      onReady: (agreed) => {
+        this.#view.mayWriteThrough = agreed.flags.has('DIRECT_IO_ALLOW_MMAP')
+        this.#events.ready()
+      },
       onEnded: (reason) => this.#ended(reason),
     })
     this.#all.add(this)

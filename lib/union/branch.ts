@@ -17,6 +17,7 @@ import type { MarkPrefix } from '../layer/marks.ts'
 import { diskIdentity } from './disks.ts'
 import type { Freeze } from './freeze.ts'
 import type { UnionLayer } from './layer.ts'
+import { Room } from './room.ts'
 
 /** Descriptors kept for one branch. A request needs at most a handful at once. */
 const MOST_DESCRIPTORS = 128
@@ -32,6 +33,7 @@ export class Branch {
   readonly root: number
   readonly dev: number
   readonly index: TreeIndex | null
+  readonly room: Room
   /** Added to a position of the index to make an inode number; 0 where the disk's own are shown. */
   readonly numberBase: number
 
@@ -63,6 +65,7 @@ export class Branch {
     this.foreign = options.foreign
     this.prefix = options.prefix
     this.index = options.index
+    this.room = new Room(this.root)
     this.numberBase = options.numberBase ?? 0
     const stat = new Stat()
     must(sys.stat(this.root, '', stat), 'branch')

@@ -38,13 +38,14 @@ function hold(node: UnionNode, writable: boolean): void {
   const { open } = node
   if (open !== null && (open.writable || !writable)) return
   const fd = openFile(node, writable)
-  if (open === null) node.open = { fd, writable, count: 0, changed: null }
+  if (open === null)
+    node.open = { fd, writable, count: 0, changed: null, refused: null, through: false }
   else replace(open, fd, writable)
 }
 
 /** Takes a freshly created file's descriptor as the node's open file. */
 export function adoptOpen(node: UnionNode, fd: number): void {
-  node.open = { fd, writable: true, count: 1, changed: null }
+  node.open = { fd, writable: true, count: 1, changed: null, refused: null, through: false }
 }
 
 /** Points what is open at the node's file of now: after a copy-up. */
@@ -89,9 +90,9 @@ export function openBacking(node: UnionNode, writable: boolean): { fd: number; c
   return { fd, close: () => void sys.close(fd) }
 }
 
-/** The kernel closed one open of the node. */
-export function releaseNode(node: UnionNode): void {
-  if (node.open === null) return
+/** The kernel closed one open of the node. True where it has cached what the disk does not hold. */
+export function releaseNode(node: UnionNode): boolean {
+  if (node.open === null) return false
   const { open } = node
   try {
     keepChanged(node, open)
@@ -102,6 +103,7 @@ export function releaseNode(node: UnionNode): void {
       node.open = null
     }
   }
+  return node.open === null && (open.refused !== null || open.through)
 }
 
 export function readNode(node: UnionNode, offset: number, into: Buffer): number {
@@ -153,9 +155,10 @@ export function writeNode(
   let done = 0
   while (done < data.length) {
     const rest = done === 0 ? data : data.subarray(done)
-    const count = sys.pwrite(open.fd, rest, rest.length, offset + done)
+    const count = sys.pwrite(open.fd, rest, rest.length, offset + done) || -ERRNO.EIO
     if (count < 0) {
-      if (done > 0) break
+      if (done > 0 && !fromCache) break
+      if (fromCache) refusePages(view, node, open, -count)
       throw new Errno(-count, 'write')
     }
     done += count
@@ -164,6 +167,19 @@ export function writeNode(
   node.stamp = null
   if (view.sharesBranches) view.changedBytes(node, offset, done)
   return done
+}
+
+// Of pages the kernel believes that all were written or none: a part of them is none.
+function refusePages(view: View, node: UnionNode, open: OpenFile, error: number): void {
+  open.refused = node.branch!.room.refuse(error)
+  view.announce({ kind: 'inode', node: node.id, offset: -1, length: 0 })
+}
+
+/** Throws where a program is about to write more pages to a file whose disk takes none. */
+export function checkRoom(node: UnionNode): void {
+  const refused = node.open?.refused ?? null
+  if (refused === null || node.branch!.foreign || !node.branch!.room.stillRefuses(refused)) return
+  throw new Errno(refused.error, 'write')
 }
 
 /** The open file of a node that is being changed, copied up where it is not yet. */

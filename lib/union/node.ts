@@ -16,6 +16,7 @@ import type { Job, NodeId } from '../fuse/filesystem.ts'
 import { S } from '../host/sys.ts'
 import type { Branch } from './branch.ts'
 import type { UnionLayer } from './layer.ts'
+import type { RefusedPages } from './room.ts'
 
 /** A directory in one branch; path null where it is the node's own path (writable branches). */
 export interface Place {
@@ -38,6 +39,10 @@ export interface OpenFile {
   count: number
   /** When the file was changed last, before pages of the cache were written to it; else null. */
   changed: Moment | null
+  /** Pages of the cache that the disk did not take, last; else null. */
+  refused: RefusedPages | null
+  /** True where a program writes it without the cache, which does not see it change then. */
+  through: boolean
 }
 
 /** Seconds since 1970, with nanoseconds beside them. */

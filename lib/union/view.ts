@@ -52,7 +52,7 @@ import {
 import type { Branch } from './branch.ts'
 import * as bytes from './bytes.ts'
 import { discardCopy } from './copy-up.ts'
-import { adoptOpen, openNode, readNode, releaseNode, writeNode } from './files.ts'
+import { adoptOpen, checkRoom, openNode, readNode, releaseNode, writeNode } from './files.ts'
 import type { UnionLayer } from './layer.ts'
 import { find } from './lookup.ts'
 import { makeLink, makeName, makeUnnamed } from './make.ts'
@@ -109,6 +109,8 @@ export class View extends NodeTable implements FileSystem {
   /** True where the kernel keeps the times of files whose content it changes. */
   kernelHasTimes = false
   stack: Stack
+  /** True where the kernel can map a file that it does not cache; said once that is agreed. */
+  mayWriteThrough = false
   /** Seconds for which the kernel may trust what the base showed. */
   readonly #baseTimeout: number
   readonly #base: UnionLayer | null
@@ -300,8 +302,10 @@ export class View extends NodeTable implements FileSystem {
     return isForeign(node) ? Math.min(own, this.#baseTimeout, FOREVER) : own
   }
 
-  getattr(_caller: Caller, id: NodeId, _handle: HandleId | null): AttrReply {
-    return this.#attributes(this.node(id))
+  getattr(_caller: Caller, id: NodeId, handle: HandleId | null): AttrReply {
+    const node = this.node(id)
+    if (handle !== null) checkRoom(node)
+    return this.#attributes(node)
   }
 
   setattr(caller: Caller, id: NodeId, request: SetattrRequest): AttrReply {
@@ -392,11 +396,14 @@ export class View extends NodeTable implements FileSystem {
     if (node.type !== S.IFREG) fail(node.isDirectory ? 'EISDIR' : 'ENXIO')
     this.checkStamp(node)
     openNode(this, node, flags, killPriv ? caller : null)
-    return this.#opened(node)
+    return this.#opened(node, (flags & O.ACCMODE) !== O.RDONLY)
   }
 
-  #opened(node: UnionNode): Opened {
-    return { handle: node.id as number as HandleId, flags: FOPEN.KEEP_CACHE, backing: 0 }
+  #opened(node: UnionNode, writes: boolean): Opened {
+    const through = writes && this.mayWriteThrough && node.branch!.room.isShort
+    if (through) node.open!.through = true
+    const flags = FOPEN.KEEP_CACHE | (through ? FOPEN.DIRECT_IO : 0)
+    return { handle: node.id as number as HandleId, flags, backing: 0 }
   }
 
   create(caller: Caller, parent: NodeId, request: CreateRequest): Created {
@@ -406,7 +413,7 @@ export class View extends NodeTable implements FileSystem {
     const dir = this.directory(parent)
     const { node, value } = makeName(this, caller, dir, name, umask, S.IFREG, make)
     adoptOpen(node, value)
-    return { entry: this.#known(node), opened: this.#opened(node) }
+    return { entry: this.#known(node), opened: this.#opened(node, true) }
   }
 
   tmpfile(caller: Caller, parent: NodeId, request: CreateRequest): Created {
@@ -415,7 +422,7 @@ export class View extends NodeTable implements FileSystem {
     const { fd, layer } = makeUnnamed(this, caller, dir, flags, mode & ~S.IFMT, umask)
     const node = this.adoptUnnamed(fd, layer)
     adoptOpen(node, fd)
-    return { entry: this.#known(node), opened: this.#opened(node) }
+    return { entry: this.#known(node), opened: this.#opened(node, true) }
   }
 
   read(_caller: Caller, id: NodeId, _handle: HandleId, offset: number, into: Buffer): number {
@@ -430,7 +437,7 @@ export class View extends NodeTable implements FileSystem {
   release(_caller: Caller, id: NodeId, _handle: HandleId): void {
     const node = this.nodes.get(id)
     if (node === undefined) return
-    releaseNode(node)
+    if (releaseNode(node)) this.detach(node, true)
     this.forgetIfUnused(node)
   }
 

@@ -89,6 +89,11 @@ export class Branch {
 
   /** Descriptor of a directory of the branch: valid until the request ends. Throws Errno. */
   dirFd(path: RelPath): number {
+    return must(this.#find(path), 'open directory')
+  }
+
+  /** As `dirFd`, or the negative errno. */
+  #find(path: RelPath): number {
     if (path === '') return this.root
     const known = this.#fds.get(path)
     if (known !== undefined) {
@@ -97,7 +102,7 @@ export class Branch {
       return known
     }
     const fd = this.#open(path)
-    this.#keep(path, fd)
+    if (fd >= 0) this.#keep(path, fd)
     return fd
   }
 
@@ -116,18 +121,19 @@ export class Branch {
     for (const name of names.reverse()) {
       const next = sys.openat(fd, name, O.PATH | O.DIRECTORY | O.NOFOLLOW)
       if (fd !== known) sys.close(fd)
-      if (next < 0) throw new Errno(-next, 'open directory')
+      if (next < 0) return next
       fd = next
     }
     return fd
   }
 
-  /** Attributes of a name in a directory. False when it is absent. Throws Errno otherwise. */
+  /** Attributes of a name in a directory. False when one of them is absent. Throws Errno otherwise. */
   peek(dir: RelPath, name: string, into: Stat): boolean {
     if (this.blocked !== null && this.#isBlocked(dir, name)) return false
-    const done = sys.stat(this.dirFd(dir), name, into)
+    const fd = this.#find(dir)
+    const done = fd < 0 ? fd : sys.stat(fd, name, into)
     if (done >= 0) {
-      if (into.dev !== this.dev) this.#meet(this.dirFd(dir), name, into.dev)
+      if (into.dev !== this.dev) this.#meet(fd, name, into.dev)
       return true
     }
     if (done === -ERRNO.ENOENT || done === -ERRNO.ENOTDIR) return false

@@ -12,6 +12,8 @@ export interface Case {
   readonly title: string
   /** 'root' where it changes users, owners or makes devices. */
   readonly needs?: readonly Need[]
+  /** One of many like it: left to `npm run conformance`, which has the time. */
+  readonly long?: boolean
   /** Makes what the trial begins with: through the mount, or beforehand in a layer below. */
   readonly given?: (place: RealPlace) => void
   readonly trial: (t: Trial) => void

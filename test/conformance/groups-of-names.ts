@@ -1,0 +1,11 @@
+// Groups of cases about names: making, removing and moving them, and walking along them.
+
+import type { Groups } from './case.ts'
+import { endings } from './group-endings.ts'
+import { mkdir } from './group-mkdir.ts'
+import { names } from './group-names.ts'
+import { paths } from './group-paths.ts'
+import { rights } from './group-rights.ts'
+import { sticky } from './group-sticky.ts'
+
+export const NAME_GROUPS: Groups = { mkdir, names, paths, endings, rights, sticky }

@@ -346,11 +346,16 @@ function readGroups(cursor: Cursor, count: number): Map<number, readonly RelPath
     const number = cursor.u32()
     const names: RelPath[] = []
     for (let left = cursor.u32(); left > 0; left--) {
-      names.push(relPath(cursor.take(cursor.u32()).latin1Slice()))
+      names.push(nameIn(cursor.take(cursor.u32()).latin1Slice()))
     }
     groups.set(number, names)
   }
   return groups
+}
+
+function nameIn(text: string): RelPath {
+  if (text.includes('\0') || text.split('/').includes('..')) throw new ShortMessage('no such name')
+  return relPath(text)
 }
 
 // A broken index is damage with a name, never a RangeError of a reader.

@@ -16,7 +16,7 @@
 //
 // Rule: nobody else knows these names; programs neither see nor set them through a mount.
 
-import { ERRNO, Errno } from '../base/errno.ts'
+import { ERRNO, Errno, fail } from '../base/errno.ts'
 import { type RelPath, relPath } from '../base/path.ts'
 import type { Stat } from '../host/stat.ts'
 import { S } from '../host/sys.ts'
@@ -143,8 +143,15 @@ function readText(dir: number, name: string, mark: MarkName, prefix: MarkPrefix)
   return typeof value === 'number' ? null : value.latin1Slice()
 }
 
-const pathOf = (text: string | null): RelPath | null =>
-  text?.startsWith('/') ? relPath(text) : null
+// Others may have written the sublayer: what would lead out of it is damage, and answered as such.
+function pathOf(text: string | null): RelPath | null {
+  if (!text?.startsWith('/')) return null
+  if (text.includes('\0') || text.split('/').includes('..')) fail('EIO', 'mark')
+  return relPath(text)
+}
 
-const nameOf = (text: string | null): string | null =>
-  text === null || text.includes('/') ? null : text
+function nameOf(text: string | null): string | null {
+  if (text === null || text.includes('/')) return null
+  if (text === '' || text === '.' || text === '..' || text.includes('\0')) fail('EIO', 'mark')
+  return text
+}

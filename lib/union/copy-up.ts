@@ -9,7 +9,7 @@
 // Rule: the node is pointed at the copy last. Large files are copied by an io thread: the
 // request is parked, and runs again from its start; until then it has changed nothing.
 
-import { Errno, fail } from '../base/errno.ts'
+import { ERRNO, Errno, fail } from '../base/errno.ts'
 import { joinPath, type RelPath } from '../base/path.ts'
 import { type Job, type JobWork, Parked } from '../fuse/filesystem.ts'
 import { copyData } from '../host/copy.ts'
@@ -206,8 +206,19 @@ function openSource(node: UnionNode): number {
   return must(sys.openat(dir, name, O.RDONLY | O.NOFOLLOW), 'copy up')
 }
 
-export const openPlace = (place: FilePlace): number =>
-  must(sys.openat(place.branch.dirFd(place.dir), place.name, O.RDONLY | O.NOFOLLOW), 'open')
+/** Opens the bytes of a metacopy. EIO where no file is: its name is there all the same. */
+export function openPlace({ branch, dir, name }: FilePlace): number {
+  try {
+    const at = branch.dirFd(dir)
+    must(sys.stat(at, name, made), 'open')
+    // Others may have made the mark: neither a pipe nor a device is opened for it.
+    if ((made.mode & S.IFMT) !== S.IFREG) fail('EIO', 'metacopy')
+    return must(sys.openat(at, name, O.RDONLY | O.NOFOLLOW), 'open')
+  } catch (err) {
+    const missing = err instanceof Errno && (err.code === 'ENOENT' || err.code === 'ENOTDIR')
+    throw missing ? new Errno(ERRNO.EIO, 'metacopy') : err
+  }
+}
 
 /** What makes a file that lies in the layer's read-only part findable from its metacopy. */
 function markMetacopy(node: UnionNode, layer: UnionLayer, temp: string): void {

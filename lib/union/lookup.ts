@@ -12,6 +12,7 @@
 //
 // Rule: nothing is changed here. `view.stat` holds the attributes of what was found on top.
 
+import { ERRNO, Errno } from '../base/errno.ts'
 import { baseName, joinPath, parentPath, type RelPath } from '../base/path.ts'
 import type { Stat } from '../host/stat.ts'
 import { S } from '../host/sys.ts'
@@ -132,7 +133,7 @@ class Merge {
     for (const ro of layer.ros.slice(layer.ros.indexOf(from) + 1)) {
       const stat = this.#view.below
       const path = target(this.#dir, ro, redirect, '')
-      if (path === null || !ro.peek(parentPath(path), baseName(path), stat)) continue
+      if (path === null || !lies(ro, path, stat)) continue
       if ((stat.mode & S.IFMT) !== S.IFDIR) return
       this.#push(ro, path, stat)
       if (ro.prefix === null) continue
@@ -146,7 +147,7 @@ class Merge {
     const branch = this.#view.stack.base?.ros[0]
     if (branch === undefined) return
     const stat = this.#view.below
-    if (!branch.peek(parentPath(path), baseName(path), stat)) return
+    if (!lies(branch, path, stat)) return
     if ((stat.mode & S.IFMT) === S.IFDIR) this.#push(branch, path, stat)
   }
 }
@@ -166,7 +167,7 @@ function dataOf(
   const { stat } = view
   if (branch.prefix === null || !canBeMetacopy(stat)) return null
   if (!isMetacopy(branch.dirFd(path), name, branch.prefix)) return null
-  const marks = readMarks(branch.dirFd(path), name, branch.prefix)
+  let marks = readMarks(branch.dirFd(path), name, branch.prefix)
   if (marks === null) return null
   const lower = branch.layer.ros.slice(branch.layer.ros.indexOf(branch) + 1)
   let missing: FilePlace | null = null
@@ -174,12 +175,43 @@ function dataOf(
     const at = target(dir, ro, marks, name)
     if (at === null) continue
     const place = { branch: ro, dir: parentPath(at), name: baseName(at) }
-    if (ro.peek(place.dir, place.name, view.below)) return place
     missing ??= place
+    if (!lies(ro, at, view.below)) continue
+    if ((view.below.mode & S.IFMT) !== S.IFREG) break
+    const next = furtherMarks(place, view.below)
+    if (next === null) return place
+    // Its bytes lie further down.
+    const { redirect, renamed } = next
+    const beside: RelPath | null = renamed === null ? marks.redirect : joinPath(place.dir, renamed)
+    marks = { ...marks, redirect: redirect ?? beside }
   }
   // Its bytes are nowhere: opening fails, which zeros would not.
-  return missing
+  return missing ?? { branch, dir: path, name: '' }
 }
+
+/** The marks of a metacopy that another one led to; null for a file with bytes. */
+function furtherMarks({ branch, dir, name }: FilePlace, stat: Stat): Marks | null {
+  if (branch.prefix === null || !canBeMetacopy(stat)) return null
+  const fd = branch.dirFd(dir)
+  return isMetacopy(fd, name, branch.prefix) ? readMarks(fd, name, branch.prefix) : null
+}
+
+/** As `peek`, of a path that a mark told: also the directories on the way may be missing. */
+function lies(branch: Branch, path: RelPath, into: Stat): boolean {
+  try {
+    return branch.peek(parentPath(path), baseName(path), into)
+  } catch (err) {
+    if (err instanceof Errno && NOWHERE_ERRNO.has(err.number)) return false
+    throw err
+  }
+}
+
+const NOWHERE_ERRNO: ReadonlySet<number> = new Set([
+  ERRNO.ENOENT,
+  ERRNO.ENOTDIR,
+  ERRNO.ENAMETOOLONG,
+  ERRNO.ELOOP,
+])
 
 /** Where in a read-only branch lies what has these marks: at its redirect, or under its name. */
 const target = (dir: UnionNode, ro: Branch, marks: Marks, name: string): RelPath | null =>

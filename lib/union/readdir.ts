@@ -121,7 +121,8 @@ function tellPlus(
 
 const REFUSED = Symbol('refused')
 
-// Names of a directory without the right to search it are listed all the same.
+// Names of a directory without the right to search it are listed all the same, and so is one that
+// cannot be read: whoever wants it is told why.
 function childOrRefused(
   view: View,
   dir: UnionNode,
@@ -130,7 +131,7 @@ function childOrRefused(
   try {
     return view.child(dir, name)
   } catch (err) {
-    if (err instanceof Errno && err.code === 'EACCES') return REFUSED
+    if (err instanceof Errno && (err.code === 'EACCES' || err.code === 'EIO')) return REFUSED
     throw err
   }
 }

@@ -94,9 +94,10 @@ export function readdir(view: View, handle: DirHandle, offset: number, sink: Dir
   for (let at = Math.max(offset - 2, 0); at < entries.length; at++) {
     const { name, ino, type } = entries[at]!
     if (!sink.hasRoom(name)) return
+    // A directory that the kernel knows keeps its number, also where layers below it changed.
     const told = sink.wantsPlus
       ? tellPlus(view, node, entries[at]!, at + 3, sink)
-      : sink.plain(name, ino, type, at + 3)
+      : sink.plain(name, node.children?.get(name)?.ino ?? ino, type, at + 3)
     if (!told) return
   }
 }

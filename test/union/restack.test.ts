@@ -101,3 +101,24 @@ t.test('a base file exchanged behind the mount is found anew', async (t) => {
   t.throws(() => view.open(id, O.RDONLY), { code: 'ESTALE' })
   t.equal(view.read('etc/passwd'), 'longer than before')
 })
+
+t.test('a listing tells the number of a directory that lost its lowest layer', async (t) => {
+  const { layers, view } = await viewOf(t, {
+    layers: [
+      { name: 'top', ro: { 'd/t': 't' } },
+      { name: 'low', ro: { 'd/l': 'l' } },
+    ],
+  })
+  const ino = view.ino('d')
+  view.restack(layers.stack('top'))
+  t.equal(view.ino('d'), ino)
+  const told = new Map<string, number>()
+  const { handle } = view.view.opendir(CALLER, view.id(''), 0)
+  view.view.readdir(CALLER, view.id(''), handle, 0, {
+    wantsPlus: false,
+    plain: (name, number) => told.set(name, number).size > 0,
+    plus: () => false,
+    hasRoom: () => true,
+  })
+  t.equal(told.get('d'), ino)
+})

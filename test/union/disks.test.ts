@@ -37,7 +37,7 @@ t.test('a drop-in whose upper lies on another disk than its lower', async (t) =>
     for (const dir of [here, there]) rmSync(dir, { recursive: true })
   })
   if (statSync(here).dev === statSync(there).dev) {
-    t.skip('both directories lie on one disk')
+    t.plan(0, 'both directories lie on one disk')
     return
   }
   for (const dir of ['up', 'work']) mkdirSync(join(here, dir))

@@ -201,13 +201,18 @@ function* otherNames(
 
 /**
  * Before one of several names of a file goes: the file is copied up, with all its names, so
- * that the writable sublayer counts them from then on. Throws Errno, or Parked for a copy-up.
+ * that the writable sublayer counts them from then on. Of the base, whose names nobody knows,
+ * only what has no bytes: its other names show at once that one went. Throws Errno, or Parked
+ * for a copy-up.
  */
 export function bringLinked(view: View, node: UnionNode): void {
   if (node.isDirectory || node.branch!.writable) return
   const { dir, name } = locate(node)
   must(sys.stat(dir, name, stat), 'stat')
-  if (stat.nlink > 1 && node.branch!.linkNames(stat.ino) !== null) copyUp(view, node, 'attributes')
+  if (stat.nlink < 2) return
+  const bytes = node.type === S.IFREG
+  if (node.branch!.foreign ? !bytes : node.branch!.linkNames(stat.ino) !== null)
+    copyUp(view, node, 'attributes')
 }
 
 /** False where something is there already. Throws Errno. */

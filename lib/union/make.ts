@@ -11,6 +11,7 @@
 import { ERRNO, Errno, fail } from '../base/errno.ts'
 import { joinPath } from '../base/path.ts'
 import type { Caller } from '../fuse/filesystem.ts'
+import { mayKeepSetgid } from '../host/caller.ts'
 import { Stat } from '../host/stat.ts'
 import { AT_REMOVEDIR, must, O, RENAME_EXCHANGE, S, sys } from '../host/sys.ts'
 import { setFileOwner } from '../host/thread.ts'
@@ -32,10 +33,11 @@ import type { View } from './view.ts'
 type Make = (dir: number, name: string) => number
 
 const stat = new Stat()
+const GROUP_RUNS = S.ISGID | 0o010
 const DEFAULT_ACL = 'system.posix_acl_default'
 
 /**
- * Makes a new name in a directory, and its node. The made file's attributes are in
+ * Makes a new name in a directory, and its node; `mode` has the type's bits. The made file's attributes are in
  * `view.stat` afterwards. Answers also what `make` did: a descriptor, for a file.
  */
 export function makeName(
@@ -44,9 +46,10 @@ export function makeName(
   dir: UnionNode,
   name: string,
   umask: number,
-  type: number,
+  mode: number,
   make: Make,
 ): { node: UnionNode; value: number } {
+  const type = mode & S.IFMT
   if (dir.fd !== -1) fail('ENOENT')
   const hidden = view.whatHides(dir, name)
   if (hidden === 'something') fail('EEXIST')
@@ -65,6 +68,7 @@ export function makeName(
     ? makeOver(view, caller, rw, layer, into, name, umask, type, make)
     : asCaller(view, caller, umask, into, make, name)
   try {
+    keepSetgid(caller, into, name, mode)
     must(sys.stat(into, name, view.stat), 'stat')
     born(rw, view.stat.ino)
     const node = view.adoptNew(dir, name, rw, hidden !== null && type === S.IFDIR)
@@ -98,6 +102,18 @@ function asCaller(
   // The kernel allowed it by a supplementary group or a capability that a request does not
   // tell: made as root, then given away.
   return giveAway(dir, name, must(make(dir, name), 'create'), uid, gid)
+}
+
+/**
+ * In a setgid directory the disk takes setgid from a file whose maker is not in the group; who is
+ * so by a supplementary group, which a request does not tell, keeps it.
+ */
+function keepSetgid(caller: Caller, dir: number, name: string, mode: number): void {
+  if ((mode & GROUP_RUNS) !== GROUP_RUNS) return
+  must(sys.stat(dir, name, stat), 'stat')
+  const { mode: given, gid } = stat
+  if (given & S.ISGID || (given & S.IFMT) === S.IFDIR || !mayKeepSetgid(caller.pid, gid)) return
+  must(sys.chmodat(dir, name, (given & ~S.IFMT) | S.ISGID), 'chmod')
 }
 
 function giveAway(dir: number, name: string, value: number, uid: number, gid: number): number {
@@ -237,5 +253,12 @@ export function makeUnnamed(
   const into = layer.rw!.dirFd(dir.path)
   const excl = flags & O.EXCL
   const make: Make = (at, name) => sys.openat(at, name, O.RDWR | O.TMPFILE | excl, mode)
-  return { fd: asCaller(view, caller, umask, into, make, '.'), layer }
+  const fd = asCaller(view, caller, umask, into, make, '.')
+  try {
+    keepSetgid(caller, fd, '', mode)
+  } catch (err) {
+    sys.close(fd)
+    throw err
+  }
+  return { fd, layer }
 }

@@ -339,7 +339,7 @@ export class View extends NodeTable implements FileSystem {
     if ((mode & S.IFMT) === S.IFCHR && rdev === 0) fail('EPERM')
     const make = (at: number, as: string) => sys.mknodat(at, as, mode, libcDevice(rdev))
     const dir = this.directory(parent)
-    return this.#made(makeName(this, caller, dir, name, umask, mode & S.IFMT, make).node)
+    return this.#made(makeName(this, caller, dir, name, umask, mode, make).node)
   }
 
   mkdir(
@@ -408,10 +408,11 @@ export class View extends NodeTable implements FileSystem {
 
   create(caller: Caller, parent: NodeId, request: CreateRequest): Created {
     const { name, mode, umask } = request
+    const file = mode & ~S.IFMT
     const flags = O.RDWR | O.CREAT | O.EXCL | O.NOFOLLOW
-    const make = (at: number, as: string) => sys.openat(at, as, flags, mode & ~S.IFMT)
+    const make = (at: number, as: string) => sys.openat(at, as, flags, file)
     const dir = this.directory(parent)
-    const { node, value } = makeName(this, caller, dir, name, umask, S.IFREG, make)
+    const { node, value } = makeName(this, caller, dir, name, umask, file | S.IFREG, make)
     adoptOpen(node, value)
     return { entry: this.#known(node), opened: this.#opened(node, true) }
   }

@@ -2,10 +2,12 @@
 
 import type { Groups } from './case.ts'
 import { endings } from './group-endings.ts'
+import { making } from './group-making.ts'
 import { mkdir } from './group-mkdir.ts'
 import { names } from './group-names.ts'
 import { paths } from './group-paths.ts'
 import { rights } from './group-rights.ts'
 import { sticky } from './group-sticky.ts'
+import { unlink } from './group-unlink.ts'
 
-export const NAME_GROUPS: Groups = { mkdir, names, paths, endings, rights, sticky }
+export const NAME_GROUPS: Groups = { making, mkdir, unlink, names, paths, endings, rights, sticky }

@@ -20,6 +20,7 @@ export const FAILURES = {
     'the catalogue is damaged at %s: %s; put the store back from a copy, or delete what it names',
   ],
   SVS_CHUNK_DAMAGED: [7, 'state %s cannot be read at %s: %s; other states may still be whole'],
+  SVS_DAEMON_BUSY: [5, 'the daemon of the store cannot hear more at once: %s; try again later'],
   SVS_DAEMON_DIED: [
     1,
     'the daemon ended before it was ready (%s); its log in the store, run/daemon.log, has more',

@@ -67,6 +67,13 @@ export class Client {
   }
 
   #reply(reply: Reply): void {
+    // Said of the connection, not of one call: nothing more is answered.
+    if (reply.id === null && !('progress' in reply) && !reply.ok) {
+      const failure = failureOf(reply.error)
+      for (const { reject } of this.#waiting.values()) reject(failure)
+      this.#waiting.clear()
+      return
+    }
     const waiting = this.#waiting.get(reply.id ?? -1)
     if (waiting === undefined) return
     if ('progress' in reply) {

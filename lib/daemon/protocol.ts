@@ -11,6 +11,8 @@ export const LONGEST_LINE = 1 << 20
 /** What a command accepts from the daemon, whose lists may be long. */
 export const LONGEST_REPLY = 64 << 20
 
+const MOST_PIECES = 1024
+
 /** A failure in words. */
 export interface ErrorWords {
   readonly code: string
@@ -38,6 +40,11 @@ export class Lines {
     this.#tooLong = tooLong
   }
 
+  /** Bytes of a line that has not ended yet. */
+  get pending(): number {
+    return this.#length
+  }
+
   push(bytes: Buffer): void {
     let from = 0
     while (!this.#stopped) {
@@ -57,12 +64,15 @@ export class Lines {
   #keep(part: Buffer): void {
     if (part.length === 0) return
     this.#rest.push(part)
+    // Each piece costs more than its bytes where they come one by one.
+    if (this.#rest.length > MOST_PIECES) this.#rest = [Buffer.concat(this.#rest)]
     this.#length += part.length
   }
 
   #stop(): void {
     this.#stopped = true
     this.#rest = []
+    this.#length = 0
     this.#tooLong()
   }
 }

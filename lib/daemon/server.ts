@@ -1,7 +1,8 @@
 // The daemon's end of run/daemon.sock: reads requests, runs them from the API's table, answers.
 //
 // Rule: only the store's owner and root are heard: the socket is 0600 in a directory of 0700,
-// and the kernel is asked who connected. Nothing that arrives here ends the daemon.
+// and the kernel is asked who connected. Nothing that arrives here ends the daemon, or makes it grow
+// without bound: connections, lines half said, requests at once and answers unread have a limit.
 
 import { chmodSync, rmSync } from 'node:fs'
 import { createServer, type Server as NetServer, type Socket } from 'node:net'
@@ -21,11 +22,22 @@ const requestShape = z.object({
   params: z.unknown().optional(),
 })
 
+/** Connections at once: each running `svsfs run` keeps one. */
+const MOST_CONNECTIONS = 512
+/** Requests of one connection under way; further ones wait in its socket. */
+const MOST_AT_ONCE = 32
+/** Bytes of lines that have not ended, of all connections together. */
+const MOST_PENDING = 16 << 20
+/** How long one that was turned away may take to read why. */
+const LINGER_MS = 1000
+
 export class Server {
   readonly #control: Control
   readonly #log: Log
   readonly #net: NetServer
   readonly #sockets = new Set<Socket>()
+  /** Of all connections. */
+  #pending = 0
   #draining = false
 
   constructor(control: Control, log: Log) {
@@ -59,19 +71,42 @@ export class Server {
   }
 
   #accept(socket: Socket): void {
-    if (!isAllowed(socket)) {
-      this.#log.warn('a process of another user was turned away from the socket')
-      socket.destroy()
+    const refusal = this.#refusalOf(socket)
+    if (refusal !== null) {
+      turnAway(socket, refusal)
       return
     }
     this.#sockets.add(socket)
     const refuse = () => (this.#draining ? new Failure('SVS_DAEMON_STOPPING') : null)
-    const connection = new Connection(socket, this.#control, this.#log, refuse)
+    const mayKeep = (more: number) => {
+      this.#pending += more
+      return more <= 0 || this.#pending <= MOST_PENDING
+    }
+    const connection = new Connection(socket, this.#control, this.#log, refuse, mayKeep)
     socket.on('close', () => {
       this.#sockets.delete(socket)
       connection.closed()
     })
   }
+
+  #refusalOf(socket: Socket): Failure | null {
+    if (!isAllowed(socket)) {
+      this.#log.warn('a process of another user was turned away from the socket')
+      return new Failure('SVS_STORE_OWNER', this.#control.store.places.root)
+    }
+    if (this.#sockets.size < MOST_CONNECTIONS) return null
+    return new Failure('SVS_DAEMON_BUSY', `${MOST_CONNECTIONS} commands are connected`)
+  }
+}
+
+/** Says why, and hears no more; whoever goes on talking is not cut off before it could have read that. */
+function turnAway(socket: Socket, failure: Failure): void {
+  const refusal: Reply = { id: null, ok: false, error: errorWords(failure) }
+  socket.on('error', () => {})
+  socket.end(`${JSON.stringify(refusal)}\n`)
+  socket.resume()
+  const patience = setTimeout(() => socket.destroy(), LINGER_MS)
+  socket.on('close', () => clearTimeout(patience))
 }
 
 /** One command that is connected, and what it holds. */
@@ -81,26 +116,71 @@ class Connection {
   readonly #log: Log
   /** Why no request is taken, or null. */
   readonly #refusal: () => Failure | null
+  /** Takes or gives back bytes of unfinished lines; false where there are too many. */
+  readonly #mayKeep: (more: number) => boolean
+  readonly #lines: Lines
   readonly #givenBack: (() => void)[] = []
+  /** Requests that came with others, and wait for their end. */
+  readonly #waiting: string[] = []
+  #running = 0
+  #kept = 0
   #open = true
 
-  constructor(socket: Socket, control: Control, log: Log, refusal: () => Failure | null) {
+  constructor(
+    socket: Socket,
+    control: Control,
+    log: Log,
+    refusal: () => Failure | null,
+    mayKeep: (more: number) => boolean,
+  ) {
     this.#refusal = refusal
+    this.#mayKeep = mayKeep
     this.#socket = socket
     this.#control = control
     this.#log = log
-    const lines = new Lines(
+    this.#lines = new Lines(
       LONGEST_LINE,
-      (line) => void this.#request(line),
+      (line) => this.#hear(line),
       () => this.#refuse(new Failure('SVS_BAD_REQUEST', 'the daemon', 'message too long')),
     )
-    socket.on('data', (bytes) => lines.push(bytes as Buffer))
+    socket.on('data', (bytes) => this.#take(bytes as Buffer))
+    socket.on('drain', () => this.#goOn())
     socket.on('error', () => {})
   }
 
   closed(): void {
     this.#open = false
+    this.#waiting.length = 0
+    this.#mayKeep(-this.#kept)
+    this.#kept = 0
     for (const giveBack of this.#givenBack.splice(0)) giveBack()
+  }
+
+  #take(bytes: Buffer): void {
+    if (!this.#open) return
+    this.#lines.push(bytes)
+    const more = this.#lines.pending - this.#kept
+    this.#kept += more
+    if (!this.#mayKeep(more)) this.#refuse(new Failure('SVS_DAEMON_BUSY', 'too much is half said'))
+  }
+
+  #hear(line: string): void {
+    this.#waiting.push(line)
+    this.#goOn()
+  }
+
+  // What is not read here waits in the socket, and then in the process that sends it.
+  #goOn(): void {
+    const isFull = () => this.#running >= MOST_AT_ONCE || this.#socket.writableNeedDrain
+    while (!isFull() && this.#waiting.length > 0) {
+      this.#running++
+      void this.#request(this.#waiting.shift()!).finally(() => {
+        this.#running--
+        this.#goOn()
+      })
+    }
+    if (isFull() && this.#open) this.#socket.pause()
+    else this.#socket.resume()
   }
 
   async #request(line: string): Promise<void> {
@@ -130,8 +210,9 @@ class Connection {
   }
 
   #refuse(failure: Failure): void {
-    this.#send({ id: null, ok: false, error: errorWords(failure) })
-    this.#socket.end(() => this.#socket.destroy())
+    this.#open = false
+    this.#waiting.length = 0
+    if (this.#socket.writable) turnAway(this.#socket, failure)
   }
 
   #send(reply: Reply): void {

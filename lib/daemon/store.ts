@@ -3,10 +3,12 @@
 //   places ─▶ store.json (format, id) ─▶ run/lock (flock) ─▶ Store
 //
 // Rule: store.json is written last, so a directory without it is not a store; a newer format
-// is refused, never read on a guess. What lies in the catalogue is opened by `openControl`.
+// is refused, never read on a guess. What lies in the catalogue is opened by `openControl`. All of
+// it is its owner's alone, whatever the umask, and whatever its directory was before.
 
 import { randomUUID } from 'node:crypto'
 import {
+  chmodSync,
   closeSync,
   existsSync,
   fsyncSync,
@@ -54,17 +56,48 @@ export const storeExists = (root: string): boolean => existsSync(storePlaces(roo
  * without it that is SVS_STORE_NOT_FOUND. `doing` tells others who has it.
  */
 export function takeStore(root: string, doing: string, create: boolean): Store {
-  const places = storePlaces(root)
-  if (!existsSync(places.json)) {
-    if (!create) throw new Failure('SVS_STORE_NOT_FOUND', root)
-    makeStore(places)
+  const giveBack = keepPrivate()
+  try {
+    const places = storePlaces(root)
+    if (!existsSync(places.json)) {
+      if (!create) throw new Failure('SVS_STORE_NOT_FOUND', root)
+      makeStore(places)
+    }
+    checkOwner(places)
+    const json = readStoreJson(places)
+    if (json.marks !== ownPrefix()) throw new Failure('SVS_STORE_OWNER', root)
+    for (const dir of [places.root, ...directories(places)]) ownDirectory(dir)
+    const lock: StoreLock = lockStore(places, doing)
+    const release = () => {
+      lock.release()
+      giveBack()
+    }
+    return { places, json, release }
+  } catch (err) {
+    giveBack()
+    throw err
   }
-  checkOwner(places)
-  const json = readStoreJson(places)
-  if (json.marks !== ownPrefix()) throw new Failure('SVS_STORE_OWNER', root)
-  for (const dir of directories(places)) mkdirSync(dir, { recursive: true, mode: 0o700 })
-  const lock: StoreLock = lockStore(places, doing)
-  return { places, json, release: () => lock.release() }
+}
+
+const PRIVATE = 0o077
+let stores = 0
+let umaskBefore = 0
+
+/** What this process makes while it has a store is nobody else's. Answers what ends that. */
+function keepPrivate(): () => void {
+  if (stores++ === 0) umaskBefore = process.umask(PRIVATE)
+  let held = true
+  return () => {
+    if (!held) return
+    held = false
+    if (--stores === 0) process.umask(umaskBefore)
+  }
+}
+
+/** Makes a directory, or takes away what others may do with one that is there. */
+function ownDirectory(path: string): void {
+  mkdirSync(path, { recursive: true, mode: 0o700 })
+  if ((statSync(path).mode & 0o777) !== 0o700) chmodSync(path, 0o700)
 }
 
 const directories = (places: StorePlaces): string[] => [
@@ -79,10 +112,11 @@ const directories = (places: StorePlaces): string[] => [
 
 function makeStore(places: StorePlaces): void {
   mkdirSync(places.root, { recursive: true, mode: 0o700 })
+  checkOwner(places)
   if (readdirSync(places.root).length > 0 && !isHalfMade(places))
     throw new Failure('SVS_STORE_FOREIGN', places.root)
+  for (const dir of [places.root, ...directories(places)]) ownDirectory(dir)
   probeDisk(places.root)
-  for (const dir of directories(places)) mkdirSync(dir, { recursive: true, mode: 0o700 })
   const json: StoreJson = {
     format: STORE_FORMAT,
     id: randomUUID(),
@@ -101,9 +135,9 @@ function isHalfMade(places: StorePlaces): boolean {
 }
 
 function checkOwner(places: StorePlaces): void {
-  const euid = process.geteuid?.() ?? 0
-  const owner = statSync(places.root).uid
-  if (euid !== 0 && owner !== euid) throw new Failure('SVS_STORE_OWNER', places.root)
+  // Also for root: who owns a directory may exchange what lies in it.
+  if (statSync(places.root).uid !== process.geteuid?.())
+    throw new Failure('SVS_STORE_OWNER', places.root)
 }
 
 function readStoreJson(places: StorePlaces): StoreJson {

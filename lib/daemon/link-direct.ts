@@ -1,8 +1,9 @@
 // The direct transport: a Session on /dev/fuse in the loop of this thread; mounting, and what
 // the kernel is told, by way of the kernel-call thread.
 
+import { ERRNO, errnoOf } from '../base/errno.ts'
 import type { Log } from '../base/log.ts'
-import type { Notification } from '../fuse/filesystem.ts'
+import type { Job, Notification } from '../fuse/filesystem.ts'
 import type { Jobs } from '../fuse/io.ts'
 import type { KernelCalls } from '../fuse/kernel-calls.ts'
 import { Session } from '../fuse/session.ts'
@@ -76,7 +77,10 @@ class DirectLink implements MountLink {
       fs: this.#view,
       device,
       log,
-      submit: jobs.submit,
+      submit: (job, done) => {
+        if (job.kind === 'pages') this.#writeBack(job, done)
+        else jobs.submit(job, done)
+      },
       cap: this.#spec.kernelCap,
       trace: this.#spec.trace ? (line) => this.#events.trace(line) : null,
       kernelTid: kernel.tid,
@@ -88,6 +92,16 @@ class DirectLink implements MountLink {
     })
     this.#all.add(this)
     serve(this.#session)
+  }
+
+  // To drop pages the kernel first writes the dirty ones back, whoever holds the inode's lock.
+  #writeBack(job: Extract<Job, { kind: 'pages' }>, done: (job: Job) => void): void {
+    const batch: Notification[] = [{ kind: 'inode', node: job.node, offset: 0, length: 0 }]
+    this.tell(batch, (error) => {
+      job.error = error === null ? 0 : (errnoOf(error) ?? ERRNO.EIO)
+      job.done = true
+      done(job)
+    })
   }
 
   #ended(reason: string): void {

@@ -273,7 +273,7 @@ export interface FileSystem {
 }
 
 /**
- * Work that takes long, done by an io thread on descriptors that are open in the process.
+ * Work that takes long: of an io thread, on descriptors that are open in the process, or of the kernel.
  * `error` is the positive errno it ended with, 0 for success; set when it is done.
  */
 export type Job = { id: number; error: number; done: boolean } & JobWork
@@ -281,6 +281,8 @@ export type JobWork =
   /** `flush`: the bytes are on the disk when it is done. */
   | { kind: 'copy'; from: number; to: number; size: number; flush: boolean }
   | { kind: 'fsync'; fd: number; dataOnly: boolean }
+  /** Not for an io thread: pages of a node that the kernel has not written back come as WRITEs. */
+  | { kind: 'pages'; node: NodeId }
 
 /** Thrown by a method whose answer needs such work. The request runs again from its start afterwards. */
 export class Parked {

@@ -75,9 +75,14 @@ export class Jobs {
 }
 
 function workOf(job: Job): IoRequest['work'] {
-  return job.kind === 'copy'
-    ? { kind: 'copy', from: job.from, to: job.to, size: job.size, flush: job.flush }
-    : { kind: 'fsync', fd: job.fd, dataOnly: job.dataOnly }
+  switch (job.kind) {
+    case 'copy':
+      return { kind: 'copy', from: job.from, to: job.to, size: job.size, flush: job.flush }
+    case 'fsync':
+      return { kind: 'fsync', fd: job.fd, dataOnly: job.dataOnly }
+    case 'pages':
+      throw new TypeError('pages of the kernel are nothing that an io thread could reach')
+  }
 }
 
 /** Starts io threads, and makes the ports by which one other thread gives them work. */

@@ -16,7 +16,7 @@ import { copyUp, ensureDirectory } from './copy-up.ts'
 import { openBacking } from './files.ts'
 import { beforeChange } from './freeze.ts'
 import { isLinkedBelow, linksShown } from './links.ts'
-import { pathIn, type UnionNode } from './node.ts'
+import { type FilePlace, pathIn, type UnionNode } from './node.ts'
 import { CAPABILITY, changeOwner, changesOwner, dropPrivileges } from './privileges.ts'
 import type { View } from './view.ts'
 
@@ -61,7 +61,7 @@ export function attributesOf(view: View, node: UnionNode, stat: Stat): Attr {
   const branch = node.top
   attr.ino = node.ino
   attr.size = stat.size
-  attr.blocks = node.data === null ? stat.blocks : Math.ceil(stat.size / 512)
+  attr.blocks = node.data === null ? stat.blocks : blocksOfData(view, node.data)
   attr.atime = stat.atime
   attr.atimeNsec = stat.atimeNsec
   attr.mtime = stat.mtime
@@ -76,6 +76,12 @@ export function attributesOf(view: View, node: UnionNode, stat: Stat): Attr {
   attr.nlink = linkCount(view, node, branch, stat)
   if (branch.index !== null) override(attr, branch.index.override(stat.ino), view)
   return attr
+}
+
+// Of a file whose attributes alone were copied up, the one below has the bytes, and the holes.
+function blocksOfData(view: View, { branch, dir, name }: FilePlace): number {
+  must(sys.stat(branch.dirFd(dir), name, view.below), 'stat')
+  return view.below.blocks
 }
 
 // A merged directory's subdirectories would have to be counted: 1 says "unknown" (as the
@@ -237,7 +243,11 @@ export function writeXattr(
 
 export function deleteXattr(view: View, node: UnionNode, name: string): void {
   if (isMarkName(name)) fail('ENODATA')
-  if (readXattr(node, name) === null) fail('ENODATA')
+  if (readXattr(node, name) === null) {
+    // An access list that says no more than the mode does is not kept, and can still be removed.
+    if (name.startsWith('system.posix_acl_')) return
+    fail('ENODATA')
+  }
   copyUp(view, node, 'attributes')
   const { dir, name: at } = locate(node)
   beforeChange(node.top, 'attributes', dir, at)

@@ -32,6 +32,7 @@ export function openNode(
   else if (writes) copyUp(view, node, 'content')
   hold(node, node.branch!.writable && node.data === null)
   node.open!.count += 1
+  if (writes) node.open!.cached = true
 }
 
 function hold(node: UnionNode, writable: boolean): void {
@@ -39,13 +40,29 @@ function hold(node: UnionNode, writable: boolean): void {
   if (open !== null && (open.writable || !writable)) return
   const fd = openFile(node, writable)
   if (open === null)
-    node.open = { fd, writable, count: 0, changed: null, refused: null, through: false }
+    node.open = {
+      fd,
+      writable,
+      count: 0,
+      cached: false,
+      changed: null,
+      refused: null,
+      through: false,
+    }
   else replace(open, fd, writable)
 }
 
 /** Takes a freshly created file's descriptor as the node's open file. */
 export function adoptOpen(node: UnionNode, fd: number): void {
-  node.open = { fd, writable: true, count: 1, changed: null, refused: null, through: false }
+  node.open = {
+    fd,
+    writable: true,
+    count: 1,
+    cached: true,
+    changed: null,
+    refused: null,
+    through: false,
+  }
 }
 
 /** Points what is open at the node's file of now: after a copy-up. */

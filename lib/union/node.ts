@@ -37,6 +37,8 @@ export interface OpenFile {
   writable: boolean
   /** How many opens the kernel was told of and has not released. */
   count: number
+  /** True once a program opened it for writing: the kernel may have pages that are not here yet. */
+  cached: boolean
   /** When the file was changed last, before pages of the cache were written to it; else null. */
   changed: Moment | null
   /** Pages of the cache that the disk did not take, last; else null. */

@@ -536,9 +536,12 @@ export class View extends NodeTable implements FileSystem {
     bytes.allocate(this, this.node(id), request.mode, request.offset, request.length)
   }
 
-  lseek(_caller: Caller, id: NodeId, _handle: HandleId, offset: number, whence: number): number {
-    const { open } = this.node(id)
-    return must(sys.lseek((open ?? fail('EBADF')).fd, offset, whence), 'lseek')
+  // The kernel asks without writing back what it has in its cache: data there would be a hole here.
+  lseek(caller: Caller, id: NodeId, _handle: HandleId, offset: number, whence: number): number {
+    const open = this.node(id).open ?? fail('EBADF')
+    if (open.cached && caller.finished === null)
+      throw new Parked(this.newJob({ kind: 'pages', node: id }))
+    return must(sys.lseek(open.fd, offset, whence), 'lseek')
   }
 
   copyFileRange(_caller: Caller, id: NodeId, request: CopyRangeRequest): number {

@@ -199,6 +199,17 @@ export const FILES: Behaviours = {
     })
   },
 
+  'SEEK_DATA and SEEK_HOLE know what was written a moment ago'(place) {
+    using(place.open('sparse', O.RDWR), (file) => {
+      file.pwrite('x'.repeat(4096), 256 * 1024)
+      file.pwrite('end', 2 * SPARSE)
+      assert.equal(file.seek(128 * 1024, 3), 256 * 1024)
+      assert.equal(file.seek(2 * SPARSE, 3), 2 * SPARSE)
+      assert.equal(file.seek(2 * SPARSE, 4), 2 * SPARSE + 3)
+      assert.equal(text(place, 'sparse').length, 2 * SPARSE + 3)
+    })
+  },
+
   'fallocate makes a file longer'(place) {
     using(place.open('readme', O.RDWR), (file) => {
       file.allocate(0, 0, 50_000)

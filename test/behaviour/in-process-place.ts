@@ -68,6 +68,10 @@ export class InProcessPlace implements Place {
     this.kernel.settle()
   }
 
+  inside(path: string): InProcessPlace {
+    return new InProcessPlace(this.kernel, path === '' ? this.#start : `${this.#start}/${path}`)
+  }
+
   needs(...needs: Need[]): void {
     if (needs.includes('kernel')) throw new NotHere('needs a kernel between caller and files')
     if (needs.includes('root') && process.geteuid?.() !== 0) throw new NotHere('needs root')

@@ -155,7 +155,8 @@ export const isFile = (known: Known): boolean => (known.attr.mode & S.IFMT) === 
 function done(job: Job): Job {
   try {
     if (job.kind === 'copy') copyData(job.from, job.to, job.size)
-    else must(job.dataOnly ? sys.fdatasync(job.fd) : sys.fsync(job.fd), 'fsync')
+    else if (job.kind === 'fsync')
+      must(job.dataOnly ? sys.fdatasync(job.fd) : sys.fsync(job.fd), 'fsync')
   } catch (err) {
     job.error = errnoOf(err) ?? ERRNO.EIO
   }

@@ -51,6 +51,7 @@ const differs = Object.fromEntries([
   ...because(
     'the package has no such operation',
     'SEEK_DATA and SEEK_HOLE find the parts of a file with holes',
+    'SEEK_DATA and SEEK_HOLE know what was written a moment ago',
     'fallocate makes a file longer',
     'a punched hole reads as zeros',
     'open files follow an exchange',

@@ -102,6 +102,8 @@ export interface Place {
   /** O_TMPFILE: an open file without a name. */
   tmpfile(directory: string, flags?: number, mode?: number): OpenFile
   opendir(path: string): OpenDirectory
+  /** A directory in it as a place of its own. */
+  inside(path: string): Place & { close(): void }
   /** All entries, in byte order of their names. */
   list(path: string): Listed[]
   /** Follows a last symbolic link; lstat does not. */
@@ -133,8 +135,8 @@ export interface Place {
   statfs(path: string): { namelen: number; blocks: number; bsize: number }
   /** Runs `work` with another umask. */
   umask<T>(mask: number, work: () => T): T
-  /** Runs `work` as another user and group. Needs 'root'. */
-  as<T>(uid: number, gid: number, work: () => T): T
+  /** Runs `work` as another user and group, with these further groups. Needs 'root'. */
+  as<T>(uid: number, gid: number, work: () => T, groups?: readonly number[]): T
 }
 
 /** Thrown by `needs`: the behaviour does not apply to this place. */

@@ -35,10 +35,15 @@ export class RealPlace implements Place {
   readonly fd: number
   readonly #open = new Set<{ close(): void }>()
 
-  /** `root` is absolute, bytes as latin1. */
-  constructor(root: string) {
+  /** `root` is absolute, or relative to an open directory; bytes as latin1. */
+  constructor(root: string, from = 0) {
     this.root = root
-    this.fd = must(sys.openat(0, root, O.PATH | O.DIRECTORY), root)
+    this.fd = must(sys.openat(from, root, O.PATH | O.DIRECTORY), 'open')
+  }
+
+  /** A place of its own in a directory of this one, which it follows wherever that is moved. */
+  inside(path: string): RealPlace {
+    return this.#keep(new RealPlace(path || '.', this.fd))
   }
 
   /** Closes what behaviours left open, and the place itself. */
@@ -189,8 +194,10 @@ export class RealPlace implements Place {
     }
   }
 
-  as<T>(uid: number, gid: number, work: () => T): T {
+  as<T>(uid: number, gid: number, work: () => T, groups?: readonly number[]): T {
     this.needs('root')
+    const before = groups === undefined ? null : (process.getgroups?.() ?? [])
+    if (groups !== undefined) must(more.setgroups(groups), 'setgroups')
     more.setfsgid(gid)
     more.setfsuid(uid)
     try {
@@ -198,6 +205,7 @@ export class RealPlace implements Place {
     } finally {
       more.setfsuid(0)
       more.setfsgid(0)
+      if (before !== null) must(more.setgroups(before), 'setgroups')
     }
   }
 

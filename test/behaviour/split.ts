@@ -48,7 +48,7 @@ export function splitStart(
     const home = homeOf(path, thing, i, branches.length, marked, homes)
     homes.set(path, home)
     pieces[home]!.set(path, thing)
-    if (i % 3 === 0 && home < last && thing.kind !== 'directory' && !path.startsWith('alone/'))
+    if (i % 3 === 0 && home < last && thing.kind !== 'directory' && !/^(alone|solid)\//.test(path))
       addDecoy(pieces, path, home, i)
   })
   if (marked.length > 0) {
@@ -76,6 +76,8 @@ function homeOf(
   if (LINKED.has(path)) return Math.min(1, count - 1)
   if (path === 'alone' || path.startsWith('alone/')) return marked[0] ?? 0
   if (path === 'solid' || path.startsWith('solid/')) return 0
+  // A chain of long names lies in one piece: others would have to repeat what leads to theirs.
+  if (path.length > 300) return homes.get(path.slice(0, path.lastIndexOf('/'))) ?? 0
   return (i * 5 + 2) % count
 }
 

@@ -45,16 +45,17 @@ const THREE = [
 ]
 
 /** START in the branches of three layers and a base. */
-export function drawStoreBranches(root: string, starts: readonly string[]): void {
-  drawLayered(root, THREE, starts)
+export function drawStoreBranches(root: string, starts: readonly string[], tree?: Tree): void {
+  drawLayered(root, THREE, starts, tree)
 }
 
 /** The same, with what a view needs to show them. */
 export async function drawThreeLayers(
   root: string,
   starts: readonly string[],
+  tree?: Tree,
 ): Promise<DrawnStack> {
-  drawStoreBranches(root, starts)
+  drawStoreBranches(root, starts, tree)
   const layers: LayerSpec[] = []
   for (const [i, name] of LAYER_NAMES.entries())
     layers.push(await layerAt(`${root}/${name}`, name, 3 - i))

@@ -15,6 +15,8 @@ export interface MountSubject {
   readonly name: string
   readonly transport?: 'direct' | 'fuse-native'
   readonly kernelCap?: '6.1'
+  /** `store` only: the base takes the changes of what it alone has. */
+  readonly baseWritable?: boolean
   readonly differs?: Readonly<Record<string, string>>
   readonly tree?: Tree
   readonly changeable?: readonly Aspect[]
@@ -45,13 +47,15 @@ export function store(subject: MountSubject): Subject {
     differs: subject.differs ?? {},
     async make(starts) {
       const root = makeGround()
-      drawStoreBranches(root, starts)
+      drawStoreBranches(root, starts, subject.tree)
       const env = { ...process.env, SVSFS_STORE: `${root}/store` }
       const lowers = LAYER_NAMES.map((name, i) => importLayer(root, name, 10 - i, env))
       const words = ['mount', `${root}/mnt`, '--foreground', '--base', `${root}/base`]
       if (subject.transport !== undefined) words.push('--transport', subject.transport)
       if (subject.kernelCap !== undefined) words.push('--kernel-cap', subject.kernelCap)
-      return serve(root, [...lowers, `${root}/base`], () => Served.start(words, `${root}/mnt`, env))
+      if (subject.baseWritable) words.push('--base-writable')
+      else lowers.push(`${root}/base`)
+      return serve(root, lowers, () => Served.start(words, `${root}/mnt`, env))
     },
   }
 }

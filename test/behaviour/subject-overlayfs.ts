@@ -3,6 +3,7 @@
 
 import { execFileSync } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
+import type { Tree } from './draw.ts'
 import { makeGround, removeGround } from './ground.ts'
 import { drawLayered, image, lower, lowersOf, upper } from './layered.ts'
 import { RealPlace } from './real-place.ts'
@@ -10,7 +11,8 @@ import type { Subject } from './suite.ts'
 
 const BRANCHES = [upper('up'), image('l1'), image('l2'), lower('l3')]
 
-export const overlayfs: Subject = {
+/** START, or another tree, over the same branches. */
+export const overlayfsOf = (tree?: Tree): Subject => ({
   name: 'overlayfs of the kernel',
   differs: {
     'a file with holes stays sparse through a first change':
@@ -22,7 +24,7 @@ export const overlayfs: Subject = {
   },
   async make(starts) {
     const root = makeGround()
-    drawLayered(root, BRANCHES, starts)
+    drawLayered(root, BRANCHES, starts, tree)
     for (const dir of ['work', 'mnt']) mkdirSync(`${root}/${dir}`)
     const lowers = lowersOf(root, BRANCHES)
     const lower = BRANCHES.slice(1).map(({ name }) => `${root}/${name}`)
@@ -47,7 +49,9 @@ export const overlayfs: Subject = {
       },
     }
   },
-}
+})
+
+export const overlayfs = overlayfsOf()
 
 export interface OverlayMount {
   /** Top first. */

@@ -6,6 +6,7 @@ import { raiseFileLimit } from '../../lib/host/thread.ts'
 import { Pool } from '../../lib/union/pool.ts'
 import type { StackSpec } from '../../lib/union/spec.ts'
 import { View } from '../../lib/union/view.ts'
+import type { Tree } from './draw.ts'
 import { makeGround, removeGround } from './ground.ts'
 import { InProcessPlace } from './in-process-place.ts'
 import { lowersOf } from './layered.ts'
@@ -17,16 +18,21 @@ export interface UnionSubject {
   readonly name: string
   /** True for a kernel that gives back every node at once. */
   readonly forgetful: boolean
-  readonly draw: (root: string, starts: readonly string[]) => DrawnStack | Promise<DrawnStack>
+  readonly draw: (
+    root: string,
+    starts: readonly string[],
+    tree?: Tree,
+  ) => DrawnStack | Promise<DrawnStack>
+  readonly tree?: Tree
 }
 
-export function union({ name, forgetful, draw }: UnionSubject): Subject {
+export function union({ name, forgetful, draw, tree }: UnionSubject): Subject {
   return {
     name,
     differs: {},
     async make(starts) {
       const root = makeGround()
-      const { branches, spec } = await draw(root, starts)
+      const { branches, spec } = await draw(root, starts, tree)
       const lowers = lowersOf(root, branches)
       let served = serve(spec, forgetful)
       return {

@@ -268,7 +268,7 @@ export class Seen {
         if (!(err instanceof Parked)) throw err
         const { job } = err
         if (job.kind === 'copy') copyData(job.from, job.to, job.size)
-        else sys.fsync(job.fd)
+        else if (job.kind === 'fsync') sys.fsync(job.fd)
         job.done = true
       }
     }

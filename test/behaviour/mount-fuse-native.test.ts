@@ -1,23 +1,10 @@
 // The drop-in mount served through fuse-native, the second transport.
 
 import t from 'tap'
-import { type Drawn, LONG_AGO } from './draw.ts'
+import { nativeTree } from './native-tree.ts'
 import { START } from './start.ts'
 import { dropIn } from './subject-mount.ts'
 import { behavesLikePosix } from './suite.ts'
-
-const isText = (name: string): boolean =>
-  Buffer.from(Buffer.from(name, 'latin1').toString(), 'utf8').equals(Buffer.from(name, 'latin1'))
-
-/** START as the package can carry it: names in UTF-8, times in milliseconds since 1970. */
-const tree = Object.fromEntries(
-  Object.entries(START).flatMap(([path, thing]): [string, Drawn][] => {
-    if (!isText(path)) return []
-    const mtime = ((thing.mtime < 0n ? LONG_AGO : thing.mtime) / 1_000_000n) * 1_000_000n
-    const xattrs = Object.entries(thing.xattrs).filter(([name]) => isText(name))
-    return [[path, { ...thing, mtime, xattrs: Object.fromEntries(xattrs) }]]
-  }),
-)
 
 const because = (reason: string, ...titles: string[]): [string, string][] =>
   titles.map((title) => [title, reason])
@@ -96,7 +83,7 @@ await behavesLikePosix(
   dropIn({
     name: 'mount through fuse-native',
     transport: 'fuse-native',
-    tree,
+    tree: nativeTree(START),
     changeable: ['ino'],
     compareEvery: 10,
     differs,

@@ -55,7 +55,7 @@ const listAgain = (d: number) => (side: Side) => {
   open.rewind()
   const names: string[] = []
   for (let some = open.some(); some.length > 0; some = open.some())
-    names.push(...some.map(({ name, kind }) => `${name} ${kind}`))
+    names.push(...some.map(({ name }) => name))
   return names.sort()
 }
 

@@ -82,7 +82,7 @@ function mknod([at, [word, bits]]: readonly [
       return kind === 'character' && rdev === 0
     })
   return onName(`mknod ${word}`, at, (place, path) => place.mknod(path, bits), {
-    needs: at.folder === null ? [] : ['kernel'],
+    needs: ['kernel'],
   })
 }
 
@@ -153,6 +153,7 @@ function renaming({ two }: Names): Weighed[] {
         return onNames(word, both, (place, from, to) => place.rename(from, to, flags), {
           needs: [
             ...(flags === 0 ? [] : (['exchange'] as const)),
+            ...(kind === 3 ? (['kernel'] as const) : []),
             ...(both[0].folder === null ? [] : (['kernel'] as const)),
             'open-unlinked',
           ],
@@ -171,7 +172,7 @@ function asking({ any, old, folder }: Names): Weighed[] {
     ['lstat', any, (place, path) => sayFacts(place.lstat(path))],
     ['stat', any, (place, path) => sayFacts(place.stat(path))],
     ['readlink', old, (place, path) => place.readlink(path)],
-    ['list', folder, (place, path) => place.list(path).map(({ name, kind }) => `${name} ${kind}`)],
+    ['list', folder, (place, path) => place.list(path).map(({ name }) => name)],
     ['longest name', folder, (place, path) => place.statfs(path).namelen],
     ['read', old, readWhole],
   ]

@@ -68,7 +68,7 @@ function opening({ any, old, folder }: Names): Weighed[] {
         .map(([n, at, bits]) =>
           act(
             `#${n} = tmpfile in ${sayAt(at)} flags ${bits.toString(8)}`,
-            { needs: ['nameless'], names: [at] },
+            { needs: bits === O.RDONLY ? ['nameless', 'kernel'] : ['nameless'], names: [at] },
             (side) =>
               void side.keepFile(n, () => side.at(at.folder).tmpfile(at.path, bits, 0o666), bits),
           ),
@@ -87,7 +87,8 @@ function openAct([n, at, [access, extra]]: readonly [
   // A mount takes what O_DIRECT of a disk refuses: an end of the file that is no multiple of pages.
   const words = [access, ...extra].filter((word) => !direct || word !== 'APPEND')
   const bits = words.reduce<number>((all, word) => all | O[word as keyof typeof O], O.NONBLOCK)
-  const needs: Trait[] = direct || words.includes('PATH') || at.folder !== null ? ['kernel'] : []
+  const simple = extra.every((word) => ['CREAT', 'TRUNC', 'APPEND'].includes(word))
+  const needs: Trait[] = simple && at.folder === null ? [] : ['kernel']
   return act(
     `#${n} = open ${sayAt(at)} ${words.join('|')}`,
     { names: [at], needs, folders: at.folder === null ? [] : [at.folder] },
@@ -230,7 +231,7 @@ function room(): Weighed[] {
             n,
             `copy ${length} at ${at} to #${to} at ${toAt}`,
             (side) => copyRange(side, [n, to], [at, toAt], length),
-            { needs: ['holes'], files: [n, to] },
+            { needs: ['holes', 'kernel'], files: [n, to] },
           ),
         ),
     },

@@ -72,7 +72,7 @@ export class Arena {
     const was = starts.map((start) => this.#see(lot, start))
     await lot.ground.remount()
     starts.forEach((start, run) => {
-      const lines = compareKept(was[run]!, this.#see(lot, start))
+      const lines = compareKept(was[run]!, this.#see(lot, start), { links: this.#links })
       const plain = new RealPlace(`${lot.plainRoot}/${start}`)
       if (lines.length === 0)
         lines.push(...compareSeen(seeWhole(plain, { links: this.#links }), was[run]!))

@@ -130,9 +130,10 @@ class ExerciseLot {
   }
 
   #arena(): Arena {
-    const { traits, subject } = this.#subject
+    const { traits, subject, shows } = this.#subject
     const size = this.#extent.runs
-    return new Arena(subject(this.#plan.tree), this.#plan.tree, {
+    const tree = shows(this.#plan.tree)
+    return new Arena(subject(tree), tree, {
       size,
       links: traits.has('links'),
     })

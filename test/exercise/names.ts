@@ -2,13 +2,11 @@
 // and names that a filesystem must refuse or carry with care.
 
 import fc from 'fast-check'
+import { isText } from '../behaviour/native-tree.ts'
 import { ABSENT, LONGEST } from '../behaviour/start.ts'
 import type { At, Trait } from './act.ts'
 import { FOLDER_SLOTS } from './side.ts'
 import { DEEPEST, FILES, TREE } from './start-tree.ts'
-
-const isText = (name: string): boolean =>
-  Buffer.from(Buffer.from(name, 'latin1').toString(), 'utf8').equals(Buffer.from(name, 'latin1'))
 
 const deep = (path: string): boolean => path.length > 1000
 
@@ -87,7 +85,8 @@ export function treeNames(traits: ReadonlySet<Trait>): Names {
   const path = fc.oneof(
     { weight: 10, arbitrary: from(OLD) },
     { weight: 6, arbitrary: from(NEW) },
-    { weight: 2, arbitrary: from(STRANGE) },
+    // Without a kernel nobody looks at paths before names are looked up.
+    ...(traits.has('kernel') ? [{ weight: 2, arbitrary: from(STRANGE) }] : []),
   )
   const named = (arbitrary: fc.Arbitrary<string>): fc.Arbitrary<At> =>
     arbitrary.map((one) => ({ folder: null, path: one }))

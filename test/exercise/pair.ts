@@ -81,8 +81,7 @@ export class Pair {
 
   /** Throws a Difference where the two show anything else, by name or by what is held open. */
   compareWhole(): void {
-    const links = { links: this.options.traits.has('links') }
-    const lines = compareSeen(seeWhole(this.plain.place, links), seeWhole(this.tried.place, links))
+    const lines = compareSeen(this.#see(this.plain), this.#see(this.tried))
     for (const slot of this.plain.files.keys()) {
       const [plain, tried] = this.#sides.map((side) => answerOf(() => sayHeld(side, slot)))
       if (plain !== tried) lines.push(`#${slot}: plain ${plain}`, `    tried ${tried}`)
@@ -96,13 +95,21 @@ export class Pair {
     this.closeHeld()
     this.compareWhole()
     if (remount === null) return
-    const was = seeWhole(this.tried.place)
+    const was = this.#see(this.tried)
     // Nothing of ours may keep the old mount busy.
     this.tried.place.close()
     this.tried.place = await remount()
-    const lines = compareKept(was, seeWhole(this.tried.place))
+    const lines = compareKept(was, this.#see(this.tried), this.#links)
     if (lines.length > 0)
       throw new Difference(`shows otherwise after a remount\n${lines.join('\n')}`)
+  }
+
+  get #links(): { links: boolean } {
+    return { links: this.options.traits.has('links') }
+  }
+
+  #see(side: Side) {
+    return seeWhole(side.place, this.#links)
   }
 
   closeHeld(): void {

@@ -20,7 +20,7 @@ export interface SeenName {
 }
 
 export interface SeeOptions {
-  /** False where a place tells names of one file late. */
+  /** False where a place tells names of one file late, and numbers are no longer than a mount. */
   readonly links: boolean
 }
 
@@ -179,11 +179,15 @@ export function compareSeen(plain: Map<string, SeenName>, tried: Map<string, See
 }
 
 /** What one side must keep over a remount: the same, with inode numbers and exact times. */
-export function compareKept(was: Map<string, SeenName>, is: Map<string, SeenName>): string[] {
+export function compareKept(
+  was: Map<string, SeenName>,
+  is: Map<string, SeenName>,
+  options: SeeOptions = { links: true },
+): string[] {
   const lines = compareSeen(was, is)
   for (const [path, { ino, mtime }] of was) {
     const now = is.get(path)
-    if (now !== undefined && now.ino !== ino)
+    if (options.links && now !== undefined && now.ino !== ino)
       lines.push(`${showPath(path)}: inode number ${now.ino}, not ${ino}`)
     if (now !== undefined && now.mtime !== mtime)
       lines.push(`${showPath(path)}: mtime ${now.mtime}, not ${mtime}`)

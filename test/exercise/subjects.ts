@@ -2,6 +2,7 @@
 
 import type { Tree } from '../behaviour/draw.ts'
 import { drawAt, makeGround, removeGround } from '../behaviour/ground.ts'
+import { nativeTree } from '../behaviour/native-tree.ts'
 import { RealPlace } from '../behaviour/real-place.ts'
 import { drawOneLayer, drawThreeLayers } from '../behaviour/stacks.ts'
 import { dropIn, store } from '../behaviour/subject-mount.ts'
@@ -10,11 +11,14 @@ import { plain } from '../behaviour/subject-plain.ts'
 import { union } from '../behaviour/subject-union.ts'
 import type { Subject } from '../behaviour/suite.ts'
 import type { Trait } from './act.ts'
+import { FAR } from './start-tree.ts'
 
 export interface ExerciseSubject {
   readonly name: string
   readonly needsRoot: boolean
   readonly traits: ReadonlySet<Trait>
+  /** What of a tree it can show. */
+  readonly shows: (tree: Tree) => Tree
   subject(tree: Tree): Subject
 }
 
@@ -46,11 +50,25 @@ const NATIVE = without(
 /** No kernel in between: no permissions, no page cache, no times that the kernel keeps. */
 const IN_PROCESS = without('kernel', 'callers', 'times')
 
+const all = (tree: Tree): Tree => tree
+const filtered = (tree: Tree, keep: (path: string, thing: Tree[string]) => boolean): Tree =>
+  Object.fromEntries(Object.entries(tree).filter(([path, thing]) => keep(path, thing)))
+/** Without files of several names, and those that are nothing but holes: it would have to read them. */
+const native = (tree: Tree): Tree =>
+  filtered(
+    nativeTree(tree),
+    (_, thing) => thing.kind !== 'same' && (thing.kind !== 'file' || thing.size < FAR),
+  )
+/** Opening these is the kernel's own. */
+const inProcess = (tree: Tree): Tree =>
+  filtered(tree, (_, { kind }) => kind !== 'fifo' && kind !== 'character')
+
 export const SUBJECTS = {
   plain: {
     name: 'plain directory',
     needsRoot: false,
     traits: without(),
+    shows: all,
     subject: (tree) => ({
       ...plain,
       async make(starts) {
@@ -69,42 +87,49 @@ export const SUBJECTS = {
     name: 'mount of one layer',
     needsRoot: false,
     traits: without(),
+    shows: all,
     subject: (tree) => dropIn({ name: 'one layer', tree }),
   },
   'three-layers': {
     name: 'mount of three layers over a base',
     needsRoot: false,
     traits: without(),
+    shows: all,
     subject: (tree) => store({ name: 'three layers', tree }),
   },
   'base-writable': {
     name: 'mount over a writable base',
     needsRoot: false,
     traits: without(),
+    shows: all,
     subject: (tree) => store({ name: 'writable base', tree, baseWritable: true }),
   },
   'fuse-native': {
     name: 'mount through fuse-native',
     needsRoot: false,
     traits: NATIVE,
+    shows: native,
     subject: (tree) => dropIn({ name: 'fuse-native', tree, transport: 'fuse-native' }),
   },
   overlayfs: {
     name: 'overlayfs of the kernel',
     needsRoot: true,
     traits: without(),
+    shows: all,
     subject: (tree) => overlayfsOf(tree),
   },
   'union-one-layer': {
     name: 'union of one layer',
     needsRoot: true,
     traits: IN_PROCESS,
+    shows: inProcess,
     subject: (tree) => union({ name: 'union', forgetful: false, draw: drawOneLayer, tree }),
   },
   'union-three-layers': {
     name: 'union of three layers over a base',
     needsRoot: true,
     traits: IN_PROCESS,
+    shows: inProcess,
     subject: (tree) => union({ name: 'union', forgetful: true, draw: drawThreeLayers, tree }),
   },
 } as const satisfies Record<string, ExerciseSubject>

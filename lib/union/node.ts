@@ -55,10 +55,13 @@ export interface Moment {
 
 /** A copy-up that waits for an io thread. */
 export interface PendingCopy {
-  readonly temp: string
+  /** In `work/`; null where the file itself is filled. */
+  readonly temp: string | null
   readonly fd: number
   readonly layer: UnionLayer
   job: Job
+  /** Seconds and nanoseconds of the file's atime and mtime before the copy began. */
+  readonly times: readonly [number, number, number, number]
 }
 
 export class UnionNode {

@@ -186,22 +186,19 @@ export function stampDirectory(view: View, dir: UnionNode): void {
  */
 export function truncate(view: View, node: UnionNode, size: number, dropsFor: Caller | null): void {
   if (node.type !== S.IFREG) fail(node.isDirectory ? 'EISDIR' : 'EINVAL')
-  const { branch, data } = node
   copyUp(view, node, size === 0 ? 'nothing' : 'content')
-  const isEmpty = size === 0 && (node.branch !== branch || node.data !== data)
   const open = openBacking(node, true)
   try {
     beforeChange(node.branch!, 'content', open.fd, '')
-    keepMtime(view, open.fd, () => {
-      const done = sys.ftruncate(open.fd, size)
-      if (!isEmpty) must(done, 'truncate')
-    })
+    keepMtime(view, open.fd, () => must(sys.ftruncate(open.fd, size), 'truncate'))
     if (dropsFor !== null) dropPrivileges(dropsFor, open.fd)
   } finally {
     open.close()
   }
   view.changed(node)
 }
+
+const ACL = 'system.posix_acl_'
 
 /** The value, or null where the attribute is not set. Throws Errno. */
 export function readXattr(node: UnionNode, name: string): Buffer | null {
@@ -211,12 +208,22 @@ export function readXattr(node: UnionNode, name: string): Buffer | null {
   const value = getXattr(dir, at, name)
   if (typeof value !== 'number') return value
   // A disk without ACLs has none: said so, the kernel checks the mode instead of refusing.
-  if (value === -ERRNO.EOPNOTSUPP && name.startsWith('system.posix_acl_')) return null
+  if (value === -ERRNO.EOPNOTSUPP && name.startsWith(ACL)) return null
   if (value === -ERRNO.ENODATA) {
     if (name === CAPABILITY) node.noCapability = node.top.writable && !node.top.foreign
     return null
   }
   throw new Errno(-value, 'getxattr')
+}
+
+// A file that its owner may write but not read lists its attributes all the same.
+function hasXattr(node: UnionNode, name: string): boolean {
+  try {
+    return readXattr(node, name) !== null
+  } catch (err) {
+    if (err instanceof Errno && err.code === 'EACCES') return listXattrs(node).includes(name)
+    throw err
+  }
 }
 
 export function listXattrs(node: UnionNode): string[] {
@@ -239,7 +246,8 @@ export function writeXattr(
   beforeChange(node.top, 'attributes', dir, at)
   node.noCapability = false
   must(setXattr(dir, at, name, value, flags), 'setxattr')
-  if (killSgid) {
+  // The kernel says so of both ACLs; the one that new files inherit says nothing of the mode.
+  if (killSgid && name === `${ACL}access`) {
     const { mode } = statNode(view, node)
     if (mode & S.ISGID) must(sys.chmodat(dir, at, mode & ~(S.IFMT | S.ISGID)), 'chmod')
   }
@@ -248,9 +256,9 @@ export function writeXattr(
 
 export function deleteXattr(view: View, node: UnionNode, name: string): void {
   if (isMarkName(name)) fail('ENODATA')
-  if (readXattr(node, name) === null) {
+  if (!hasXattr(node, name)) {
     // An access list that says no more than the mode does is not kept, and can still be removed.
-    if (name.startsWith('system.posix_acl_')) return
+    if (name.startsWith(ACL)) return
     fail('ENODATA')
   }
   copyUp(view, node, 'attributes')

@@ -55,13 +55,10 @@ export interface Moment {
 
 /** A copy-up that waits for an io thread. */
 export interface PendingCopy {
-  /** In `work/`; null where the file itself is filled. */
-  readonly temp: string | null
+  readonly temp: string
   readonly fd: number
   readonly layer: UnionLayer
   job: Job
-  /** Seconds and nanoseconds of the file's atime and mtime before the copy began. */
-  readonly times: readonly [number, number, number, number]
 }
 
 export class UnionNode {

@@ -53,7 +53,6 @@ import type { Branch } from './branch.ts'
 import * as bytes from './bytes.ts'
 import { discardCopy } from './copy-up.ts'
 import { adoptOpen, checkRoom, openNode, readNode, releaseNode, writeNode } from './files.ts'
-import { Flushes } from './flushes.ts'
 import type { UnionLayer } from './layer.ts'
 import { find } from './lookup.ts'
 import { makeLink, makeName, makeUnnamed } from './make.ts'
@@ -67,7 +66,7 @@ import {
   noticeName,
   noticePlaces,
 } from './notice.ts'
-import type { OpenStack, Pool } from './pool.ts'
+import type { Pool } from './pool.ts'
 import { type DirHandle, readdir } from './readdir.ts'
 import { rmdirName, unlinkName } from './remove.ts'
 import { rename } from './rename.ts'
@@ -121,7 +120,8 @@ export class View extends NodeTable implements FileSystem {
   static #umask = -1
   #closeStack: () => void
   readonly #handles = new Map<HandleId, DirHandle>()
-  readonly #flushes = new Flushes((work) => this.newJob(work))
+  /** Descriptors of directories that an io thread flushes, by job. */
+  readonly #flushed = new Map<number, number>()
   /** Nodes whose copy-up waits for an io thread. */
   readonly copying = new Set<UnionNode>()
   #nextHandle = 1
@@ -146,8 +146,7 @@ export class View extends NodeTable implements FileSystem {
     this.log = options.log
     const { base } = options.stack
     this.#base = base === null ? null : options.pool.openBase(base, options.view.blocked)
-    const { stack, adopt, close } = options.pool.open(options.stack, this.#base)
-    adopt()
+    const { stack, close } = options.pool.open(options.stack, this.#base)
     this.stack = stack
     this.#closeStack = close
     this.#baseTimeout = base?.timeout ?? FOREVER
@@ -235,17 +234,12 @@ export class View extends NodeTable implements FileSystem {
     if (this.peers.size > 1) noticePlaces(this, node, branch)
   }
 
-  /** Opens other layers over the same base. Throws Errno; nothing has changed then. */
-  openStack(spec: StackSpec): OpenStack {
-    return this.pool.open(spec, this.#base)
-  }
-
-  /** Swaps them in; the caller reconciles (restack.ts). Answers what closes the old ones. */
-  swapStack({ stack, adopt, close }: OpenStack): { old: Stack; close(): void } {
+  /** Swaps in other layers over the same base; the caller reconciles (restack.ts). Answers what closes the old one. */
+  swapStack(spec: StackSpec): { old: Stack; close(): void } {
+    const opened = this.pool.open(spec, this.#base)
     const old = { old: this.stack, close: this.#closeStack }
-    adopt()
-    this.stack = stack
-    this.#closeStack = close
+    this.stack = opened.stack
+    this.#closeStack = opened.close
     return old
   }
 
@@ -449,23 +443,42 @@ export class View extends NodeTable implements FileSystem {
   }
 
   fsync(caller: Caller, id: NodeId, _handle: HandleId, dataOnly: boolean): void {
-    if (this.#flushes.isDone(caller)) return
     const node = this.node(id)
     if (node.isDirectory) fail('EBADF')
     if (!node.branch!.writable || node.open === null) return
-    this.#flushes.begin(sys.dup(node.open.fd), dataOnly)
+    this.#flush(caller, node.open.fd, dataOnly)
   }
 
   fsyncdir(caller: Caller, id: NodeId, _handle: HandleId, dataOnly: boolean): void {
-    if (this.#flushes.isDone(caller)) return
+    const { finished } = caller
+    if (finished !== null) {
+      // First of all: meanwhile the directory may have been removed, or forgotten.
+      this.#closeFlushed(finished)
+      bytes.checkJob(finished)
+      return
+    }
     const node = this.directory(id)
     if (node.fd !== -1 || !node.top.writable) return
-    this.#flushes.begin(sys.reopen(locate(node).dir, O.RDONLY), dataOnly)
+    const fd = must(sys.reopen(locate(node).dir, O.RDONLY), 'open')
+    const job = this.newJob({ kind: 'fsync', fd, dataOnly })
+    this.#flushed.set(job.id, fd)
+    throw new Parked(job)
+  }
+
+  #closeFlushed(job: Job): void {
+    const fd = this.#flushed.get(job.id)
+    if (fd !== undefined) sys.close(fd)
+    this.#flushed.delete(job.id)
   }
 
   abandon(job: Job): void {
-    this.#flushes.end(job)
+    this.#closeFlushed(job)
     for (const node of this.copying) if (node.pending?.job === job) discardCopy(this, node)
+  }
+
+  #flush(caller: Caller, fd: number, dataOnly: boolean): void {
+    if (caller.finished === null) throw new Parked(this.newJob({ kind: 'fsync', fd, dataOnly }))
+    bytes.checkJob(caller.finished)
   }
 
   statfs(_caller: Caller, _id: NodeId): Statfs {

@@ -1,7 +1,7 @@
 // The union without a mount: a View asked by a small kernel of our own, in this process.
 
 import assert from 'node:assert/strict'
-import { type Log, logTo } from '../../lib/base/log.ts'
+import { logTo } from '../../lib/base/log.ts'
 import { raiseFileLimit } from '../../lib/host/thread.ts'
 import { Pool } from '../../lib/union/pool.ts'
 import type { StackSpec } from '../../lib/union/spec.ts'
@@ -57,11 +57,7 @@ export function union({ name, forgetful, draw, tree }: UnionSubject): Subject {
 }
 
 /** A view of a stack, and the kernel that asks it. */
-export function serve(
-  stack: StackSpec,
-  forgetful: boolean,
-  { privateTo = null, log = logTo(2, 'view') }: { privateTo?: string | null; log?: Log } = {},
-) {
+export function serve(stack: StackSpec, forgetful: boolean) {
   // As the engine's thread does: nodes and directories are held by descriptors.
   raiseFileLimit()
   const privileged = process.geteuid?.() === 0
@@ -72,13 +68,13 @@ export function serve(
     view: {
       readOnly: false,
       writeTo: null,
-      privateTo,
+      privateTo: null,
       blocked: [],
       privileged,
       timeout: Number.POSITIVE_INFINITY,
     },
     announce: () => {},
-    log,
+    log: logTo(2, 'view'),
   })
   const kernel = new LittleKernel(view, forgetful)
   return {

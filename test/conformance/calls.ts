@@ -95,7 +95,13 @@ export const F = {
   UNLCK: 2,
 } as const
 export const PROT = { NONE: 0, READ: 1, WRITE: 2, EXEC: 4 } as const
-export const MAP = { SHARED: 1, PRIVATE: 2, SHARED_VALIDATE: 3, SYNC: 0x80000 } as const
+export const MAP = {
+  SHARED: 1,
+  PRIVATE: 2,
+  SHARED_VALIDATE: 3,
+  ANONYMOUS: 0x20,
+  SYNC: 0x80000,
+} as const
 
 /** A value that a call answers instead of setting errno. */
 function errnoAnswer(value: number): void {

@@ -46,6 +46,7 @@ export const ERRNO = {
   ENOTCONN: 107,
   ESTALE: 116,
   EDQUOT: 122,
+  ECANCELED: 125,
 } as const
 
 export type ErrnoName = keyof typeof ERRNO

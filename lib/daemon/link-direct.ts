@@ -81,6 +81,7 @@ class DirectLink implements MountLink {
         if (job.kind === 'pages') this.#writeBack(job, done)
         else jobs.submit(job, done)
       },
+      cancel: jobs.cancel,
       cap: this.#spec.kernelCap,
       trace: this.#spec.trace ? (line) => this.#events.trace(line) : null,
       kernelTid: kernel.tid,

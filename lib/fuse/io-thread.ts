@@ -1,13 +1,17 @@
-// An io thread: does the work that a request was parked for, one job after the other.
+// An io thread: does the work that a request was parked for.
 //
 //   fuse thread ── {ticket, work} ─▶ io thread ── {ticket, error} ─▶ and wakes the fuse thread
+//               ── {ticket, null} ─▶            nobody waits for it any more: it ends, ECANCELED
+//
+// Copies go on a piece at a time, all of them by turns, and a flush that comes meanwhile is done
+// between two pieces: the copy of a large file holds up nobody's fsync.
 //
 // Rule: it works on descriptors that the fuse thread keeps open until the answer is there; it
 // never opens, closes or names a file. What it cannot do is an errno, never the end of it.
 
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { ERRNO, errnoOf } from '../base/errno.ts'
-import { copyData } from '../host/copy.ts'
+import { copyPieces, SteadyFlush } from '../host/copy.ts'
 import { must, sys } from '../host/sys.ts'
 import { dropResourcePrivilege, wake } from '../host/thread.ts'
 import type { JobWork } from './filesystem.ts'
@@ -19,9 +23,14 @@ export interface IoThreadData {
   readonly wakeFd: number
 }
 
+type Copy = Extract<JobWork, { kind: 'copy' }>
+type Flush = Extract<JobWork, { kind: 'fsync' }>
+export type IoWork = Copy | Flush
+
 export interface IoRequest {
   readonly ticket: number
-  readonly work: JobWork
+  /** null: the work of this ticket is wanted no more. */
+  readonly work: IoWork | null
 }
 
 export interface IoAnswer {
@@ -30,21 +39,28 @@ export interface IoAnswer {
   readonly error: number
 }
 
-function perform(work: JobWork): void {
-  switch (work.kind) {
-    case 'copy':
-      copyData(work.from, work.to, work.size)
-      if (work.flush) must(sys.fdatasync(work.to), 'fdatasync')
-      break
-    case 'fsync':
-      must(work.dataOnly ? sys.fdatasync(work.fd) : sys.fsync(work.fd), 'fsync')
-      break
-  }
+const MIB = 1024 * 1024
+/** Bytes of a copy that may wait to be written: few where they must be on the disk in the end. */
+const FLUSHED_WINDOW = 16 * MIB
+const VOLATILE_WINDOW = 256 * MIB
+
+function flush({ fd, dataOnly }: Flush): void {
+  must(dataOnly ? sys.fdatasync(fd) : sys.fsync(fd), 'fsync')
 }
 
-function errorOf(work: JobWork): number {
+function* copy({ from, to, size, flush }: Copy): Generator<void> {
+  const steady = new SteadyFlush(to, flush ? FLUSHED_WINDOW : VOLATILE_WINDOW)
+  for (const at of copyPieces(from, to, size)) {
+    steady.reached(at)
+    yield
+  }
+  if (flush) must(sys.fdatasync(to), 'fdatasync')
+}
+
+/** The positive errno that an act ends with; 0 for success. */
+function errorOf(act: () => void): number {
   try {
-    perform(work)
+    act()
     return 0
   } catch (err) {
     return errnoOf(err) ?? ERRNO.EIO
@@ -53,9 +69,37 @@ function errorOf(work: JobWork): number {
 
 if (parentPort !== null) {
   const { port, wakeFd } = workerData as IoThreadData
+  const copies = new Map<number, Generator<void>>()
   dropResourcePrivilege()
-  port.on('message', ({ ticket, work }: IoRequest) => {
-    port.postMessage({ ticket, error: errorOf(work) } satisfies IoAnswer)
+
+  const answer = (ticket: number, error: number) => {
+    port.postMessage({ ticket, error } satisfies IoAnswer)
     if (wakeFd !== -1) wake(wakeFd)
+  }
+  const goOn = () => {
+    for (const [ticket, pieces] of [...copies]) {
+      let ended = false
+      const error = errorOf(() => {
+        ended = pieces.next().done === true
+      })
+      if (error === 0 && !ended) continue
+      copies.delete(ticket)
+      answer(ticket, error)
+    }
+    if (copies.size > 0) setImmediate(goOn)
+  }
+
+  port.on('message', ({ ticket, work }: IoRequest) => {
+    if (work === null) {
+      if (copies.delete(ticket)) answer(ticket, ERRNO.ECANCELED)
+    } else if (work.kind === 'fsync')
+      answer(
+        ticket,
+        errorOf(() => flush(work)),
+      )
+    else {
+      copies.set(ticket, copy(work))
+      if (copies.size === 1) setImmediate(goOn)
+    }
   })
 }

@@ -10,7 +10,7 @@
 
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads'
 import type { Job } from './filesystem.ts'
-import type { IoAnswer, IoRequest, IoThreadData } from './io-thread.ts'
+import type { IoAnswer, IoRequest, IoThreadData, IoWork } from './io-thread.ts'
 
 interface Given {
   readonly job: Job
@@ -44,6 +44,14 @@ export class Jobs {
     this.#ports[thread]!.postMessage({ ticket, work: workOf(job) } satisfies IoRequest)
   }
 
+  /** Nobody waits for the job any more: it ends soon, with ECANCELED where it was not done before. */
+  readonly cancel = (job: Job): void => {
+    for (const [ticket, given] of this.#given) {
+      if (given.job !== job) continue
+      this.#ports[given.thread]!.postMessage({ ticket, work: null } satisfies IoRequest)
+    }
+  }
+
   /** Takes in what the threads answered. Never waits. */
   receive(): void {
     for (const port of this.#ports) {
@@ -74,7 +82,7 @@ export class Jobs {
   }
 }
 
-function workOf(job: Job): IoRequest['work'] {
+function workOf(job: Job): IoWork {
   switch (job.kind) {
     case 'copy':
       return { kind: 'copy', from: job.from, to: job.to, size: job.size, flush: job.flush }

@@ -36,6 +36,8 @@ export interface SessionOptions {
   readonly log: Log
   /** Gives a job to an io thread; `done` is called in this thread, after `job.done` was set. */
   readonly submit: (job: Job, done: (job: Job) => void) => void
+  /** Told when nobody waits any more for a job under way; it is done all the same, sooner. */
+  readonly cancel?: (job: Job) => void
   /** INIT was answered: the mount answers from now on. */
   readonly onReady: (agreed: Negotiated) => void
   /** The mount is gone, the filesystem destroyed, no job under way. Called once. */
@@ -135,7 +137,7 @@ export class Session {
     if (this.ended) return
     this.ended = true
     this.#reason = reason
-    this.#room.clear()
+    for (const job of this.#room.clear()) this.#options.cancel?.(job)
     // An io thread still uses descriptors of this filesystem: they are closed when it is done.
     if (this.#room.jobs === 0) this.#destroy()
   }
@@ -335,7 +337,10 @@ export class Session {
     reply.begin(this.#agreed)
     reply.error = ERRNO.EINTR
     this.#answer(waiting.bytes, unique, name, performance.now())
-    this.#goOn(this.#room.leave(waiting))
+    const { job } = waiting
+    const next = this.#room.leave(waiting)
+    if (job !== null && this.#room.isDeserted(job)) this.#options.cancel?.(job)
+    this.#goOn(next)
   }
 
   // --- Waiting

@@ -109,12 +109,18 @@ export class WaitingRoom {
     }
   }
 
-  /** Everybody leaves; jobs that are under way stay known until they are done. */
-  clear(): void {
+  /** True where a job is under way that nobody waits for. */
+  isDeserted(job: Job): boolean {
+    return this.#jobs.get(job)?.length === 0
+  }
+
+  /** Everybody leaves; jobs that are under way stay known until they are done: these. */
+  clear(): Job[] {
     this.#lines.clear()
     this.#byUnique.clear()
     this.#forgets.clear()
     for (const those of this.#jobs.values()) those.length = 0
+    return [...this.#jobs.keys()]
   }
 
   // Removes from one line; answers who stands first afterwards, where that changed.

@@ -4,7 +4,9 @@
 //   data ████░░░░░░██  ──▶  ████░░░░░░██   holes stay holes
 //
 // Rule: `to` is an empty regular file, open for writing, that nobody else sees yet. A failure leaves
-// it half written: the caller throws it away. Synchronous; large files go through an io thread.
+// it half written: the caller throws it away. Synchronous; large files go through an io thread,
+// which takes one piece at a time and sees to it that the disk gets them as they come: gigabytes
+// that are written at once at the end make everybody's fsync wait for them.
 
 import { ERRNO, Errno } from '../base/errno.ts'
 import { must, sys } from './sys.ts'
@@ -12,8 +14,8 @@ import { must, sys } from './sys.ts'
 const SEEK_DATA = 3
 const SEEK_HOLE = 4
 
-/** Most that one copy_file_range is asked for, so that a thread can be ended between two. */
-const PIECE = 64 * 1024 * 1024
+/** Most that one copy_file_range is asked for: a thread does something else between two. */
+const PIECE = 8 * 1024 * 1024
 
 /** Up to this size bytes are read and written, in one piece. */
 const SMALL = 64 * 1024
@@ -23,10 +25,15 @@ const SMALL = 64 * 1024
  * two pieces, and may throw. Throws Errno.
  */
 export function copyData(from: number, to: number, size: number, goOn = () => {}): void {
+  for (const _piece of copyPieces(from, to, size)) goOn()
+}
+
+/** The same, piece by piece: yields up to where the file has been copied. */
+export function* copyPieces(from: number, to: number, size: number): Generator<number> {
   if (size === 0) return
   // Three calls instead of six: most files that are copied up are small, and have no holes.
   if (size <= SMALL && nextHole(from, 0, size) === size) {
-    pump(from, to, 0, size, goOn)
+    yield* pump(from, to, 0, size)
     return
   }
   if (sys.clone(to, from) === 0) {
@@ -39,7 +46,7 @@ export function copyData(from: number, to: number, size: number, goOn = () => {}
     const data = nextData(from, at, size)
     if (data >= size) return
     const end = nextHole(from, data, size)
-    copyRange(from, to, data, end, goOn)
+    yield* copyRange(from, to, data, end)
     at = end
   }
 }
@@ -57,17 +64,17 @@ export function nextHole(fd: number, at: number, size: number): number {
   return found < 0 ? size : Math.min(found, size)
 }
 
-function copyRange(from: number, to: number, start: number, end: number, goOn: () => void): void {
+function* copyRange(from: number, to: number, start: number, end: number): Generator<number> {
   let at = start
   while (at < end) {
-    goOn()
     const copied = sys.copyFileRange(from, at, to, at, Math.min(PIECE, end - at))
     // 0 also from files whose size says nothing (procfs): reading tells whether they end.
     if (copied === 0 || cannotCopyInKernel(copied)) {
-      pump(from, to, at, end, goOn)
+      yield* pump(from, to, at, end)
       return
     }
     at += must(copied, 'copy_file_range')
+    yield at
   }
 }
 
@@ -81,15 +88,15 @@ const cannotCopyInKernel = (result: number): boolean =>
 
 let buffer: Buffer | null = null
 
-function pump(from: number, to: number, start: number, end: number, goOn: () => void): void {
+function* pump(from: number, to: number, start: number, end: number): Generator<number> {
   buffer ??= Buffer.allocUnsafeSlow(1024 * 1024)
   let at = start
   while (at < end) {
-    goOn()
     const count = must(sys.pread(from, buffer, Math.min(buffer.length, end - at), at), 'pread')
     if (count === 0) return
     writeAll(to, buffer, count, at)
     at += count
+    yield at
   }
 }
 
@@ -100,5 +107,40 @@ function writeAll(fd: number, bytes: Buffer, count: number, offset: number): voi
     const written = must(sys.pwrite(fd, part, count - done, offset + done), 'pwrite')
     if (written === 0) throw new Errno(ERRNO.EIO, 'pwrite')
     done += written
+  }
+}
+
+const WAIT_BEFORE = 1
+const WRITE = 2
+const WAIT_AFTER = 4
+
+/** Has the disk take a file while it is being written, so that at most `window` bytes wait. */
+export class SteadyFlush {
+  readonly #fd: number
+  readonly #window: number
+  #begun = 0
+  #done = 0
+
+  constructor(fd: number, window: number) {
+    this.#fd = fd
+    this.#window = window
+  }
+
+  /** The file has been written up to here. Throws Errno where the disk did not take it. */
+  reached(at: number): void {
+    if (at - this.#begun < PIECE) return
+    this.#flush(this.#begun, at, WRITE)
+    this.#begun = at
+    const until = at - this.#window
+    if (until - this.#done < PIECE) return
+    this.#flush(this.#done, until, WAIT_BEFORE | WRITE | WAIT_AFTER)
+    this.#done = until
+  }
+
+  #flush(from: number, to: number, flags: number): void {
+    const done = sys.syncFileRange(this.#fd, from, to - from, flags)
+    // A file that cannot do this alone is flushed as a whole, in the end.
+    if (done !== -ERRNO.ENOSYS && done !== -ERRNO.EINVAL && done !== -ERRNO.ESPIPE)
+      must(done, 'flush')
   }
 }

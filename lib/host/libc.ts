@@ -32,6 +32,9 @@ export const libc = {
   ),
   ioctlInt: declare('int ioctl(int fd, uint64_t request, int64_t arg)'),
   fcntl: declare('int fcntl(int fd, int command, int64_t argument)'),
+  syncFileRange: declare(
+    'int sync_file_range(int fd, int64_t offset, int64_t length, uint32_t flags)',
+  ),
   fsync: declare('int fsync(int fd)'),
   fdatasync: declare('int fdatasync(int fd)'),
   syncfs: declare('int syncfs(int fd)'),

@@ -103,6 +103,9 @@ export const sys = {
     result(libc.fallocate(fd, mode, offset, length)),
   lseek: (fd: number, offset: number, whence: number): number =>
     result(libc.lseek(fd, offset, whence)),
+  /** SYNC_FILE_RANGE_*: 1 wait before, 2 write, 4 wait after. */
+  syncFileRange: (fd: number, offset: number, length: number, flags: number): number =>
+    result(libc.syncFileRange(fd, offset, length, flags)),
   fsync: (fd: number): number => result(libc.fsync(fd)),
   fdatasync: (fd: number): number => result(libc.fdatasync(fd)),
   syncfs: (fd: number): number => result(libc.syncfs(fd)),

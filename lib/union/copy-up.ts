@@ -24,7 +24,15 @@ import type { UnionLayer } from './layer.ts'
 import type { Copy } from './link-index.ts'
 import { isLinkedBelow, learnNames, linkOtherNames, type OtherNames, originOf } from './links.ts'
 import { naturalPath } from './lookup.ts'
-import { type FilePlace, pathIn, placeIn, type UnionNode } from './node.ts'
+import {
+  type FilePlace,
+  type PendingCopy,
+  pathIn,
+  placeIn,
+  sameStamp,
+  stampOf,
+  type UnionNode,
+} from './node.ts'
 import { noticeCopy } from './notice.ts'
 import { layerOf } from './route.ts'
 import type { View } from './view.ts'
@@ -34,6 +42,8 @@ export type Need = 'attributes' | 'content' | /** It is about to be cut to 0. */
 
 /** Up to this size bytes are copied inside the request; above it by an io thread. */
 const COPY_INLINE = 1024 * 1024
+/** A file that changes while it is copied is copied again so often: it may change for ever. */
+const MOST_TRIES = 3
 
 const source = new Stat()
 const parentStat = new Stat()
@@ -141,10 +151,19 @@ function makeTemp(view: View, node: UnionNode, layer: UnionLayer): string {
 function withBytes(view: View, node: UnionNode, layer: UnionLayer): string {
   const pending = node.pending ?? startCopy(view, node, layer)
   if (!pending.job.done) throw new Parked(pending.job)
-  if (pending.job.error !== 0 || pending.layer !== layer) {
+  const { error } = pending.job
+  if (error !== 0 || pending.layer !== layer) {
     discardCopy(view, node)
-    if (pending.job.error !== 0) throw new Errno(pending.job.error, 'copy up')
+    // Given up for who waited before.
+    if (error !== 0 && error !== ERRNO.ECANCELED) throw new Errno(error, 'copy up')
     return withBytes(view, node, layer)
+  }
+  const { branch, stamp } = pending
+  if (!sameStamp(stamp, source) && pending.tries < MOST_TRIES) {
+    discardCopy(view, node)
+    // Another file has the name now: whoever asks for it again finds that one.
+    if (node.branch === branch && stamp.ino !== source.ino) fail('ESTALE')
+    throw new Parked(startCopy(view, node, layer, pending.tries + 1).job)
   }
   closeCopy(view, node)
   return pending.temp
@@ -167,7 +186,7 @@ function closeCopy(view: View, node: UnionNode): void {
   view.copying.delete(node)
 }
 
-function startCopy(view: View, node: UnionNode, layer: UnionLayer) {
+function startCopy(view: View, node: UnionNode, layer: UnionLayer, tries = 0): PendingCopy {
   const temp = view.tempName()
   const from = openSource(node)
   const to = sys.openat(layer.work, temp, O.RDWR | O.CREAT | O.EXCL, 0o600)
@@ -193,7 +212,8 @@ function startCopy(view: View, node: UnionNode, layer: UnionLayer) {
   // A layer's bytes reach the disk before the name that shows them; a drop-in mount is as
   // volatile as its peers.
   if (inline && layer.id === '') job.done = true
-  node.pending = { temp, fd: to, layer, job }
+  const { branch } = node
+  node.pending = { temp, fd: to, layer, branch: branch!, stamp: stampOf(source), tries, job }
   view.copying.add(node)
   return node.pending
 }

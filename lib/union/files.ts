@@ -13,7 +13,7 @@ import { must, O, sys, UTIME_OMIT } from '../host/sys.ts'
 import { locate, truncate } from './attributes.ts'
 import { copyUp, openPlace } from './copy-up.ts'
 import { beforeChange } from './freeze.ts'
-import type { OpenFile, UnionNode } from './node.ts'
+import { type OpenFile, stampOf, type UnionNode } from './node.ts'
 import { dropPrivileges } from './privileges.ts'
 import type { View } from './view.ts'
 
@@ -48,6 +48,7 @@ function hold(node: UnionNode, writable: boolean): void {
       changed: null,
       refused: null,
       through: false,
+      believed: 0,
     }
   else replace(open, fd, writable)
 }
@@ -62,6 +63,7 @@ export function adoptOpen(node: UnionNode, fd: number): void {
     changed: null,
     refused: null,
     through: false,
+    believed: 0,
   }
 }
 
@@ -123,7 +125,7 @@ export function releaseNode(node: UnionNode): boolean {
   return node.open === null && (open.refused !== null || open.through)
 }
 
-export function readNode(node: UnionNode, offset: number, into: Buffer): number {
+export function readNode(view: View, node: UnionNode, offset: number, into: Buffer): number {
   const open = node.open ?? fail('EBADF')
   let done = 0
   while (done < into.length) {
@@ -132,7 +134,22 @@ export function readNode(node: UnionNode, offset: number, into: Buffer): number 
     if (count === 0) break
     done += count
   }
+  if (node.stamp !== null && node.branch!.foreign) noticeOverwritten(view, node, open)
+  // The kernel would take zeros for what a file that got shorter behind the mount has no more.
+  if (done < into.length && offset + done < open.believed) fail('ESTALE')
   return done
+}
+
+// Who has a file of the base open goes on with what is there; its name is looked up anew. By size
+// and mtime: ctime also tells that it was renamed or removed, which changes no byte.
+function noticeOverwritten(view: View, node: UnionNode, open: OpenFile): void {
+  must(sys.stat(open.fd, '', stat), 'stat')
+  const { size, mtime, mtimeNsec } = node.stamp!
+  if (size === stat.size && mtime === stat.mtime && mtimeNsec === stat.mtimeNsec) return
+  open.believed = Math.max(open.believed, size)
+  node.stamp = stampOf(stat)
+  view.announce({ kind: 'inode', node: node.id, offset: 0, length: 0 })
+  view.detach(node, true)
 }
 
 // The page cache's owner is the kernel, and so are the times of what it writes back: it tells a

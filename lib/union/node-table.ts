@@ -18,7 +18,7 @@ import { Disks } from './disks.ts'
 import type { UnionLayer } from './layer.ts'
 import { copyBehind, type FoundCopy, isLinkedBelow } from './links.ts'
 import { type Found, find } from './lookup.ts'
-import { type Place, type Stamp, toldAbsent, UnionNode } from './node.ts'
+import { type Place, sameStamp, stampOf, toldAbsent, UnionNode } from './node.ts'
 import { keepFile } from './remove.ts'
 import type { ViewOptions } from './spec.ts'
 import type { Stack } from './stack.ts'
@@ -322,7 +322,7 @@ export abstract class NodeTable {
     to.children ??= new Map()
     to.children.set(newName, node)
     if (node.isDirectory) repath(node, joinPath(to.path, newName))
-    node.stamp = null
+    this.restamp(node)
     this.nameChanged(from, name)
     this.nameChanged(to, newName)
   }
@@ -334,9 +334,9 @@ export abstract class NodeTable {
     other.parent = parent
     other.name = name
     for (const node of [one, other]) {
-      node.stamp = null
       node.parent!.children!.set(node.name, node)
       if (node.isDirectory) repath(node, joinPath(node.parent!.path, node.name))
+      this.restamp(node)
       this.nameChanged(node.parent!, node.name)
     }
   }
@@ -443,6 +443,15 @@ export abstract class NodeTable {
     oldest!.fd = -1
   }
 
+  /** What the node's file is now is its content: it was changed through the mount, not behind it. */
+  protected restamp(node: UnionNode): void {
+    node.stamp = null
+    if (node.isDirectory || !node.branch!.foreign || node.open !== null) return
+    if (node.parent === null) return
+    const { dir, name } = locate(node)
+    if (sys.stat(dir, name, inside) === 0) node.stamp = stampOf(inside)
+  }
+
   /** ESTALE for a file of the base that was exchanged behind the mount: its name gets a new node. */
   checkStamp(node: UnionNode): void {
     if (node.stale) fail('ESTALE')
@@ -460,6 +469,7 @@ export abstract class NodeTable {
     if (done === 0) node.stamp ??= stampOf(this.stat)
     if (done === 0 && sameStamp(node.stamp!, this.stat)) return false
     if (done === 0 && node.stamp?.ino === this.stat.ino && node.open !== null) {
+      node.open.believed = Math.max(node.open.believed, node.stamp.size)
       node.stamp = stampOf(this.stat)
       this.announce({ kind: 'inode', node: node.id, offset: 0, length: 0 })
     }
@@ -470,8 +480,8 @@ export abstract class NodeTable {
   #goneBehind(node: UnionNode): boolean {
     const last = node.places.at(-1)
     if (node.parent === null || last === undefined || !last.branch.foreign) return false
-    if (last.branch.writable || last.path === null) return false
-    const { branch, path } = last
+    const { branch } = last
+    const path = last.path ?? node.path
     const gone = sys.stat(branch.dirFd(parentOf(path)), baseName(path), this.stat)
     if (gone === 0 && this.stat.ino === inoOf(branch, path)) return false
     branch.moved(path)
@@ -518,15 +528,3 @@ function repath(node: UnionNode, path: RelPath): void {
     if (child.isDirectory) repath(child, joinPath(path, child.name))
   }
 }
-
-function stampOf({ ino, size, mtime, mtimeNsec, ctime, ctimeNsec }: Stat): Stamp {
-  return { ino, size, mtime, mtimeNsec, ctime, ctimeNsec }
-}
-
-const sameStamp = (stamp: Stamp, stat: Stat): boolean =>
-  stamp.ino === stat.ino &&
-  stamp.size === stat.size &&
-  stamp.mtime === stat.mtime &&
-  stamp.mtimeNsec === stat.mtimeNsec &&
-  stamp.ctime === stat.ctime &&
-  stamp.ctimeNsec === stat.ctimeNsec

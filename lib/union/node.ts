@@ -45,6 +45,8 @@ export interface OpenFile {
   refused: RefusedPages | null
   /** True where a program writes it without the cache, which does not see it change then. */
   through: boolean
+  /** Up to where the kernel may ask for bytes of a file that was overwritten behind the mount. */
+  believed: number
 }
 
 /** Seconds since 1970, with nanoseconds beside them. */
@@ -58,6 +60,11 @@ export interface PendingCopy {
   readonly temp: string
   readonly fd: number
   readonly layer: UnionLayer
+  /** Where the file lay, and what it was, when the copy began. */
+  readonly branch: Branch
+  readonly stamp: Stamp
+  /** How many copies went before it because the file changed meanwhile. */
+  readonly tries: number
   job: Job
 }
 
@@ -141,6 +148,18 @@ export interface Stamp {
   readonly ctime: number
   readonly ctimeNsec: number
 }
+
+export function stampOf({ ino, size, mtime, mtimeNsec, ctime, ctimeNsec }: Stamp): Stamp {
+  return { ino, size, mtime, mtimeNsec, ctime, ctimeNsec }
+}
+
+export const sameStamp = (stamp: Stamp, stat: Stamp): boolean =>
+  stamp.ino === stat.ino &&
+  stamp.size === stat.size &&
+  stamp.mtime === stat.mtime &&
+  stamp.mtimeNsec === stat.mtimeNsec &&
+  stamp.ctime === stat.ctime &&
+  stamp.ctimeNsec === stat.ctimeNsec
 
 const NONE: Place[] = []
 

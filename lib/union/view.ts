@@ -208,7 +208,7 @@ export class View extends NodeTable implements FileSystem {
 
   /** A change that the other mounts of the same layers must show. */
   changed(node: UnionNode): void {
-    node.stamp = null
+    this.restamp(node)
     if (this.peers.size > 1) noticeAttributes(this, node)
   }
 
@@ -427,7 +427,7 @@ export class View extends NodeTable implements FileSystem {
   }
 
   read(_caller: Caller, id: NodeId, _handle: HandleId, offset: number, into: Buffer): number {
-    return readNode(this.node(id), offset, into)
+    return readNode(this, this.node(id), offset, into)
   }
 
   write(caller: Caller, id: NodeId, request: WriteRequest): number {
@@ -439,6 +439,7 @@ export class View extends NodeTable implements FileSystem {
     const node = this.nodes.get(id)
     if (node === undefined) return
     if (releaseNode(node)) this.detach(node, true)
+    else if (node.stamp === null) this.restamp(node)
     this.forgetIfUnused(node)
   }
 

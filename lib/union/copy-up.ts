@@ -16,7 +16,7 @@ import { copyData } from '../host/copy.ts'
 import { libcDevice, Stat } from '../host/stat.ts'
 import { AT_REMOVEDIR, must, O, S, sys } from '../host/sys.ts'
 import { getXattr, listXattr, setXattr } from '../host/xattr.ts'
-import { clearMark, isMarkName, setMark } from '../layer/marks.ts'
+import { clearMark, isMarkName, isWhiteout, setMark } from '../layer/marks.ts'
 import { locate } from './attributes.ts'
 import { rebind } from './files.ts'
 import { beforeChange, born } from './freeze.ts'
@@ -96,6 +96,8 @@ export function bring(view: View, node: UnionNode, layer: UnionLayer, need: Need
   if (layer.rw === null) fail('EROFS')
   if (node.fd === -1) ensureDirectory(view, node.parent ?? fail('ESTALE'), layer)
   sourceOf(node)
+  // Where marks are held, the copy would delete its own name.
+  if (isWhiteout(source) && layer.rw.prefix !== null) fail('EPERM')
   if (source.nlink > 1) {
     learnNames(view, node, source)
     sourceOf(node)

@@ -17,11 +17,13 @@ import { type Catalogue, openCatalogue } from '../snapshot/catalogue.ts'
 import type { LayerRecord } from '../snapshot/records.ts'
 import { applyRedo } from '../snapshot/redo.ts'
 import { finishRestore } from '../snapshot/restore.ts'
+import { settleWork } from '../union/intent.ts'
 import type { Engine, MountSpec } from './engine-api.ts'
 import { EventLog } from './events.ts'
 import { Mounts } from './mounts.ts'
 import { Queue, STACKS } from './queue.ts'
 import { giveSpare, keepSpare } from './spare.ts'
+import { layerSpec } from './stack.ts'
 import { type Store, takeStore } from './store.ts'
 import { layerPlaces } from './store-path.ts'
 import { dropUnusedWritable, emptyWork, makeScratch, redoDirs } from './sublayers.ts'
@@ -88,12 +90,21 @@ export class Control {
     })
   }
 
-  /** Writes the record, then gives the mounts that it concerns their new stacks. Answers their mount points. */
+  /**
+   * Writes the record, then gives the mounts that it concerns their new stacks. Answers their mount
+   * points. Where that fails the record is what it was, as the mounts are.
+   */
   publish(record: LayerRecord): Promise<string[]> {
     return this.queue.run(STACKS, async () => {
+      const before = await this.catalogue.layer(record.id)
       await this.catalogue.putLayer(record)
-      const mounts = await this.mounts?.restack(await this.catalogue.layers(), record.id)
-      return (mounts ?? []).map(({ mountPoint }) => mountPoint)
+      try {
+        const mounts = await this.mounts?.restack(await this.catalogue.layers(), record.id)
+        return (mounts ?? []).map(({ mountPoint }) => mountPoint)
+      } catch (err) {
+        if (before !== null) await this.catalogue.putLayer(before)
+        throw err
+      }
     })
   }
 
@@ -125,7 +136,7 @@ export async function openControl(options: ControlOptions): Promise<Control> {
   }
 }
 
-// The plans first: what they place lies in work/, which is emptied afterwards.
+// What lies in work/ first, which is emptied afterwards: plans of restores, intents of renames.
 async function recover(control: Control): Promise<void> {
   const { catalogue, store, log } = control
   for (const plan of await catalogue.plans()) {
@@ -139,6 +150,7 @@ async function recover(control: Control): Promise<void> {
   }
   const records = await catalogue.layers()
   settleUnfinished(store.places, new Set(records.map(({ id }) => id)))
+  settleWork(records.map((record) => layerSpec(store.places, record)))
   for (const record of records) {
     const at = layerPlaces(store.places, record.id)
     emptyWork(at)

@@ -20,7 +20,7 @@ import type { Branch } from '../union/branch.ts'
 import { Freeze } from '../union/freeze.ts'
 import { pathIn } from '../union/node.ts'
 import { Pool } from '../union/pool.ts'
-import { replaced, restack } from '../union/restack.ts'
+import { prepareRestack, type Restacking, replaced } from '../union/restack.ts'
 import type { LayerSpec, StackSpec } from '../union/spec.ts'
 import { View } from '../union/view.ts'
 import type { EngineCalls, EngineEvent, MountSpec } from './engine-api.ts'
@@ -171,15 +171,30 @@ export class EngineCore {
 
   #restack(changes: { id: number; stack: StackSpec }[], answer: Answer<void>): void {
     const known = changes.filter(({ id }) => this.#mounts.has(id))
+    const prepared = this.#prepare(known)
     const closers: (() => void)[] = []
     this.#inOneStep(() => {
-      for (const { id, stack } of known) {
-        const mounted = this.#mounted(id)
-        closers.push(restack(mounted.view, stack))
+      for (const { mounted, stack, restacking } of prepared) {
+        closers.push(restacking.apply())
         mounted.stack = stack
       }
     }, answer)
     for (const close of closers) close()
+  }
+
+  // All that may fail: where one mount's cannot be opened, none changes.
+  #prepare(changes: readonly { id: number; stack: StackSpec }[]) {
+    const prepared: { mounted: Mounted; stack: StackSpec; restacking: Restacking }[] = []
+    try {
+      for (const { id, stack } of changes) {
+        const mounted = this.#mounted(id)
+        prepared.push({ mounted, stack, restacking: prepareRestack(mounted.view, stack) })
+      }
+      return prepared
+    } catch (err) {
+      for (const { restacking } of prepared) restacking.cancel()
+      throw err
+    }
   }
 
   /**

@@ -12,7 +12,8 @@ import { type Log, logTo } from '../base/log.ts'
 import { bytesOf } from '../base/path.ts'
 import { unmountFuse } from '../host/mount.ts'
 import { restrictMount } from '../host/restrict-mount.ts'
-import { sys } from '../host/sys.ts'
+import { AT_FDCWD, O, sys } from '../host/sys.ts'
+import { settleWork } from '../union/intent.ts'
 import type { LayerSpec, StackSpec } from '../union/spec.ts'
 import { createEngine } from './engine.ts'
 import type { Engine } from './engine-api.ts'
@@ -66,6 +67,7 @@ function refuseTwice(lower: readonly string[], upper: string | null, work: strin
 /** Mounts, and serves until it is unmounted or stopped. Answers when the mount does. */
 export async function serveOverlay(order: OverlayOrder, logFd: number): Promise<Overlay> {
   const log = logTo(logFd, 'overlay')
+  takeWork(order.options, log)
   const engine = await createEngine({ log, transport: order.transport })
   try {
     await engine.mount(mountSpec(order))
@@ -77,6 +79,18 @@ export async function serveOverlay(order: OverlayOrder, logFd: number): Promise<
   }
   return served(engine, order, log)
 }
+
+// Finishes what an earlier mount that was killed left half done, unless one that lives has the
+// directory. The lock lasts as long as the process.
+function takeWork(options: OverlayOptions, log: Log): void {
+  if (options.work === null || options.readOnly) return
+  const fd = sys.openat(AT_FDCWD, bytesOf(options.work), O.RDONLY | O.DIRECTORY)
+  if (fd >= 0 && sys.flock(fd, EXCLUSIVE) >= 0) settleWork(overlayStack(options).layers)
+  else log.warn(`workdir ${options.work} belongs to another mount; it is used as it is`)
+}
+
+/** flock(2): LOCK_EX and LOCK_NB. */
+const EXCLUSIVE = 2 | 4
 
 /** How long the engine may take to end before the process ends without it. */
 const EXIT_MS = 15_000

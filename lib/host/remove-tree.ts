@@ -1,6 +1,6 @@
 // Removing a directory with all it holds, however deep, without following anything.
 
-import { ERRNO } from '../base/errno.ts'
+import { ERRNO, Errno } from '../base/errno.ts'
 import { DT, listDirectory } from './directory.ts'
 import { Stat } from './stat.ts'
 import { AT_REMOVEDIR, must, O, sys } from './sys.ts'
@@ -24,6 +24,15 @@ export function removeTree(dir: number, name: string): void {
     sys.close(fd)
   }
   must(sys.unlinkat(dir, name, AT_REMOVEDIR), name)
+}
+
+/** The same for what nobody sees any more: where it fails, the next opening of its directory clears it. */
+export function removeQuietly(dir: number, name: string): void {
+  try {
+    removeTree(dir, name)
+  } catch (err) {
+    if (!(err instanceof Errno)) throw err
+  }
 }
 
 function openUp(dir: number, name: string): number {

@@ -92,6 +92,8 @@ export const sys = {
   reopen: (fd: number, flags: number): number =>
     result(libc.open(put(nameA, `/proc/self/fd/${fd}`), flags | O.CLOEXEC, 0)),
   close: (fd: number): number => result(libc.close(fd)),
+  /** Another descriptor of the same open file (F_DUPFD_CLOEXEC). */
+  dup: (fd: number): number => result(libc.fcntl(fd, 1030, 0)),
   read: (fd: number, into: Buffer, count: number): number => result(libc.read(fd, into, count)),
   write: (fd: number, from: Buffer, count: number): number => result(libc.write(fd, from, count)),
   pread: (fd: number, into: Buffer, count: number, offset: number): number =>

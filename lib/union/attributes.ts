@@ -188,11 +188,16 @@ export function stampDirectory(view: View, dir: UnionNode): void {
  */
 export function truncate(view: View, node: UnionNode, size: number, dropsFor: Caller | null): void {
   if (node.type !== S.IFREG) fail(node.isDirectory ? 'EISDIR' : 'EINVAL')
+  const { branch, data } = node
   copyUp(view, node, size === 0 ? 'nothing' : 'content')
+  const isEmpty = size === 0 && (node.branch !== branch || node.data !== data)
   const open = openBacking(node, true)
   try {
     beforeChange(node.branch!, 'content', open.fd, '')
-    keepMtime(view, open.fd, () => must(sys.ftruncate(open.fd, size), 'truncate'))
+    keepMtime(view, open.fd, () => {
+      const done = sys.ftruncate(open.fd, size)
+      if (!isEmpty) must(done, 'truncate')
+    })
     if (dropsFor !== null) dropPrivileges(dropsFor, open.fd)
   } finally {
     open.close()

@@ -20,9 +20,10 @@ import { clearMark, isMarkName, isWhiteout, setMark } from '../layer/marks.ts'
 import { locate } from './attributes.ts'
 import { rebind } from './files.ts'
 import { beforeChange, born } from './freeze.ts'
+import { carryOut, inRw, inWork } from './intent.ts'
 import type { UnionLayer } from './layer.ts'
 import type { Copy } from './link-index.ts'
-import { isLinkedBelow, learnNames, linkOtherNames, type OtherNames, originOf } from './links.ts'
+import { isLinkedBelow, learnNames, originOf, otherNames } from './links.ts'
 import { naturalPath } from './lookup.ts'
 import {
   type FilePlace,
@@ -96,6 +97,10 @@ export function bring(view: View, node: UnionNode, layer: UnionLayer, need: Need
   if (layer.rw === null) fail('EROFS')
   if (node.fd === -1) ensureDirectory(view, node.parent ?? fail('ESTALE'), layer)
   sourceOf(node)
+  if (node.fd === -1 && node.data !== null && node.branch === layer.rw && source.nlink > 1) {
+    fillMetacopy(view, node, layer, need)
+    return
+  }
   // Where marks are held, the copy would delete its own name.
   if (isWhiteout(source) && layer.rw.prefix !== null) fail('EPERM')
   if (source.nlink > 1) {
@@ -107,14 +112,13 @@ export function bring(view: View, node: UnionNode, layer: UnionLayer, need: Need
     node.type === S.IFREG && !meta && need !== 'nothing' && source.size > 0
       ? withBytes(view, node, layer)
       : makeTemp(view, node, layer)
-  const undo = () => sys.unlinkat(layer.work, temp)
   try {
     if (meta) markMetacopy(node, layer, temp)
     if (isLinkedBelow(node.branch!, source)) markOrigin(node, layer, temp)
     copyAttributes(view, node, layer.work, temp)
     publish(view, node, layer, temp, meta)
   } catch (err) {
-    undo()
+    sys.unlinkat(layer.work, temp)
     throw err
   }
 }
@@ -151,24 +155,32 @@ function makeTemp(view: View, node: UnionNode, layer: UnionLayer): string {
 
 /** A temporary file with the node's bytes. Parks the request while they are copied or flushed. */
 function withBytes(view: View, node: UnionNode, layer: UnionLayer): string {
+  const { temp } = copied(view, node, layer)
+  closeCopy(view, node)
+  return temp!
+}
+
+/** The node's copy, when it is done. Parks the request until then. */
+function copied(view: View, node: UnionNode, layer: UnionLayer): PendingCopy {
   const pending = node.pending ?? startCopy(view, node, layer)
-  if (!pending.job.done) throw new Parked(pending.job)
-  const { error } = pending.job
-  if (error !== 0 || pending.layer !== layer) {
+  const { job } = pending
+  if (!job.done) throw new Parked(job)
+  if (job.error !== 0 || pending.layer !== layer) {
     discardCopy(view, node)
     // Given up for who waited before.
-    if (error !== 0 && error !== ERRNO.ECANCELED) throw new Errno(error, 'copy up')
-    return withBytes(view, node, layer)
+    if (job.error !== 0 && job.error !== ERRNO.ECANCELED) throw new Errno(job.error, 'copy up')
+    return copied(view, node, layer)
   }
   const { branch, stamp } = pending
-  if (!sameStamp(stamp, source) && pending.tries < MOST_TRIES) {
+  // What a file is filled with in place lies in a read-only part: that never changes.
+  const same = pending.temp === null || sameStamp(stamp, source)
+  if (!same && pending.tries < MOST_TRIES) {
     discardCopy(view, node)
     // Another file has the name now: whoever asks for it again finds that one.
     if (node.branch === branch && stamp.ino !== source.ino) fail('ESTALE')
     throw new Parked(startCopy(view, node, layer, pending.tries + 1).job)
   }
-  closeCopy(view, node)
-  return pending.temp
+  return pending
 }
 
 /** A copy that nobody waits for any more, or that failed: as if it had not begun. */
@@ -176,7 +188,7 @@ export function discardCopy(view: View, node: UnionNode): void {
   const { pending } = node
   if (pending === null) return
   closeCopy(view, node)
-  sys.unlinkat(pending.layer.work, pending.temp)
+  if (pending.temp !== null) sys.unlinkat(pending.layer.work, pending.temp)
   view.forgetIfUnused(node)
 }
 
@@ -189,23 +201,24 @@ function closeCopy(view: View, node: UnionNode): void {
 }
 
 function startCopy(view: View, node: UnionNode, layer: UnionLayer, tries = 0): PendingCopy {
-  const temp = view.tempName()
-  const from = openSource(node)
-  const to = sys.openat(layer.work, temp, O.RDWR | O.CREAT | O.EXCL, 0o600)
-  if (to < 0) sys.close(from)
-  must(to, 'copy up')
-  const { size } = source
+  const { size, atime, atimeNsec, mtime, mtimeNsec } = source
+  const stamp = stampOf(source)
+  const temp = node.branch === layer.rw && source.nlink > 1 ? null : view.tempName()
+  const to =
+    temp === null
+      ? openToFill(node, layer)
+      : must(sys.openat(layer.work, temp, O.RDWR | O.CREAT | O.EXCL, 0o600), 'copy up')
   const inline = size <= COPY_INLINE
-  if (inline) {
-    try {
-      copyData(from, to, size)
-    } catch (err) {
-      sys.close(to)
-      sys.unlinkat(layer.work, temp)
-      throw err
-    } finally {
-      sys.close(from)
-    }
+  let from = -1
+  try {
+    from = openSource(node)
+    if (inline) copyData(from, to, size)
+  } catch (err) {
+    sys.close(to)
+    if (temp !== null) sys.unlinkat(layer.work, temp)
+    throw err
+  } finally {
+    if (inline && from !== -1) sys.close(from)
   }
   const work: JobWork = inline
     ? { kind: 'fsync', fd: to, dataOnly: true }
@@ -214,10 +227,17 @@ function startCopy(view: View, node: UnionNode, layer: UnionLayer, tries = 0): P
   // A layer's bytes reach the disk before the name that shows them; a drop-in mount is as
   // volatile as its peers.
   if (inline && layer.id === '') job.done = true
-  const { branch } = node
-  node.pending = { temp, fd: to, layer, branch: branch!, stamp: stampOf(source), tries, job }
+  const times = [atime, atimeNsec, mtime, mtimeNsec] as const
+  node.pending = { temp, fd: to, layer, branch: node.branch!, stamp, tries, job, times }
   view.copying.add(node)
   return node.pending
+}
+
+function openToFill(node: UnionNode, layer: UnionLayer): number {
+  const { dir, name } = locate(node)
+  const fd = must(sys.openat(dir, name, O.RDWR | O.NOFOLLOW), 'copy up')
+  beforeChange(layer.rw!, 'content', fd, '')
+  return fd
 }
 
 function openSource(node: UnionNode): number {
@@ -256,7 +276,6 @@ function markMetacopy(node: UnionNode, layer: UnionLayer, temp: string): void {
   }
 }
 
-/** Owner, mode, extended attributes and times of a node's file, put on (work, temp). */
 // Only there for the index to be made again; where the disk cannot hold it, that much is lost.
 function markOrigin(node: UnionNode, layer: UnionLayer, temp: string): void {
   const { prefix } = layer.rw!
@@ -280,6 +299,7 @@ function indexCopy(node: UnionNode, layer: UnionLayer, temp: string): Copy | nul
   return known === undefined ? null : links.add(known.key, made.ino, known.unseen, layer.work, temp)
 }
 
+/** Owner, mode, extended attributes and times of a node's file, put on (work, temp). */
 function copyAttributes(view: View, node: UnionNode, work: number, temp: string): void {
   const { dir, name } = locate(node)
   carryOver(view, dir, name, source, node.top.index?.override(source.ino)?.mode, work, temp)
@@ -332,10 +352,6 @@ function publish(
     : null
   const from = node.branch!
   const old = source.ino
-  if (linked && from === rw && node.fd === -1) {
-    fillMetacopy(node, layer, temp)
-    return
-  }
   const copy = indexCopy(node, layer, temp)
   if (node.fd !== -1) {
     publishUnnamed(node, layer, temp)
@@ -343,15 +359,15 @@ function publish(
     return
   }
   const fromBase = isLinkedBelow(from, source)
-  let others: OtherNames | null = null
-  const dir = rw.dirFd(node.parent!.path)
-  beforeChange(rw, from === rw ? 'gone' : 'names', dir, from === rw ? node.name : '')
+  let count = 1
   try {
-    // The other names first: until the own one is there, each shows what it showed before.
-    if (linked) others = linkOtherNames(view, node, from, old, layer, temp)
-    keepTimes(dir, () => must(sys.renameat(layer.work, temp, dir, node.name), 'copy up'))
+    if (linked) count = publishLinked(view, node, layer, temp)
+    else {
+      const dir = rw.dirFd(node.parent!.path)
+      beforeChange(rw, from === rw ? 'gone' : 'names', dir, from === rw ? node.name : '')
+      keepTimes(dir, () => must(sys.renameat(layer.work, temp, dir, node.name), 'copy up'))
+    }
   } catch (err) {
-    others?.undo()
     if (copy !== null) layer.links!.drop(copy)
     throw err
   }
@@ -365,8 +381,35 @@ function publish(
     view.rememberLink(rw, backing, node)
     if (view.sharesBranches) noticeCopy(view, from, old)
   }
-  if (copy !== null && fromBase) layer.links!.seen(copy, 1 + (others?.count ?? 0))
+  if (copy !== null && fromBase) layer.links!.seen(copy, count)
   view.changed(node)
+}
+
+/** All names of a file come at once: cut off between them, it would be two files. Answers how many. */
+function publishLinked(view: View, node: UnionNode, layer: UnionLayer, temp: string): number {
+  const temps = [temp]
+  const others = otherNames(view, node, node.branch!, source.ino, layer)
+  try {
+    for (const _ of others) {
+      const link = view.tempName()
+      must(sys.linkat(layer.work, temp, layer.work, link), 'link')
+      temps.push(link)
+    }
+    const names = [{ dir: node.parent!, name: node.name }, ...others]
+    const moves = names.map(({ dir, name }, i) => ({
+      from: inWork(layer, temps[i]!),
+      to: inRw(layer, dir.path, name),
+      leaves: false,
+      unseen: true,
+    }))
+    carryOut(view, moves)
+    return moves.length
+  } catch (err) {
+    for (const link of temps.slice(1)) sys.unlinkat(layer.work, link)
+    throw err
+  } finally {
+    for (const { dir } of others) view.forgetIfUnused(dir)
+  }
 }
 
 function publishUnnamed(node: UnionNode, layer: UnionLayer, temp: string): void {
@@ -382,22 +425,26 @@ function publishUnnamed(node: UnionNode, layer: UnionLayer, temp: string): void 
 }
 
 // All names of a hard-linked metacopy are one file: it is filled where it lies. The mark goes
-// last, so until then the bytes are still taken from below.
-function fillMetacopy(node: UnionNode, layer: UnionLayer, temp: string): void {
-  const from = must(sys.openat(layer.work, temp, O.RDONLY), 'copy up')
-  const { dir, name } = locate(node)
-  const to = must(sys.openat(dir, name, O.RDWR | O.NOFOLLOW), 'copy up')
-  try {
-    beforeChange(layer.rw!, 'content', to, '')
-    copyData(from, to, source.size)
-    clearMark(dir, name, 'metacopy', layer.rw!.prefix!)
-  } finally {
-    sys.close(from)
-    sys.close(to)
+// when the bytes are on the disk, so until then they are taken from below.
+function fillMetacopy(view: View, node: UnionNode, layer: UnionLayer, need: Need): void {
+  const rw = layer.rw!
+  if (need === 'nothing') {
+    const fd = openToFill(node, layer)
+    const done = sys.ftruncate(fd, 0)
+    sys.close(fd)
+    must(done, 'copy up')
+  } else {
+    const { times } = copied(view, node, layer)
+    closeCopy(view, node)
+    const { dir, name } = locate(node)
+    must(sys.utimensat(dir, name, ...times), 'copy up')
   }
-  sys.unlinkat(layer.work, temp)
+  const { dir, name } = locate(node)
+  beforeChange(rw, 'content', dir, name)
+  clearMark(dir, name, 'metacopy', rw.prefix!)
   node.data = null
   rebind(node)
+  view.changed(node)
 }
 
 /** Does something in a directory whose times programs must not see change. */

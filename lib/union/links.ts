@@ -144,52 +144,41 @@ function namesIn(branch: Branch, ino: number): RelPath[] {
   return names
 }
 
-/** What a copy got beside its own name. */
-export interface OtherNames {
-  readonly count: number
-  /** Takes them away again. */
-  undo(): void
+/** A name in a directory that is known. */
+export interface NameIn {
+  readonly dir: UnionNode
+  readonly name: string
 }
 
 /**
- * Gives the copy of a file that had several names in `from` all but its own, which it gets last:
- * those that the read-only part knows, and those by which the kernel knows it, wherever they
- * lay. The copy is (work, temp). Throws Errno, with none given.
+ * The names that the copy of a file that had several in `from` must have beside its own: those
+ * that the read-only part knows, and those by which the kernel knows it, wherever they lay. Their
+ * directories are in the layer afterwards. Throws Errno.
  */
-export function linkOtherNames(
+export function otherNames(
   view: View,
   node: UnionNode,
   from: Branch,
   backing: number,
   layer: UnionLayer,
-  temp: string,
-): OtherNames {
-  const given: { dir: UnionNode; name: string }[] = []
-  const undo = () => {
-    for (const { dir, name } of given) {
-      const into = layer.rw!.dirFd(dir.path)
-      keepTimes(into, () => void sys.unlinkat(into, name))
-    }
+): NameIn[] {
+  const others: NameIn[] = []
+  for (const { dir, name } of namesOf(view, node, from, backing, layer)) {
+    if (others.some((one) => one.dir === dir && one.name === name)) continue
+    ensureDirectory(view, dir, layer)
+    // What is there is linked already.
+    if (!layer.rw!.peek(dir.path, name, stat)) others.push({ dir, name })
   }
-  try {
-    for (const { dir, name } of otherNames(view, node, from, backing, layer)) {
-      ensureDirectory(view, dir, layer)
-      if (linkInto(layer, dir, name, layer.work, temp)) given.push({ dir, name })
-    }
-  } catch (err) {
-    undo()
-    throw err
-  }
-  return { count: given.length, undo }
+  return others
 }
 
-function* otherNames(
+function* namesOf(
   view: View,
   node: UnionNode,
   from: Branch,
   backing: number,
   layer: UnionLayer,
-): Generator<{ dir: UnionNode; name: string }> {
+): Generator<NameIn> {
   const own = viewPath(node)
   for (const path of from.layer === layer ? (from.linkNames(backing) ?? []) : []) {
     if (path === own || !stillShows(layer, from, path, backing)) continue

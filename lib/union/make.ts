@@ -5,6 +5,8 @@
 //   over a whiteout made in `work/`, in a directory like the parent, then renamed over it; a
 //                   directory is made opaque first, then exchanged in
 //
+// What fails half-way is unmade, and what dies half-way was not seen.
+//
 // Rule: the caller's identity is taken for the one call that makes the thing, and given back
 // whatever happens.
 
@@ -63,45 +65,69 @@ export function makeName(
   const rw = layer.rw!
   const into = rw.dirFd(dir.path)
   beforeChange(rw, 'names', into, '')
-  const covers = hidden === layer
-  const value = covers
-    ? makeOver(view, caller, rw, layer, into, name, umask, type, make)
-    : asCaller(view, caller, umask, into, make, name)
-  try {
-    keepSetgid(caller, into, name, mode)
-    must(sys.stat(into, name, view.stat), 'stat')
+  let number = 0
+  const record = (at: number, as: string) => {
+    keepSetgid(caller, at, as, mode)
+    must(sys.stat(at, as, view.stat), 'stat')
     born(rw, view.stat.ino)
-    const node = view.adoptNew(dir, name, rw, hidden !== null && type === S.IFDIR)
-    return { node, value }
+    number = view.newNumber(rw)
+  }
+  const order = { view, caller, layer, into, name, umask, type, make, record }
+  const value = hidden === layer ? makeApart(order, 'over a whiteout') : makeInPlace(order)
+  const node = view.adoptNew(dir, name, rw, hidden !== null && type === S.IFDIR, number)
+  return { node, value }
+}
+
+/** One new name: what makes it where, and what must be known of it before it shows. */
+interface Order {
+  readonly view: View
+  readonly caller: Caller
+  readonly layer: UnionLayer
+  /** The directory in the writable sublayer. */
+  readonly into: number
+  readonly name: string
+  readonly umask: number
+  readonly type: number
+  readonly make: Make
+  readonly record: (dir: number, name: string) => void
+}
+
+type Ask = Pick<Order, 'view' | 'caller' | 'umask' | 'make'>
+
+/** Runs `make` with the caller's identity and umask. Answers what it did. */
+function asCaller({ view, caller, umask, make }: Ask, dir: number, name: string): number {
+  view.setUmask(umask)
+  const { uid, gid } = caller
+  if (!view.options.privileged || (uid === 0 && gid === 0)) return make(dir, name)
+  setFileOwner(uid, gid)
+  try {
+    return make(dir, name)
+  } finally {
+    setFileOwner(0, 0)
+  }
+}
+
+// The kernel allowed it: by a supplementary group or a capability that a request does not tell.
+const isRefused = ({ view }: Ask, value: number): boolean =>
+  view.options.privileged && (value === -ERRNO.EACCES || value === -ERRNO.EPERM)
+
+function makeInPlace(order: Order): number {
+  const { into, name, type, record } = order
+  const value = asCaller(order, into, name)
+  if (isRefused(order, value)) return makeApart(order, 'as root')
+  must(value, 'create')
+  try {
+    record(into, name)
+    return value
   } catch (err) {
-    if (type === S.IFREG && value > 0) sys.close(value)
+    unmake(into, name, type, value)
     throw err
   }
 }
 
-/** Runs `make` with the caller's identity and umask. Throws Errno. */
-function asCaller(
-  view: View,
-  caller: Caller,
-  umask: number,
-  dir: number,
-  make: Make,
-  name: string,
-): number {
-  view.setUmask(umask)
-  const { uid, gid } = caller
-  if (!view.options.privileged || (uid === 0 && gid === 0)) return must(make(dir, name), 'create')
-  setFileOwner(uid, gid)
-  let value: number
-  try {
-    value = make(dir, name)
-  } finally {
-    setFileOwner(0, 0)
-  }
-  if (value !== -ERRNO.EACCES && value !== -ERRNO.EPERM) return must(value, 'create')
-  // The kernel allowed it by a supplementary group or a capability that a request does not
-  // tell: made as root, then given away.
-  return giveAway(dir, name, must(make(dir, name), 'create'), uid, gid)
+function unmake(dir: number, name: string, type: number, value: number): void {
+  if (value > 0 && type === S.IFREG) sys.close(value)
+  sys.unlinkat(dir, name, type === S.IFDIR ? AT_REMOVEDIR : 0)
 }
 
 /**
@@ -116,8 +142,9 @@ function keepSetgid(caller: Caller, dir: number, name: string, mode: number): vo
   must(sys.chmodat(dir, name, (given & ~S.IFMT) | S.ISGID), 'chmod')
 }
 
-function giveAway(dir: number, name: string, value: number, uid: number, gid: number): number {
-  must(sys.stat(dir, '', stat), 'stat')
+/** Made by root, it is given to the caller, as the disk would have done. */
+function giveAway(parent: number, dir: number, name: string, { uid, gid }: Caller): void {
+  must(sys.stat(parent, '', stat), 'stat')
   const inherits = (stat.mode & S.ISGID) !== 0
   must(sys.stat(dir, name, stat), 'stat')
   const { mode } = stat
@@ -125,44 +152,46 @@ function giveAway(dir: number, name: string, value: number, uid: number, gid: nu
   if ((mode & S.IFMT) !== S.IFLNK && mode & (S.ISUID | S.ISGID)) {
     must(sys.chmodat(dir, name, mode & ~S.IFMT), 'chmod')
   }
-  return value
 }
 
-function makeOver(
-  view: View,
-  caller: Caller,
-  rw: Branch,
-  layer: UnionLayer,
-  into: number,
-  name: string,
-  umask: number,
-  type: number,
-  make: Make,
-): number {
+/** Makes it in `work/`, with all that belongs to it, and then puts it in its place. */
+function makeApart(order: Order, how: 'over a whiteout' | 'as root'): number {
+  const { view, caller, layer, into, name, umask, type, make, record } = order
   const { work } = layer
   const room = view.tempName()
   const fd = likeParent(work, room, into)
   let value = -1
   try {
-    value = asCaller(view, caller, umask, fd, make, name)
-    if (type === S.IFDIR) {
-      setMark(fd, name, 'opaque', rw.prefix!)
-      // The whiteout may lie in a lower tree of a drop-in's: then there is none to exchange with.
-      const there = sys.stat(into, name, stat) >= 0
-      moveDirectory(fd, name, into, name, there ? RENAME_EXCHANGE : 0)
-      if (there) must(sys.unlinkat(fd, name), 'create')
-    } else {
-      must(sys.renameat(fd, name, into, name), 'create')
+    if (how === 'over a whiteout') value = asCaller(order, fd, name)
+    if (how === 'as root' || isRefused(order, value)) {
+      view.setUmask(umask)
+      value = must(make(fd, name), 'create')
+      giveAway(into, fd, name, caller)
     }
+    must(value, 'create')
+    record(fd, name)
+    if (type === S.IFDIR && how === 'over a whiteout') {
+      setMark(fd, name, 'opaque', layer.rw!.prefix!)
+    }
+    moveIn(fd, into, name, type)
+    sys.stat(into, name, view.stat)
     return value
   } catch (err) {
-    if (value > 0 && type === S.IFREG) sys.close(value)
-    sys.unlinkat(fd, name, type === S.IFDIR ? AT_REMOVEDIR : 0)
+    unmake(fd, name, type, value)
     throw err
   } finally {
     sys.close(fd)
     sys.unlinkat(work, room, AT_REMOVEDIR)
   }
+}
+
+// A whiteout that a directory replaces may lie in a lower tree of a drop-in's: then there is none
+// to exchange it with.
+function moveIn(from: number, into: number, name: string, type: number): void {
+  const exchanges = type === S.IFDIR && sys.stat(into, name, stat) >= 0
+  if (type === S.IFDIR) moveDirectory(from, name, into, name, exchanges ? RENAME_EXCHANGE : 0)
+  else must(sys.renameat(from, name, into, name), 'create')
+  if (exchanges) sys.unlinkat(from, name)
 }
 
 /** A directory in `work/` from which new things inherit what they would from the parent. */
@@ -253,12 +282,16 @@ export function makeUnnamed(
   const into = layer.rw!.dirFd(dir.path)
   const excl = flags & O.EXCL
   const make: Make = (at, name) => sys.openat(at, name, O.RDWR | O.TMPFILE | excl, mode)
-  const fd = asCaller(view, caller, umask, into, make, '.')
+  const ask = { view, caller, umask, make }
+  const value = asCaller(ask, into, '.')
+  const refused = isRefused(ask, value)
+  const fd = must(refused ? make(into, '.') : value, 'create')
   try {
+    if (refused) giveAway(into, fd, '', caller)
     keepSetgid(caller, fd, '', mode)
+    return { fd, layer }
   } catch (err) {
     sys.close(fd)
     throw err
   }
-  return { fd, layer }
 }

@@ -182,11 +182,15 @@ export abstract class NodeTable {
     node.fd = fd
   }
 
+  /** The inode number of a thing just made in a writable branch; its attributes are in `stat`. */
+  newNumber(rw: Branch): number {
+    const { ino, dev } = this.stat
+    return this.#freshNumber(rw, ino, dev)
+  }
+
   /** The node of a thing just made in a writable branch; its attributes are in `stat`. */
-  adoptNew(dir: UnionNode, name: string, rw: Branch, closed: boolean): UnionNode {
-    const { ino, dev, mode } = this.stat
-    const number = this.#freshNumber(rw, ino, dev)
-    const type = mode & S.IFMT
+  adoptNew(dir: UnionNode, name: string, rw: Branch, closed: boolean, number: number): UnionNode {
+    const type = this.stat.mode & S.IFMT
     const node = this.#new(type, number, dir, name)
     if (type === S.IFDIR) {
       node.path = joinPath(dir.path, name)
@@ -207,10 +211,10 @@ export abstract class NodeTable {
     // Not opened anew: its own mode may not let its owner.
     const held = must(sys.reopen(fd, O.PATH), 'open')
     must(sys.stat(fd, '', this.stat), 'stat')
-    const { ino, dev, mode } = this.stat
     const rw = layer.rw!
-    const number = this.#freshNumber(rw, ino, dev)
-    const node = new UnionNode(this.#nextId++ as NodeId, mode & S.IFMT, number, null, '')
+    const number = this.newNumber(rw)
+    const type = this.stat.mode & S.IFMT
+    const node = new UnionNode(this.#nextId++ as NodeId, type, number, null, '')
     node.branch = rw
     node.fd = held
     this.nodes.set(node.id, node)

@@ -57,7 +57,8 @@ export interface Moment {
 
 /** A copy-up that waits for an io thread. */
 export interface PendingCopy {
-  readonly temp: string
+  /** In `work/`; null where the file itself is filled. */
+  readonly temp: string | null
   readonly fd: number
   readonly layer: UnionLayer
   /** Where the file lay, and what it was, when the copy began. */
@@ -66,6 +67,8 @@ export interface PendingCopy {
   /** How many copies went before it because the file changed meanwhile. */
   readonly tries: number
   job: Job
+  /** Seconds and nanoseconds of the file's atime and mtime before the copy began. */
+  readonly times: readonly [number, number, number, number]
 }
 
 export class UnionNode {

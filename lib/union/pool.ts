@@ -19,6 +19,13 @@ interface Shared<T> {
   uses: number
 }
 
+export interface OpenStack {
+  readonly stack: Stack
+  /** Its branches belong to its layers from here on. */
+  adopt(): void
+  close(): void
+}
+
 export class Pool {
   readonly #privileged: boolean
   readonly #branches = new Map<string, Shared<Branch>>()
@@ -31,21 +38,23 @@ export class Pool {
   }
 
   /**
-   * Opens the layers of a stack, over a base that is open already. `close` it when no view shows
-   * it any more. Throws Errno.
+   * Opens the layers of a stack, over a base that is open already. A view that shows it calls
+   * `adopt` first; `close` it when none does any more. Throws Errno.
    */
-  open(spec: StackSpec, base: UnionLayer | null): { stack: Stack; close(): void } {
+  open(spec: StackSpec, base: UnionLayer | null): OpenStack {
     const closers: (() => void)[] = []
     const close = () => {
       for (const one of closers.splice(0).reverse()) one()
     }
     try {
       const layers = spec.layers.flatMap((layer) => this.#layer(layer, closers))
-      // Only now: where a later one fails, branches in use keep the layer they had.
-      for (const layer of layers) {
-        for (const branch of [layer.rw, ...layer.ros]) if (branch !== null) branch.layer = layer
+      // Not before: where another one fails, branches in use keep the layer they had.
+      const adopt = () => {
+        for (const layer of layers) {
+          for (const branch of [layer.rw, ...layer.ros]) if (branch !== null) branch.layer = layer
+        }
       }
-      return { stack: new Stack(layers, base), close }
+      return { stack: new Stack(layers, base), adopt, close }
     } catch (err) {
       close()
       throw err

@@ -7,10 +7,10 @@
 // Rule: a file that is still open, or otherwise known to the kernel, keeps a descriptor, and
 // goes on working with link count 0.
 
-import { ERRNO, Errno, fail } from '../base/errno.ts'
+import { ERRNO, fail } from '../base/errno.ts'
 import { joinPath } from '../base/path.ts'
 import { listDirectory } from '../host/directory.ts'
-import { removeTree } from '../host/remove-tree.ts'
+import { removeQuietly } from '../host/remove-tree.ts'
 import { Stat } from '../host/stat.ts'
 import { AT_REMOVEDIR, must, O, RENAME_EXCHANGE, S, sys } from '../host/sys.ts'
 import { locate } from './attributes.ts'
@@ -31,7 +31,7 @@ const stat = new Stat()
 export function unlinkName(view: View, dir: UnionNode, name: string, node: UnionNode): void {
   bringLinked(view, node)
   const layer = layerOf(view, node)
-  keepingFile(node, () => cover(view, dir, name, layer))
+  takeAway(view, dir, name, layer, node)
   nameWent(node, layer)
   view.removeName(node, dir, name)
 }
@@ -39,26 +39,23 @@ export function unlinkName(view: View, dir: UnionNode, name: string, node: Union
 /** Removes an empty directory. Throws Errno. */
 export function rmdirName(view: View, dir: UnionNode, name: string, node: UnionNode): void {
   if (listMerged(view, node).length > 0) fail('ENOTEMPTY')
-  const layer = layerOf(view, node)
-  keepingFile(node, () => {
-    if (showsBelow(view, dir, name, layer)) setAside(view, dir, name, layer).finish()
-    else cover(view, dir, name, layer)
-  })
+  takeAway(view, dir, name, layerOf(view, node), node)
   for (const branch of view.stack.branches) branch.moved(node.path)
   view.removeName(node, dir, name)
 }
 
-/** Does what takes the node's name, with its file held; where that fails, it is as it was. */
-export function keepingFile(node: UnionNode, act: () => void): void {
-  const held = node.fd !== -1
+function takeAway(
+  view: View,
+  dir: UnionNode,
+  name: string,
+  layer: UnionLayer,
+  node: UnionNode,
+): void {
   keepFile(node)
   try {
-    act()
+    cover(view, dir, name, layer, node.isDirectory ? 'directory' : 'file')
   } catch (err) {
-    if (!held) {
-      sys.close(node.fd)
-      node.fd = -1
-    }
+    releaseFile(node)
     throw err
   }
 }
@@ -73,19 +70,45 @@ export function keepFile(node: UnionNode): void {
   )
 }
 
+/** It keeps its name: what `keepFile` opened is given back. */
+export function releaseFile(node: UnionNode): void {
+  if (node.fd !== -1) sys.close(node.fd)
+  node.fd = -1
+}
+
 /**
- * Takes a name out of the view by changing `layer` (and scratch areas above it) alone: what the
- * writable sublayer has there goes, and a whiteout comes where something below would show. A
- * directory over something goes by `setAside`.
+ * Takes a name out of the view by changing `layer` (and scratch areas above it) alone: what
+ * the writable sublayer has there goes, and a whiteout comes where something below would show.
  */
-function cover(view: View, dir: UnionNode, name: string, layer: UnionLayer): void {
-  takeOutAbove(view, dir, name, layer)
+function cover(
+  view: View,
+  dir: UnionNode,
+  name: string,
+  layer: UnionLayer,
+  kind: 'file' | 'directory',
+): void {
+  if (showsBelow(view, dir, name, layer)) hide(view, dir, name, layer, kind)
+  else takeOut(view, layer, dir, name)
+  // From below upwards: until the last is gone, the name shows what it showed.
+  const above = dir.places.filter(
+    ({ branch }) =>
+      branch.writable &&
+      branch.layer !== layer &&
+      view.stack.isAbove(branch.layer, layer) &&
+      branch.peek(dir.path, name, stat),
+  )
+  for (const { branch } of above.reverse()) takeOut(view, branch.layer, dir, name)
+}
+
+function hide(
+  view: View,
+  dir: UnionNode,
+  name: string,
+  layer: UnionLayer,
+  kind: 'file' | 'directory',
+): void {
   const rw = layer.rw ?? fail('EROFS')
-  if (!showsBelow(view, dir, name, layer)) {
-    takeOut(view, layer, dir, name)
-    return
-  }
-  const has = hasOwn(rw, dir, name)
+  const has = placeIn(dir, rw) !== null && rw.peek(dir.path, name, stat)
   ensureDirectory(view, dir, layer)
   const into = rw.dirFd(dir.path)
   if (!has) {
@@ -94,80 +117,19 @@ function cover(view: View, dir: UnionNode, name: string, layer: UnionLayer): voi
     return
   }
   beforeChange(rw, 'gone', into, name)
+  if (kind === 'directory') preserveInside(rw, dir, name)
   const temp = view.tempName()
   must(sys.mknodat(layer.work, temp, S.IFCHR, 0), 'whiteout')
-  const done = sys.renameat(layer.work, temp, into, name)
-  if (done < 0) sys.unlinkat(layer.work, temp)
+  const flags = kind === 'directory' ? RENAME_EXCHANGE : 0
+  const done = sys.renameat(layer.work, temp, into, name, flags)
+  if (done < 0 || flags !== 0) removeQuietly(layer.work, temp)
   must(done, 'whiteout')
-}
-
-// What a disk that fails keeps of it is no failure of the request: the name is gone.
-function discard(work: number, temp: string): void {
-  try {
-    removeTree(work, temp)
-  } catch (err) {
-    if (!(err instanceof Errno)) throw err
-  }
-}
-
-function takeOutAbove(view: View, dir: UnionNode, name: string, layer: UnionLayer): void {
-  for (const place of dir.places) {
-    const over = place.branch.layer
-    if (over === layer || !view.stack.isAbove(over, layer)) break
-    if (place.branch.writable) takeOut(view, over, dir, name)
-  }
-}
-
-const hasOwn = (rw: Branch, dir: UnionNode, name: string): boolean =>
-  placeIn(dir, rw) !== null && rw.peek(dir.path, name, stat)
-
-/** What takes a directory's name away, so far: it goes for good, or comes back. */
-export interface SetAside {
-  finish(): void
-  undo(): void
-}
-
-/**
- * Takes an empty directory out of the view, as `cover` does a file. What the writable sublayer
- * has of it, which is whiteouts at most, waits in `work/` until one of the two is called.
- */
-export function setAside(view: View, dir: UnionNode, name: string, layer: UnionLayer): SetAside {
-  takeOutAbove(view, dir, name, layer)
-  const rw = layer.rw ?? fail('EROFS')
-  const needed = showsBelow(view, dir, name, layer)
-  const has = hasOwn(rw, dir, name)
-  if (!needed && !has) return { finish() {}, undo() {} }
-  ensureDirectory(view, dir, layer)
-  const { work } = layer
-  const into = () => rw.dirFd(dir.path)
-  if (!has) {
-    beforeChange(rw, 'names', into(), '')
-    must(sys.mknodat(into(), name, S.IFCHR, 0), 'whiteout')
-    return { finish() {}, undo: () => void sys.unlinkat(into(), name) }
-  }
-  beforeChange(rw, 'gone', into(), name)
-  preserveInside(rw, dir, name)
-  const temp = view.tempName()
-  const flags = needed ? RENAME_EXCHANGE : 0
-  if (needed) must(sys.mknodat(work, temp, S.IFCHR, 0), 'whiteout')
-  const done = needed
-    ? sys.renameat(work, temp, into(), name, flags)
-    : sys.renameat(into(), name, work, temp)
-  if (done < 0 && needed) sys.unlinkat(work, temp)
-  must(done, 'rmdir')
-  return {
-    finish: () => discard(work, temp),
-    undo: () => {
-      sys.renameat(work, temp, into(), name, flags)
-      if (needed) sys.unlinkat(work, temp)
-    },
-  }
 }
 
 // Only whiteouts can be left in a directory that shows empty; it goes by way of `work/`, so
 // that no reader of the sublayer ever sees it half emptied.
 function takeOut(view: View, layer: UnionLayer, dir: UnionNode, name: string): void {
-  const rw = layer.rw!
+  const rw = layer.rw ?? fail('EROFS')
   if (placeIn(dir, rw) === null) return
   const into = rw.dirFd(dir.path)
   beforeChange(rw, 'gone', into, name)
@@ -178,7 +140,7 @@ function takeOut(view: View, layer: UnionLayer, dir: UnionNode, name: string): v
   if (sys.unlinkat(into, name, AT_REMOVEDIR) >= 0) return
   const temp = view.tempName()
   must(sys.renameat(into, name, layer.work, temp), 'rmdir')
-  removeTree(layer.work, temp)
+  removeQuietly(layer.work, temp)
 }
 
 // What a frozen image still has in a directory that goes: its whiteouts.

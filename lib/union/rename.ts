@@ -10,24 +10,30 @@
 // could say it, it is first written out whole into one layer (`flatten`).
 //
 // Rule: when the old name would show something from below, a whiteout is left there by the
-// same rename (RENAME_WHITEOUT, or the exchange with the one at the new name).
+// same rename (RENAME_WHITEOUT, or the exchange with the one at the new name). Whatever takes
+// several renames is carried out by an intent (intent.ts); what comes before them changes nothing
+// that shows, so that a request may park, fail or die there.
 
 import { fail } from '../base/errno.ts'
 import { isWithin, joinPath, type RelPath } from '../base/path.ts'
-import { DT, listDirectory } from '../host/directory.ts'
+import { listDirectory } from '../host/directory.ts'
+import { removeQuietly } from '../host/remove-tree.ts'
 import { Stat } from '../host/stat.ts'
-import { must, RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT, sys } from '../host/sys.ts'
-import { clearMark, isWhiteout, setMark } from '../layer/marks.ts'
+import { must, RENAME_EXCHANGE, RENAME_NOREPLACE, S, sys } from '../host/sys.ts'
+import { isWhiteout, setMark } from '../layer/marks.ts'
 import { locate, statNode } from './attributes.ts'
 import type { Branch } from './branch.ts'
-import { bring, copyUp, ensureDirectory, keepTimes } from './copy-up.ts'
+import { bring, copyUp, ensureDirectory } from './copy-up.ts'
+import { rebind } from './files.ts'
+import { flatten, hasOwnPart, veil } from './flatten.ts'
 import { beforeChange } from './freeze.ts'
+import { carryOut, inRw, inWork, type Move } from './intent.ts'
 import type { UnionLayer } from './layer.ts'
 import { bringLinked, nameWent } from './links.ts'
 import { naturalPath } from './lookup.ts'
 import { type FilePlace, pathIn, placeIn, type UnionNode } from './node.ts'
 import { listMerged } from './readdir.ts'
-import { keepingFile, type SetAside, setAside, showsBelow } from './remove.ts'
+import { keepFile, releaseFile, showsBelow } from './remove.ts'
 import { layerOf, raise } from './route.ts'
 import type { View } from './view.ts'
 
@@ -51,34 +57,46 @@ export function rename(
   view.nameFirst(node, from, name)
   if (target !== null) view.nameFirst(target, to, newName)
   if (node.isDirectory && (to === node || isWithin(to.path, node.path))) fail('EINVAL')
-  if (flags & RENAME_EXCHANGE) {
-    exchange(view, node, target ?? fail('ENOENT'))
-    return
+  if (target === null && flags & RENAME_EXCHANGE) fail('ENOENT')
+  try {
+    if (target !== null && flags & RENAME_EXCHANGE) exchange(view, node, target)
+    else replace(view, node, target, to, newName)
+  } finally {
+    forgetBelow(view, node)
+    if (target !== null) forgetBelow(view, target)
   }
+}
+
+// Everything that may park, or copies, comes first: it changes nothing that shows.
+function replace(
+  view: View,
+  node: UnionNode,
+  target: UnionNode | null,
+  to: UnionNode,
+  newName: string,
+): void {
   if (target !== null) {
     checkReplaceable(view, node, target)
     bringLinked(view, target)
   }
   const layer = prepare(view, node, to, newName)
-  const move = node.isDirectory ? moveDirectory : moveFile
-  if (target === null) move(view, node, to, newName, layer)
-  else {
-    keepingFile(target, () => {
-      const away = target.isDirectory ? setAside(view, to, newName, layer) : null
-      try {
-        move(view, node, to, newName, layer)
-      } catch (err) {
-        away?.undo()
-        throw err
-      }
-      away?.finish()
-    })
+  const move = node.isDirectory ? directoryMoves : fileMoves
+  const moves = move(view, node, target, to, newName, layer)
+  const replaced = moves.filter(({ to }) => to.work)
+  if (target !== null) keepFile(target)
+  try {
+    carryOut(view, moves)
+  } catch (err) {
+    if (target !== null) releaseFile(target)
+    throw err
+  }
+  for (const { to } of replaced) removeQuietly(to.layer.work, to.name)
+  if (target !== null) {
     if (!target.isDirectory) dropLink(view, target, to, newName, layer)
     nameWent(target, layer)
     view.removeName(target, to, newName)
   }
   view.moveName(node, to, newName)
-  forgetBelow(view, node)
 }
 
 // What was written out was visited file by file: the kernel does not know them all.
@@ -114,23 +132,37 @@ function prepare(view: View, node: UnionNode, to: UnionNode, newName: string): U
 /** Moves a file's copy to another layer, with all its names. */
 export function relocate(view: View, node: UnionNode, layer: UnionLayer): void {
   const old = node.branch!
+  const back = placeOf(node)
   const backing = statNode(view, node).ino
   bring(view, node, layer, 'content')
   // A scratch area's file lies above its layer's: what is left there would hide the new one.
   if (!old.writable || old === layer.rw || !view.stack.isAbove(old.layer, layer)) return
-  for (const { parent, name } of [
-    { parent: node.parent!, name: node.name },
-    ...(node.links ?? []),
-  ]) {
-    if (placeIn(parent, old) === null) continue
-    const dir = old.dirFd(parent.path)
-    if (sys.stat(dir, name, stat) < 0 || stat.ino !== backing) continue
-    beforeChange(old, 'gone', dir, name)
-    sys.unlinkat(dir, name)
+  const names = [{ parent: node.parent!, name: node.name }, ...(node.links ?? [])].filter(
+    ({ parent, name }) =>
+      placeIn(parent, old) !== null && old.peek(parent.path, name, stat) && stat.ino === backing,
+  )
+  const moves = names.map(({ parent, name }) => takeOut(view, old.layer, parent, name))
+  try {
+    carryOut(view, moves)
+  } catch (err) {
+    // The copy is not shown: as if it had not been made.
+    for (const { parent, name } of names) sys.unlinkat(layer.rw!.dirFd(parent.path), name)
+    Object.assign(node, back)
+    rebind(node)
+    throw err
   }
+  for (const { to } of moves) removeQuietly(to.layer.work, to.name)
   const copy = old.layer.links?.byInode(backing)
   if (copy !== undefined) old.layer.links!.drop(copy)
 }
+
+const placeOf = ({ branch, inDir, inName, data, stamp }: UnionNode) => ({
+  branch,
+  inDir,
+  inName,
+  data,
+  stamp,
+})
 
 /** One of several names of a file goes by being hidden from above: its own layer counts it no more. */
 function dropLink(
@@ -144,32 +176,43 @@ function dropLink(
   if (!branch.writable || branch === layer.rw || statNode(view, target).nlink < 2) return
   const dir = branch.dirFd(to.path)
   beforeChange(branch, 'gone', dir, name)
+  // The rename is done: where this fails, the file counts a link too many.
   sys.unlinkat(dir, name)
 }
 
-function moveFile(
+function fileMoves(
   view: View,
   node: UnionNode,
+  _target: UnionNode | null,
   to: UnionNode,
   newName: string,
   layer: UnionLayer,
-): void {
-  const rw = layer.rw!
+): Move[] {
   const from = node.parent!
-  const { name } = node
   ensureDirectory(view, to, layer)
-  if (node.data !== null && rw.prefix !== null) pointAt(node, node.data, layer)
-  const leaves = showsBelow(view, from, name, layer)
-  renameIn(layer, from, name, to, newName, leaves)
-  takeScratchOut(view, to, newName, layer)
+  if (node.data !== null && layer.rw!.prefix !== null) pointAt(node, node.data, layer)
+  const leaves = showsBelow(view, from, node.name, layer)
+  const hiding = outOfScratch(view, to, newName, layer)
+  const own = { from: inRw(layer, from.path, node.name), to: inRw(layer, to.path, newName) }
+  if (hiding.length > 0 && layer.rw!.peek(to.path, newName, stat)) {
+    hiding.push(takeOut(view, layer, to, newName))
+  }
+  return [...hiding, { ...own, leaves, unseen: false }]
 }
 
-function takeScratchOut(view: View, to: UnionNode, newName: string, layer: UnionLayer): void {
-  const over = layer.scratch?.rw
-  if (over === undefined || over === null || placeIn(to, over) === null) return
-  sys.unlinkat(over.dirFd(to.path), newName)
-  view.forgetAbsent(to, newName)
+/** What the layer's scratch area has at a name hides what comes there. */
+function outOfScratch(view: View, to: UnionNode, newName: string, layer: UnionLayer): Move[] {
+  const over = layer.scratch
+  if (over === null || over.rw === null || placeIn(to, over.rw) === null) return []
+  return over.rw.peek(to.path, newName, stat) ? [takeOut(view, over, to, newName)] : []
 }
+
+const takeOut = (view: View, layer: UnionLayer, dir: UnionNode, name: string): Move => ({
+  from: inRw(layer, dir.path, name),
+  to: inWork(layer, view.tempName()),
+  leaves: false,
+  unseen: false,
+})
 
 function pointAt(node: UnionNode, data: FilePlace, layer: UnionLayer): void {
   const { dir, name } = locate(node)
@@ -177,124 +220,78 @@ function pointAt(node: UnionNode, data: FilePlace, layer: UnionLayer): void {
   setMark(dir, name, 'redirect', layer.rw!.prefix!, joinPath(data.dir, data.name))
 }
 
-/** Renames a file inside one writable sublayer; a whiteout stays at the old name where one is needed. */
-function renameIn(
-  layer: UnionLayer,
-  from: UnionNode,
-  name: string,
-  to: UnionNode,
-  newName: string,
-  leaves: boolean,
-): void {
-  const { source, target } = bothEnds(layer.rw!, from, name, to, newName)
-  must(sys.renameat(source, name, target, newName, leaves ? RENAME_WHITEOUT : 0), 'rename')
-}
-
-function bothEnds(rw: Branch, from: UnionNode, name: string, to: UnionNode, newName: string) {
-  const source = rw.dirFd(from.path)
-  const target = rw.dirFd(to.path)
-  beforeChange(rw, 'gone', source, name)
-  beforeChange(rw, 'gone', target, newName)
-  beforeChange(rw, 'names', target, '')
-  return { source, target }
-}
-
-/**
- * The same for a layer's part of a directory. It can be taken back, which needs no room, until
- * it is finished, because the parts of other layers may fail to follow.
- */
-function renamePart(
-  layer: UnionLayer,
-  from: UnionNode,
-  name: string,
-  to: UnionNode,
-  newName: string,
-  leaves: boolean,
-): SetAside {
-  const rw = layer.rw!
-  const { source, target } = bothEnds(rw, from, name, to, newName)
-  const ends = () => ({ source: rw.dirFd(from.path), target: rw.dirFd(to.path) })
-  const back = (flags: number) => {
-    const { source, target } = ends()
-    sys.renameat(target, newName, source, name, flags)
-    return target
-  }
-  // What is there is a whiteout: the target gave way before.
-  const over = sys.stat(target, newName, stat) >= 0
-  const flags = over ? RENAME_EXCHANGE : leaves ? RENAME_WHITEOUT : 0
-  const restoreTimes = [timesOf(source), timesOf(target)]
-  must(sys.renameat(source, name, target, newName, flags), 'rename')
-  return {
-    finish() {
-      if (over && !leaves) sys.unlinkat(ends().source, name)
-    },
-    undo() {
-      if (over) back(RENAME_EXCHANGE)
-      else if (leaves) sys.unlinkat(back(RENAME_EXCHANGE), newName)
-      else back(0)
-      const { source, target } = ends()
-      restoreTimes[0]!(source)
-      restoreTimes[1]!(target)
-    },
-  }
-}
-
-/** What sets a directory's times back to those of now. */
-function timesOf(dir: number): (dir: number) => void {
-  must(sys.stat(dir, '', stat), 'rename')
-  const { atime, atimeNsec, mtime, mtimeNsec } = stat
-  return (dir) => void sys.utimensat(dir, '', atime, atimeNsec, mtime, mtimeNsec)
-}
-
-function moveDirectory(
+function directoryMoves(
   view: View,
   node: UnionNode,
+  target: UnionNode | null,
   to: UnionNode,
   newName: string,
   layer: UnionLayer,
-): void {
+): Move[] {
   const from = node.parent!
-  const { name, path } = node
+  const { name } = node
   ensureDirectory(view, node, layer)
-  let layers = contributors(node)
-  const hidden = hiddenAt(to, newName)
-  // In a closed directory only the layer that closed it shows, and what lies above.
-  const others = to.closed || hidden.some((other) => other !== layer)
-  if (!canRedirect(view, node, layers) || (others && layers.length > 1)) {
-    flatten(view, node, layer)
-    layers = contributors(node)
-  }
-  const base = node.places.find((place) => place.branch.layer.isBase && !place.branch.writable)
+  ensureDirectory(view, to, layer)
+  const hidden = hiddenAt(to, newName, layer)
+  const layers = openInAll(view, node, to, layer, hidden)
   for (const one of layers) {
     ensureDirectory(view, node, one)
     ensureDirectory(view, to, one)
     redirect(node, one)
   }
   const rw = layer.rw!
+  const base = node.places.find((place) => place.branch.layer.isBase && !place.branch.writable)
   if (base !== undefined && rw.prefix !== null) {
-    beforeChange(rw, 'attributes', rw.dirFd(path), '')
-    setMark(rw.dirFd(path), '', 'base', rw.prefix, pathIn(node, base))
+    beforeChange(rw, 'attributes', rw.dirFd(node.path), '')
+    setMark(rw.dirFd(node.path), '', 'base', rw.prefix, pathIn(node, base))
   }
   if (hidden.length > 0 && rw.prefix !== null) veil(node, layer, hidden)
-  const parts: SetAside[] = []
-  try {
-    for (const one of layers) {
-      const last = one === layers.at(-1)
-      const leaves =
-        (last || one === layer ? showsBelow(view, from, name, one) : false) ||
-        ownShows(from, name, one)
-      parts.push(renamePart(one, from, name, to, newName, leaves && one.rw!.prefix !== null))
+  const moves = layers.map((one) => {
+    const shows =
+      ((one === layers.at(-1) || one === layer) && showsBelow(view, from, name, one)) ||
+      ownShows(from, name, one)
+    return {
+      from: inRw(one, from.path, name),
+      to: inRw(one, to.path, newName),
+      leaves: shows && one.rw!.prefix !== null,
+      unseen: false,
     }
-  } catch (err) {
-    for (const part of parts.reverse()) part.undo()
-    throw err
-  } finally {
-    for (const one of layers) {
-      one.rw!.moved(path)
-      one.rw!.moved(joinPath(to.path, newName))
-    }
+  })
+  const away = outOfScratch(view, to, newName, layer)
+  // An empty directory is replaced by the rename itself, where that is the only one.
+  const alone = moves.length === 1 && away.length === 0
+  if (target !== null && !(alone && isEmptyIn(rw, to.path, newName))) {
+    if (rw.peek(to.path, newName, stat) && !isWhiteout(stat))
+      away.push(takeOut(view, layer, to, newName))
   }
-  for (const part of parts) part.finish()
+  return [...away, ...moves]
+}
+
+// The layers in which a directory can be renamed as it is; where that is none, it is written out
+// into one first.
+function openInAll(
+  view: View,
+  node: UnionNode,
+  to: UnionNode,
+  layer: UnionLayer,
+  hidden: readonly UnionLayer[],
+): UnionLayer[] {
+  const layers = contributors(node)
+  // In a closed directory only the layer that closed it shows, and what lies above. What the own
+  // read-only part has there could be hidden from a part of its own alone.
+  const others =
+    to.closed ||
+    hidden.some((other) => other !== layer) ||
+    (hidden.length > 0 && !hasOwnPart(node, layer))
+  if (canRedirect(view, node, layers) && !(others && layers.length > 1)) return layers
+  flatten(view, node, layer)
+  return contributors(node)
+}
+
+function isEmptyIn(rw: Branch, dir: RelPath, name: string): boolean {
+  const at = rw.dirFd(dir)
+  if (sys.stat(at, name, stat) < 0) return true
+  return (stat.mode & S.IFMT) === S.IFDIR && listDirectory(at, name).length === 0
 }
 
 /** Layers with a writable sublayer that have something of a directory, top first. */
@@ -303,10 +300,14 @@ function contributors(node: UnionNode): UnionLayer[] {
   return [...new Set(layers)]
 }
 
-/** Layers that have something at a name where the view shows nothing: hidden there, to stay hidden. */
-function hiddenAt(dir: UnionNode, name: string): UnionLayer[] {
+/**
+ * Layers that have something at a name which `layer` is to show alone: it must stay hidden there,
+ * or be. What the writable sublayer itself has is replaced.
+ */
+function hiddenAt(dir: UnionNode, name: string, layer: UnionLayer): UnionLayer[] {
   const found = dir.places.filter((place) => {
     const { branch } = place
+    if (branch === layer.rw || branch.layer === layer.scratch) return false
     if (!branch.peek(pathIn(dir, place), name, stat)) return false
     return branch.prefix === null || !isWhiteout(stat)
   })
@@ -340,65 +341,12 @@ function redirect(node: UnionNode, layer: UnionLayer): void {
   setMark(rw.dirFd(node.path), '', 'redirect', rw.prefix, pathIn(node, ro))
 }
 
-// Opaque hides the own read-only part and all other layers (a base mark is followed all the
-// same); a veil only the others, because a redirect is to be followed.
-function veil(node: UnionNode, layer: UnionLayer, hidden: readonly UnionLayer[]): void {
-  const rw = layer.rw!
-  const dir = rw.dirFd(node.path)
-  const hasOwn = node.places.some((one) => one.branch.layer === layer && !one.branch.writable)
-  const hasBase = node.places.some((one) => one.branch.layer.isBase)
-  beforeChange(rw, 'attributes', dir, '')
-  // Whiteouts still hide what the base has.
-  if (!hasOwn && hasBase) setMark(dir, '', 'opaque', rw.prefix!)
-  else if (!hasOwn) close(rw, dir)
-  else if (hidden.some((other) => other !== layer)) setMark(dir, '', 'veil', rw.prefix!)
-  node.closed = true
-}
-
-/** Makes a directory opaque. Its whiteouts go: the kernel's overlayfs would list them. */
-function close(rw: Branch, dir: number): void {
-  beforeChange(rw, 'attributes', dir, '')
-  setMark(dir, '', 'opaque', rw.prefix!)
-  keepTimes(dir, () => {
-    for (const { name, type } of listDirectory(dir)) {
-      if (type !== DT.CHR || sys.stat(dir, name, stat) < 0 || !isWhiteout(stat)) continue
-      beforeChange(rw, 'gone', dir, name)
-      must(sys.unlinkat(dir, name), 'opaque')
-    }
-  })
-}
-
 /** True where the layer's own read-only part has the name: its writable part must hide it. */
 function ownShows(dir: UnionNode, name: string, layer: UnionLayer): boolean {
   return layer.ros.some((ro) => {
     const path = naturalPath(dir, ro, name)
     return path !== null && ro.peek(dir.places.find((one) => one.branch === ro)!.path!, name, stat)
   })
-}
-
-/**
- * Writes a directory with all it holds into one layer, opaque, so that nothing of it lies
- * elsewhere. Nodes keep their numbers.
- */
-export function flatten(view: View, node: UnionNode, layer: UnionLayer): void {
-  ensureDirectory(view, node, layer)
-  for (const { name } of listMerged(view, node)) {
-    const child = view.child(node, name)
-    if (child === null) continue
-    if (child.isDirectory) flatten(view, child, layer)
-    else if (child.branch !== layer.rw || child.data !== null) bring(view, child, layer, 'content')
-  }
-  const rw = layer.rw!
-  const dir = rw.dirFd(node.path)
-  if (rw.prefix !== null) {
-    // An earlier rename's: all that the base had lies here now.
-    clearMark(dir, '', 'base', rw.prefix)
-    close(rw, dir)
-  }
-  // Its number was that of its lowest place, which it has no more.
-  must(sys.stat(dir, '', stat), 'stat')
-  layer.numbers?.set(stat.ino, node.ino)
-  view.onlyIn(node, rw)
 }
 
 function exchange(view: View, one: UnionNode, other: UnionNode): void {
@@ -421,5 +369,4 @@ function exchange(view: View, one: UnionNode, other: UnionNode): void {
   must(sys.renameat(a, one.name, b, other.name, RENAME_EXCHANGE), 'rename')
   for (const node of [one, other]) if (node.isDirectory) rw.moved(node.path)
   view.swapNames(one, other)
-  for (const node of [one, other]) forgetBelow(view, node)
 }

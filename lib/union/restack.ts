@@ -7,18 +7,32 @@
 // Only directories that a changed branch has a part in are visited: what another layer alone
 // provides is not looked at, and below a name that changed only the name itself is told.
 
+import { Errno } from '../base/errno.ts'
 import { baseName, parentPath, type RelPath } from '../base/path.ts'
 import { S } from '../host/sys.ts'
 import type { Branch } from './branch.ts'
 import { type Found, find } from './lookup.ts'
 import { type Place, sameData, type UnionNode } from './node.ts'
+import type { OpenStack } from './pool.ts'
 import type { StackSpec } from './spec.ts'
 import type { Stack } from './stack.ts'
 import type { View } from './view.ts'
 
-/** Swaps a view's stack, and tells its kernel. Answers what closes the old one's branches. */
-export function restack(view: View, spec: StackSpec): () => void {
-  const { old, close } = view.swapStack(spec)
+/** Another stack for a view, opened and not yet shown. Exactly one of both is called. */
+export interface Restacking {
+  /** Shows it, and tells the kernel. Answers what closes the old one's branches. Never throws Errno. */
+  apply(): () => void
+  cancel(): void
+}
+
+/** Throws Errno where a layer cannot be opened: nothing has changed then. */
+export function prepareRestack(view: View, spec: StackSpec): Restacking {
+  const opened = view.openStack(spec)
+  return { apply: () => restack(view, opened), cancel: () => opened.close() }
+}
+
+function restack(view: View, opened: OpenStack): () => void {
+  const { old, close } = view.swapStack(opened)
   const changed = changedBranches(old, view.stack)
   const { root } = view
   root.places = view.rootPlaces()
@@ -61,8 +75,8 @@ function recheck(
   touched: Touched,
   force: boolean,
 ): boolean {
-  const found = find(view, dir, name)
-  if (!stillIs(view, child, found) || (force && !child.isDirectory)) {
+  const found = tryFind(view, dir, name)
+  if (found === null || !stillIs(view, child, found) || (force && !child.isDirectory)) {
     view.detach(child, true)
     return true
   }
@@ -72,6 +86,17 @@ function recheck(
   child.closed = found.closed
   if (force || touched(before) || touched(found.places)) reconcile(view, child, touched, force)
   return false
+}
+
+// Null where the disk cannot say: who asks for the name then is told why.
+function tryFind(view: View, dir: UnionNode, name: string): Found | null {
+  try {
+    return find(view, dir, name)
+  } catch (err) {
+    if (!(err instanceof Errno)) throw err
+    view.log.warn(`${name} cannot be looked up`, err)
+    return null
+  }
 }
 
 function stillIs(view: View, node: UnionNode, found: Found): boolean {
@@ -85,8 +110,8 @@ function stillIs(view: View, node: UnionNode, found: Found): boolean {
 function recheckAbsent(view: View, dir: UnionNode): boolean {
   let changed = false
   for (const name of [...(dir.absent?.keys() ?? [])]) {
-    const found = find(view, dir, name)
-    if (found.at === 'nowhere' || found.at === 'whiteout') {
+    const found = tryFind(view, dir, name)
+    if (found?.at === 'nowhere' || found?.at === 'whiteout') {
       dir.absent!.set(name, found.at === 'whiteout' ? found.layer : null)
       continue
     }
@@ -147,8 +172,9 @@ export function refreshed(view: View, path: RelPath): UnionNode | null {
   for (const name of path === '' ? [] : path.split('/')) {
     const child = dir.children?.get(name)
     if (child === undefined || !child.isDirectory) return null
-    const found = find(view, dir, name)
-    if (found.at !== 'directory') return null
+    const found = tryFind(view, dir, name)
+    if (found === null) view.detach(child, true)
+    if (found?.at !== 'directory') return null
     child.places = found.places
     child.closed = found.closed
     dir = child

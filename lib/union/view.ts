@@ -53,6 +53,7 @@ import type { Branch } from './branch.ts'
 import * as bytes from './bytes.ts'
 import { discardCopy } from './copy-up.ts'
 import { adoptOpen, checkRoom, openNode, readNode, releaseNode, writeNode } from './files.ts'
+import { Flushes } from './flushes.ts'
 import type { UnionLayer } from './layer.ts'
 import { find } from './lookup.ts'
 import { makeLink, makeName, makeUnnamed } from './make.ts'
@@ -66,7 +67,7 @@ import {
   noticeName,
   noticePlaces,
 } from './notice.ts'
-import type { Pool } from './pool.ts'
+import type { OpenStack, Pool } from './pool.ts'
 import { type DirHandle, readdir } from './readdir.ts'
 import { rmdirName, unlinkName } from './remove.ts'
 import { rename } from './rename.ts'
@@ -120,8 +121,7 @@ export class View extends NodeTable implements FileSystem {
   static #umask = -1
   #closeStack: () => void
   readonly #handles = new Map<HandleId, DirHandle>()
-  /** Descriptors of directories that an io thread flushes, by job. */
-  readonly #flushed = new Map<number, number>()
+  readonly #flushes = new Flushes((work) => this.newJob(work))
   /** Nodes whose copy-up waits for an io thread. */
   readonly copying = new Set<UnionNode>()
   #nextHandle = 1
@@ -146,7 +146,8 @@ export class View extends NodeTable implements FileSystem {
     this.log = options.log
     const { base } = options.stack
     this.#base = base === null ? null : options.pool.openBase(base, options.view.blocked)
-    const { stack, close } = options.pool.open(options.stack, this.#base)
+    const { stack, adopt, close } = options.pool.open(options.stack, this.#base)
+    adopt()
     this.stack = stack
     this.#closeStack = close
     this.#baseTimeout = base?.timeout ?? FOREVER
@@ -234,12 +235,17 @@ export class View extends NodeTable implements FileSystem {
     if (this.peers.size > 1) noticePlaces(this, node, branch)
   }
 
-  /** Swaps in other layers over the same base; the caller reconciles (restack.ts). Answers what closes the old one. */
-  swapStack(spec: StackSpec): { old: Stack; close(): void } {
-    const opened = this.pool.open(spec, this.#base)
+  /** Opens other layers over the same base. Throws Errno; nothing has changed then. */
+  openStack(spec: StackSpec): OpenStack {
+    return this.pool.open(spec, this.#base)
+  }
+
+  /** Swaps them in; the caller reconciles (restack.ts). Answers what closes the old ones. */
+  swapStack({ stack, adopt, close }: OpenStack): { old: Stack; close(): void } {
     const old = { old: this.stack, close: this.#closeStack }
-    this.stack = opened.stack
-    this.#closeStack = opened.close
+    adopt()
+    this.stack = stack
+    this.#closeStack = close
     return old
   }
 
@@ -444,42 +450,23 @@ export class View extends NodeTable implements FileSystem {
   }
 
   fsync(caller: Caller, id: NodeId, _handle: HandleId, dataOnly: boolean): void {
+    if (this.#flushes.isDone(caller)) return
     const node = this.node(id)
     if (node.isDirectory) fail('EBADF')
     if (!node.branch!.writable || node.open === null) return
-    this.#flush(caller, node.open.fd, dataOnly)
+    this.#flushes.begin(sys.dup(node.open.fd), dataOnly)
   }
 
   fsyncdir(caller: Caller, id: NodeId, _handle: HandleId, dataOnly: boolean): void {
-    const { finished } = caller
-    if (finished !== null) {
-      // First of all: meanwhile the directory may have been removed, or forgotten.
-      this.#closeFlushed(finished)
-      bytes.checkJob(finished)
-      return
-    }
+    if (this.#flushes.isDone(caller)) return
     const node = this.directory(id)
     if (node.fd !== -1 || !node.top.writable) return
-    const fd = must(sys.reopen(locate(node).dir, O.RDONLY), 'open')
-    const job = this.newJob({ kind: 'fsync', fd, dataOnly })
-    this.#flushed.set(job.id, fd)
-    throw new Parked(job)
-  }
-
-  #closeFlushed(job: Job): void {
-    const fd = this.#flushed.get(job.id)
-    if (fd !== undefined) sys.close(fd)
-    this.#flushed.delete(job.id)
+    this.#flushes.begin(sys.reopen(locate(node).dir, O.RDONLY), dataOnly)
   }
 
   abandon(job: Job): void {
-    this.#closeFlushed(job)
+    this.#flushes.end(job)
     for (const node of this.copying) if (node.pending?.job === job) discardCopy(this, node)
-  }
-
-  #flush(caller: Caller, fd: number, dataOnly: boolean): void {
-    if (caller.finished === null) throw new Parked(this.newJob({ kind: 'fsync', fd, dataOnly }))
-    bytes.checkJob(caller.finished)
   }
 
   statfs(_caller: Caller, _id: NodeId): Statfs {

@@ -1,7 +1,7 @@
 // The union without a mount: a View asked by a small kernel of our own, in this process.
 
 import assert from 'node:assert/strict'
-import { logTo } from '../../lib/base/log.ts'
+import { type Log, logTo } from '../../lib/base/log.ts'
 import { raiseFileLimit } from '../../lib/host/thread.ts'
 import { Pool } from '../../lib/union/pool.ts'
 import type { StackSpec } from '../../lib/union/spec.ts'
@@ -57,7 +57,11 @@ export function union({ name, forgetful, draw, tree }: UnionSubject): Subject {
 }
 
 /** A view of a stack, and the kernel that asks it. */
-export function serve(stack: StackSpec, forgetful: boolean) {
+export function serve(
+  stack: StackSpec,
+  forgetful: boolean,
+  { privateTo = null, log = logTo(2, 'view') }: { privateTo?: string | null; log?: Log } = {},
+) {
   // As the engine's thread does: nodes and directories are held by descriptors.
   raiseFileLimit()
   const privileged = process.geteuid?.() === 0
@@ -68,13 +72,13 @@ export function serve(stack: StackSpec, forgetful: boolean) {
     view: {
       readOnly: false,
       writeTo: null,
-      privateTo: null,
+      privateTo,
       blocked: [],
       privileged,
       timeout: Number.POSITIVE_INFINITY,
     },
     announce: () => {},
-    log: logTo(2, 'view'),
+    log,
   })
   const kernel = new LittleKernel(view, forgetful)
   return {

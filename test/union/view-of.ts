@@ -24,7 +24,7 @@ import { removeTree } from '../../lib/host/remove-tree.ts'
 import { AT_FDCWD, O, sys } from '../../lib/host/sys.ts'
 import { publishIndex } from '../../lib/layer/index-file.ts'
 import { Pool } from '../../lib/union/pool.ts'
-import { restack } from '../../lib/union/restack.ts'
+import { prepareRestack } from '../../lib/union/restack.ts'
 import type { LayerSpec, StackSpec, ViewOptions } from '../../lib/union/spec.ts'
 import { View } from '../../lib/union/view.ts'
 
@@ -242,7 +242,7 @@ export class Seen {
   }
 
   restack(spec: StackSpec): void {
-    restack(this.view, spec)()
+    prepareRestack(this.view, spec).apply()()
   }
 
   /** Names the kernel was told to ask for again, as `parent id/name`. */

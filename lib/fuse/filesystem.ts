@@ -265,6 +265,8 @@ export interface FileSystem {
    */
   lookupSelf?(caller: Caller, node: NodeId): Entry
   lookupParent?(caller: Caller, node: NodeId): Entry
+  /** The path of a node for people; what else tells it apart where it has none. Never throws. */
+  pathOf?(node: NodeId): string
   /**
    * A job is done that no request waits for any more: it was interrupted, or failed on its way
    * back to what it waited for. Undo what the job was for.

@@ -240,7 +240,8 @@ export class Session {
   #errorOf(err: unknown, name: string, node: NodeId, request: unknown): number {
     const number = errnoOf(err)
     if (number !== null) return number
-    this.#log.error(`${name} of node ${node} ${describe(request)} failed unexpectedly`, err)
+    const path = this.#fs.pathOf?.(node) ?? `node ${node}`
+    this.#log.error(`${name} of ${path} ${describe(request)} failed unexpectedly`, err)
     return ERRNO.EIO
   }
 

@@ -11,7 +11,7 @@
 
 import { fail } from '../base/errno.ts'
 import type { Log } from '../base/log.ts'
-import { NAME_MAX, type RelPath } from '../base/path.ts'
+import { NAME_MAX, type RelPath, shown } from '../base/path.ts'
 import {
   ABSENT,
   type Announce,
@@ -57,7 +57,7 @@ import { Flushes } from './flushes.ts'
 import type { UnionLayer } from './layer.ts'
 import { find } from './lookup.ts'
 import { makeLink, makeName, makeUnnamed } from './make.ts'
-import { isForeign, toldAbsent, type UnionNode } from './node.ts'
+import { isForeign, toldAbsent, type UnionNode, viewPath } from './node.ts'
 import { NodeTable } from './node-table.ts'
 import {
   noticeAttributes,
@@ -549,6 +549,13 @@ export class View extends NodeTable implements FileSystem {
     this.#closeStack()
     for (const branch of this.#base?.ros ?? []) branch.close()
     this.#base?.rw?.close()
+  }
+
+  pathOf(id: NodeId): string {
+    const node = this.nodes.get(id)
+    if (node === undefined) return `node ${id}`
+    if (node.parent === null && node !== this.root) return `node ${id}, which has no name`
+    return `/${shown(viewPath(node))}`
   }
 
   /** How many nodes and open directories the kernel holds. */

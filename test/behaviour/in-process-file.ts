@@ -77,7 +77,8 @@ export class InProcessFile implements OpenFile {
     const { fs, uid } = this.#place.kernel
     const request = {
       handle: this.#handle,
-      offset,
+      // Wherever it was asked for, as Linux has it.
+      offset: this.#flags & O.APPEND ? this.stat().size : offset,
       data: bufferOf(data),
       killPriv: uid !== 0,
       fromCache: false,

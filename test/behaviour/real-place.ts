@@ -34,6 +34,9 @@ export class RealPlace implements Place {
   /** The directory itself, O_PATH. */
   readonly fd: number
   readonly #open = new Set<{ close(): void }>()
+  /** The place that this one lies in, and is closed with. */
+  #outer: RealPlace | null = null
+  #closed = false
 
   /** `root` is absolute, or relative to an open directory; bytes as latin1. */
   constructor(root: string, from = 0) {
@@ -43,11 +46,16 @@ export class RealPlace implements Place {
 
   /** A place of its own in a directory of this one, which it follows wherever that is moved. */
   inside(path: string): RealPlace {
-    return this.#keep(new RealPlace(path || '.', this.fd))
+    const inner = this.#keep(new RealPlace(path || '.', this.fd))
+    inner.#outer = this
+    return inner
   }
 
   /** Closes what behaviours left open, and the place itself. */
   close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#outer?.forgetOpen(this)
     for (const each of [...this.#open]) each.close()
     sys.close(this.fd)
   }

@@ -116,7 +116,7 @@ function xattrs({ old }: Names): Weighed[] {
             `setxattr ${showPath(name)}=${showPath(text)} flags ${flags}:`,
             at,
             (place, path) => place.setxattr(path, name, text, flags),
-            needs(at, name),
+            { ...needs(at, name), looseTimes: name.startsWith('system.') },
           ),
         ),
     },

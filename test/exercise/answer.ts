@@ -42,7 +42,9 @@ export const sayMoment = (moment: bigint): string =>
 
 export function sayFacts(facts: Facts): string {
   const { kind, mode, uid, gid, nlink, size, rdev } = facts
-  const words = [kind, mode.toString(8), `${uid}:${gid}`, `mtime ${sayMoment(facts.mtime)}`]
+  const words = [kind, mode.toString(8), `${uid}:${gid}`]
+  // What flows through a fifo moves the times of a disk's, and not of a mount's.
+  if (kind !== 'fifo') words.push(`mtime ${sayMoment(facts.mtime)}`)
   if (kind !== 'directory') words.push(`nlink ${nlink}`, `size ${size}`)
   if (kind === 'character' || kind === 'block') words.push(`rdev ${rdev}`)
   return words.join(' ')

@@ -138,6 +138,7 @@ function momentsOf(side: Side, { act }: Made): Moments {
   const add = (what: string, facts: () => Facts) => {
     try {
       const { kind, mtime, ctime } = facts()
+      if (kind === 'fifo') return
       moments.set(`${kind === 'directory' ? 'a directory' : 'a file'}: ${what}`, [mtime, ctime])
     } catch (err) {
       if (!(err instanceof Errno)) throw err

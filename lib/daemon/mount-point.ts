@@ -4,7 +4,7 @@
 // Rule: never synchronous where this process may be the one that serves the path: asked
 // through the thread pool, so that the thread of the union can answer meanwhile.
 
-import { stat } from 'node:fs/promises'
+import { stat, statfs } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { Failure } from '../base/failure.ts'
 import { bytesOf } from '../base/path.ts'
@@ -56,10 +56,13 @@ export async function realDirectory(
 
 export const isOurs = (entry: MountEntry): boolean => entry.type === 'fuse.svsfs'
 
-/** True where the process that served the mount is gone. */
+/**
+ * True where the process that served the mount is gone. What the kernel remembers of the root it
+ * tells without asking; the disk's figures it does not.
+ */
 export async function isDead(place: string): Promise<boolean> {
   try {
-    await stat(hostPath(place))
+    await statfs(hostPath(place))
     return false
   } catch (err) {
     const { code } = err as NodeJS.ErrnoException

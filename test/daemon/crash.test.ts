@@ -1,7 +1,6 @@
 // A daemon that is killed: the store opens again with what was acknowledged, and the dead mount
 // point is replaced.
 
-import { spawnSync } from 'node:child_process'
 import {
   closeSync,
   fsyncSync,
@@ -20,10 +19,7 @@ t.setTimeout(240_000)
 async function killed(place: StorePlace): Promise<void> {
   const pid = await place.daemon()
   process.kill(pid, 'SIGKILL')
-  // Its end is what the kernel's table of processes says, not when the signal was sent.
-  while (spawnSync('kill', ['-0', String(pid)]).status === 0) {
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
+  await place.ended(pid)
 }
 
 t.test(

@@ -39,6 +39,18 @@ export class StorePlace extends Svsfs {
     return status.daemon.pid
   }
 
+  /** Waits until a process is gone, by what the kernel's table says and not by when a signal was sent. */
+  async ended(pid: number): Promise<void> {
+    for (;;) {
+      try {
+        process.kill(pid, 0)
+      } catch {
+        return
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  }
+
   async close(): Promise<void> {
     this.stop()
     await this.ask('umount', '--all', '--lazy')

@@ -2,7 +2,10 @@
 
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import koffi from 'koffi'
 import t from 'tap'
+import { ERRNO } from '../../lib/base/errno.ts'
+import { libc } from '../../lib/host/libc.ts'
 import { O } from '../../lib/host/sys.ts'
 import { CALLER, viewOf } from './view-of.ts'
 
@@ -121,4 +124,43 @@ t.test('a listing tells the number of a directory that lost its lowest layer', a
     hasRoom: () => true,
   })
   t.equal(told.get('d'), ino)
+})
+
+t.test('a switch that the disk disturbs is made and told, or not made', async (t) => {
+  const statx = libc.statx
+  t.teardown(() => {
+    libc.statx = statx
+  })
+  for (let at = 1; ; at++) {
+    const { layers, view } = await viewOf(t, DRAWN)
+    for (const path of ['bin/app', 'etc/hosts', 'etc/passwd', 'lib/tool']) view.id(path)
+    t.notOk(view.has('absent'))
+    let calls = 0
+    libc.statx = (...args) => {
+      calls += 1
+      if (calls !== at) return statx(...args)
+      koffi.errno(ERRNO.EIO)
+      return -1
+    }
+    let made = true
+    try {
+      view.restack(layers.stack('tool'))
+    } catch {
+      made = false
+    }
+    libc.statx = statx
+    if (made) {
+      // A directory that could not be looked at is asked for anew, with all below it.
+      const told = (name: string) => view.expired.includes(name)
+      t.ok(told('bin') && (told('hosts') || told('etc')), `call ${at}: told`)
+      t.notOk(view.has('bin'))
+      t.equal(view.read('etc/hosts'), 'base hosts')
+    } else {
+      t.same(view.told, [], `call ${at}: nothing is told`)
+      t.equal(view.read('etc/hosts'), 'app hosts')
+      t.equal(view.read('bin/app'), 'program')
+    }
+    t.equal(view.read('lib/tool'), 'lib')
+    if (calls < at) break
+  }
 })

@@ -56,6 +56,12 @@ const raw = {
   ),
   setrlimit: declare('int setrlimit(int resource, const void *limit)'),
   getrlimit: declare('int getrlimit(int resource, void *limit)'),
+  inotifyInit: declare('int inotify_init1(int flags)'),
+  inotifyAdd: declare('int inotify_add_watch(int fd, const void *path, uint32_t mask)'),
+  nameToHandle: declare(
+    'int name_to_handle_at(int dir, const void *path, void *handle, void *mount, int flags)',
+  ),
+  openByHandle: declare('int open_by_handle_at(int mount, void *handle, int flags)'),
   mount: declare(
     'int mount(const void *source, const void *target, const void *type, uint64_t flags, const void *options)',
   ),
@@ -174,6 +180,14 @@ export const call = {
       ? found
       : `${found} ${lock.readBigInt64LE(8)}+${lock.readBigInt64LE(16)}`
   },
+  /** The file's handle, as open_by_handle_at(2) takes it. */
+  handleOf(dir: number, path: string): Buffer {
+    const handle = Buffer.alloc(136)
+    handle.writeUInt32LE(128)
+    raw.nameToHandle(dir, text(path), handle, Buffer.alloc(4), 0)
+    return handle
+  },
+  watch: (fd: number, path: string, mask: number) => raw.inotifyAdd(fd, text(path), mask),
   mount: (source: string, target: string, type: string, flags: number) =>
     raw.mount(text(source), text(target), text(type), flags, null),
   umount: (target: string, flags = 0) => raw.umount(text(target), flags),

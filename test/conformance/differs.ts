@@ -26,6 +26,18 @@ const FUSE: readonly Exception[] = [
     why: 'the kernel moves ctime also where an ACL is taken away that is not there',
   },
   {
+    line: /^ioctl: ioctl FS_IOC_(GETFLAGS|GETVERSION|FSGETXATTR|FIEMAP) .* = (ENOTTY|EOPNOTSUPP), not/,
+    why: "flags of ext4 and where blocks lie are the disk's own matter: lsattr(1) and filefrag(8) see none",
+  },
+  {
+    line: /^ioctl: a file handle finds .* unlinked = "CONTENT", not ESTALE$/,
+    why: 'the kernel finds a removed file by its handle until it drops it from its cache',
+  },
+  {
+    line: /^mmap: a shared mapping .* = "f: mtime ctime", not "f: none"$/,
+    why: 'tmpfs moves no times where a mapping is written',
+  },
+  {
     line: /^readwrite: offsets before.* = 4611686018427387904, not EINVAL$/,
     why: 'a file of FUSE may be longer than the disk allows: EFBIG comes when pages are written back',
   },
@@ -61,6 +73,10 @@ const FUSE_NATIVE: readonly Exception[] = [
     line: /^after a remount: .*: mtime was \d+000000, is \d+000000$/,
     why: 'a directory that changed is shown a second later',
   },
+  { line: /^(ioctl|mmap): /, why: 'as without libfuse, and there is no fallocate' },
+  { line: /^programs: /, why: 'what is made belongs to who mounted; there is no O_TMPFILE' },
+  { line: /^(watch|locks): /, why: 'an unlinked file is renamed aside; there is no O_TMPFILE' },
+  { line: /^ranges: /, why: 'libfuse 2 has no request for holes' },
   { line: /^readwrite: offsets before/, why: 'as without libfuse' },
   { line: /^privileges: /, why: 'libfuse 2 does not say who writes' },
   { line: /^acls: /, why: 'libfuse 2 has no ACLs: the kernel decides by the mode' },

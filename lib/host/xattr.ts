@@ -82,12 +82,6 @@ export function getXattr(dir: number, name: string, attribute: string): Buffer |
   return length < 0 ? length : Buffer.from(scratch.subarray(0, length))
 }
 
-/** True where the attribute is set to exactly this value; false also where the disk has none. */
-export function xattrIs(dir: number, name: string, attribute: string, value: string): boolean {
-  const length = read(dir, name, attribute)
-  return length === value.length && scratch.latin1Slice(0, length) === value
-}
-
 /** 0 or the negative errno. Flags: 1 XATTR_CREATE, 2 XATTR_REPLACE. */
 export function setXattr(
   dir: number,

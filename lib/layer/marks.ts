@@ -18,9 +18,10 @@
 
 import { ERRNO, Errno, fail } from '../base/errno.ts'
 import { type RelPath, relPath } from '../base/path.ts'
+import { asOwner } from '../host/own-rights.ts'
 import type { Stat } from '../host/stat.ts'
 import { S } from '../host/sys.ts'
-import { getXattr, listXattr, removeXattr, setXattr, xattrIs } from '../host/xattr.ts'
+import { getXattr, listXattr, removeXattr, setXattr } from '../host/xattr.ts'
 
 export type MarkPrefix = 'trusted' | 'user'
 
@@ -57,13 +58,18 @@ export const isMarkName = (attribute: string): boolean =>
 export const isWhiteout = (stat: Stat): boolean =>
   (stat.mode & S.IFMT) === S.IFCHR && stat.rdevMajor === 0 && stat.rdevMinor === 0
 
-export function isOpaque(dir: number, name: string, prefix: MarkPrefix): boolean {
-  return xattrIs(dir, name, `${prefix}.${NAMES.opaque}`, 'y')
+function isOpaque(dir: number, name: string, prefix: MarkPrefix): boolean {
+  const mark = `${prefix}.${NAMES.opaque}`
+  return asOwner(dir, name, () => getXattr(dir, name, mark)).toString() === 'y'
 }
 
 /** True for a file whose bytes lie below. One call, for the path of a lookup. */
 export function isMetacopy(dir: number, name: string, prefix: MarkPrefix): boolean {
-  return typeof getXattr(dir, name, `${prefix}.${NAMES.metacopy}`) !== 'number'
+  const mark = `${prefix}.${NAMES.metacopy}`
+  const found = getXattr(dir, name, mark)
+  // Names are listed without the right to read.
+  if (found === -ERRNO.EACCES) return listXattr(dir, name).includes(mark)
+  return typeof found !== 'number'
 }
 
 /** True where the read-only part of what has these marks lies under another name. */
@@ -128,18 +134,22 @@ export function setMark(
   path: RelPath | null = null,
 ): void {
   const value = path !== null ? `/${path}` : mark === 'metacopy' ? '' : 'y'
-  const done = setXattr(dir, name, `${prefix}.${NAMES[mark]}`, Buffer.from(value, 'latin1'))
+  const bytes = Buffer.from(value, 'latin1')
+  const set = () => setXattr(dir, name, `${prefix}.${NAMES[mark]}`, bytes)
+  const done = asOwner(dir, name, set)
   if (done < 0) throw new Errno(-done, `mark ${mark}`)
 }
 
 /** Removes a mark; one that is not set is no failure. Throws Errno. */
 export function clearMark(dir: number, name: string, mark: MarkName, prefix: MarkPrefix): void {
-  const done = removeXattr(dir, name, `${prefix}.${NAMES[mark]}`)
+  const remove = () => removeXattr(dir, name, `${prefix}.${NAMES[mark]}`)
+  const done = asOwner(dir, name, remove)
   if (done < 0 && done !== -ERRNO.ENODATA) throw new Errno(-done, `mark ${mark}`)
 }
 
 function readText(dir: number, name: string, mark: MarkName, prefix: MarkPrefix): string | null {
-  const value = getXattr(dir, name, `${prefix}.${NAMES[mark]}`)
+  const get = () => getXattr(dir, name, `${prefix}.${NAMES[mark]}`)
+  const value = asOwner(dir, name, get)
   return typeof value === 'number' ? null : value.latin1Slice()
 }
 

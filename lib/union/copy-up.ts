@@ -13,6 +13,7 @@ import { ERRNO, Errno, fail } from '../base/errno.ts'
 import { joinPath, type RelPath } from '../base/path.ts'
 import { type Job, type JobWork, Parked } from '../fuse/filesystem.ts'
 import { copyData } from '../host/copy.ts'
+import { moveAsOwner } from '../host/own-rights.ts'
 import { libcDevice, Stat } from '../host/stat.ts'
 import { AT_REMOVEDIR, must, O, S, sys } from '../host/sys.ts'
 import { getXattr, listXattr, setXattr } from '../host/xattr.ts'
@@ -365,7 +366,7 @@ function publish(
     else {
       const dir = rw.dirFd(node.parent!.path)
       beforeChange(rw, from === rw ? 'gone' : 'names', dir, from === rw ? node.name : '')
-      keepTimes(dir, () => must(sys.renameat(layer.work, temp, dir, node.name), 'copy up'))
+      keepTimes(dir, () => must(moveAsOwner(layer.work, temp, dir, node.name), 'copy up'))
     }
   } catch (err) {
     if (copy !== null) layer.links!.drop(copy)
@@ -479,32 +480,12 @@ export function ensureDirectory(view: View, node: UnionNode, layer: UnionLayer):
     must(sys.stat(layer.work, temp, made), 'copy up')
     born(rw, made.ino)
     layer.numbers?.set(made.ino, node.ino)
-    keepTimes(into, () => moveDirectory(layer.work, temp, into, node.name))
+    keepTimes(into, () => must(moveAsOwner(layer.work, temp, into, node.name), 'copy up'))
   } catch (err) {
     sys.unlinkat(layer.work, temp, AT_REMOVEDIR)
     throw err
   }
   view.addPlace(node, rw)
-}
-
-/**
- * Moves a directory of ours to its place. The disk asks whether we may write in it: of an
- * ordinary user's directory of mode 0555, say, we may only for that moment.
- */
-export function moveDirectory(
-  from: number,
-  fromName: string,
-  to: number,
-  toName: string,
-  flags = 0,
-): void {
-  const done = sys.renameat(from, fromName, to, toName, flags)
-  if (done !== -ERRNO.EACCES) return void must(done, 'rename')
-  must(sys.stat(from, fromName, made), 'rename')
-  const mode = made.mode & ~S.IFMT
-  must(sys.chmodat(from, fromName, mode | 0o700), 'rename')
-  must(sys.renameat(from, fromName, to, toName, flags), 'rename')
-  must(sys.chmodat(to, toName, mode), 'rename')
 }
 
 // The layer's read-only part of a directory lies elsewhere when a parent was renamed: its

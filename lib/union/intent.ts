@@ -16,6 +16,7 @@
 import { ERRNO, Errno } from '../base/errno.ts'
 import { joinPath, type RelPath, ROOT } from '../base/path.ts'
 import { listDirectory } from '../host/directory.ts'
+import { moveAsOwner } from '../host/own-rights.ts'
 import { removeTree } from '../host/remove-tree.ts'
 import { Stat } from '../host/stat.ts'
 import { must, RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT, S, sys } from '../host/sys.ts'
@@ -151,10 +152,11 @@ function make({ from, to, leaves, unseen }: Move, alone: boolean): void {
   const [a, b] = [nameOf(from), nameOf(to)]
   keepingTimes(unseen ? [a.dir, b.dir] : [], () => {
     if (!mustExchange(a, b)) {
-      must(sys.renameat(a.dir, a.name, b.dir, b.name, leaves ? RENAME_WHITEOUT : 0), 'rename')
+      const flags = leaves ? RENAME_WHITEOUT : 0
+      must(moveAsOwner(a.dir, a.name, b.dir, b.name, flags), 'rename')
       return
     }
-    must(sys.renameat(a.dir, a.name, b.dir, b.name, RENAME_EXCHANGE), 'rename')
+    must(moveAsOwner(a.dir, a.name, b.dir, b.name, RENAME_EXCHANGE), 'rename')
     if (leaves) return
     const done = sys.unlinkat(a.dir, a.name)
     if (!alone) must(done, 'rename')

@@ -12,6 +12,7 @@
 import { ERRNO, Errno } from '../base/errno.ts'
 import { baseName, joinPath, parentPath, type RelPath, ROOT } from '../base/path.ts'
 import { DT, listDirectory } from '../host/directory.ts'
+import { asOwner } from '../host/own-rights.ts'
 import { Stat } from '../host/stat.ts'
 import { must, O, S, sys } from '../host/sys.ts'
 import { isRedirect, isWhiteout, readMarks } from '../layer/marks.ts'
@@ -216,7 +217,7 @@ function linkInto(
   beforeChange(layer.rw!, 'names', into, '')
   let done = 0
   keepTimes(into, () => {
-    done = sys.linkat(from, fromName, into, name)
+    done = asOwner(into, '', () => sys.linkat(from, fromName, into, name))
   })
   if (done !== -ERRNO.EEXIST) must(done, 'link')
   return done >= 0

@@ -14,6 +14,7 @@ import { ERRNO, Errno, fail } from '../base/errno.ts'
 import { joinPath } from '../base/path.ts'
 import type { Caller } from '../fuse/filesystem.ts'
 import { mayKeepSetgid } from '../host/caller.ts'
+import { moveAsOwner } from '../host/own-rights.ts'
 import { Stat } from '../host/stat.ts'
 import { AT_REMOVEDIR, must, O, RENAME_EXCHANGE, S, sys } from '../host/sys.ts'
 import { setFileOwner } from '../host/thread.ts'
@@ -21,7 +22,7 @@ import { getXattr, setXattr } from '../host/xattr.ts'
 import { setMark } from '../layer/marks.ts'
 import { locate } from './attributes.ts'
 import type { Branch } from './branch.ts'
-import { copyUp, ensureDirectory, moveDirectory } from './copy-up.ts'
+import { copyUp, ensureDirectory } from './copy-up.ts'
 import { beforeChange, born } from './freeze.ts'
 import type { UnionLayer } from './layer.ts'
 import { nameUnnamed } from './links.ts'
@@ -189,8 +190,7 @@ function makeApart(order: Order, how: 'over a whiteout' | 'as root'): number {
 // to exchange it with.
 function moveIn(from: number, into: number, name: string, type: number): void {
   const exchanges = type === S.IFDIR && sys.stat(into, name, stat) >= 0
-  if (type === S.IFDIR) moveDirectory(from, name, into, name, exchanges ? RENAME_EXCHANGE : 0)
-  else must(sys.renameat(from, name, into, name), 'create')
+  must(moveAsOwner(from, name, into, name, exchanges ? RENAME_EXCHANGE : 0), 'create')
   if (exchanges) sys.unlinkat(from, name)
 }
 

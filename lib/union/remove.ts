@@ -7,9 +7,10 @@
 // Rule: a file that is still open, or otherwise known to the kernel, keeps a descriptor, and
 // goes on working with link count 0.
 
-import { ERRNO, fail } from '../base/errno.ts'
+import { ERRNO, Errno, fail } from '../base/errno.ts'
 import { joinPath } from '../base/path.ts'
 import { listDirectory } from '../host/directory.ts'
+import { moveAsOwner } from '../host/own-rights.ts'
 import { removeQuietly } from '../host/remove-tree.ts'
 import { Stat } from '../host/stat.ts'
 import { AT_REMOVEDIR, must, O, RENAME_EXCHANGE, S, sys } from '../host/sys.ts'
@@ -38,10 +39,37 @@ export function unlinkName(view: View, dir: UnionNode, name: string, node: Union
 
 /** Removes an empty directory. Throws Errno. */
 export function rmdirName(view: View, dir: UnionNode, name: string, node: UnionNode): void {
-  if (listMerged(view, node).length > 0) fail('ENOTEMPTY')
+  if (!isEmpty(view, node)) fail('ENOTEMPTY')
   takeAway(view, dir, name, layerOf(view, node), node)
   for (const branch of view.stack.branches) branch.moved(node.path)
   view.removeName(node, dir, name)
+}
+
+/** True where a directory shows nothing. Throws Errno. */
+export function isEmpty(view: View, node: UnionNode): boolean {
+  try {
+    return listMerged(view, node).length === 0
+  } catch (err) {
+    if (!(err instanceof Errno) || err.code !== 'EACCES' || view.options.privileged) throw err
+    return readable(node, () => listMerged(view, node).length === 0)
+  }
+}
+
+// An ordinary user may remove a directory without the right to read it.
+function readable<T>(node: UnionNode, look: () => T): T {
+  const own = node.places.filter(({ branch }) => branch.writable)
+  const opened = own.map(({ branch }) => {
+    const fd = branch.dirFd(node.path)
+    must(sys.stat(fd, '', stat), 'stat')
+    const { mode } = stat
+    must(sys.chmodFd(fd, (mode & ~S.IFMT) | 0o500), 'chmod')
+    return () => void sys.chmodFd(branch.dirFd(node.path), mode & ~S.IFMT)
+  })
+  try {
+    return look()
+  } finally {
+    for (const close of opened) close()
+  }
 }
 
 function takeAway(
@@ -121,7 +149,7 @@ function hide(
   const temp = view.tempName()
   must(sys.mknodat(layer.work, temp, S.IFCHR, 0), 'whiteout')
   const flags = kind === 'directory' ? RENAME_EXCHANGE : 0
-  const done = sys.renameat(layer.work, temp, into, name, flags)
+  const done = moveAsOwner(layer.work, temp, into, name, flags)
   if (done < 0 || flags !== 0) removeQuietly(layer.work, temp)
   must(done, 'whiteout')
 }
@@ -139,7 +167,7 @@ function takeOut(view: View, layer: UnionLayer, dir: UnionNode, name: string): v
   preserveInside(rw, dir, name)
   if (sys.unlinkat(into, name, AT_REMOVEDIR) >= 0) return
   const temp = view.tempName()
-  must(sys.renameat(into, name, layer.work, temp), 'rmdir')
+  must(moveAsOwner(into, name, layer.work, temp), 'rmdir')
   removeQuietly(layer.work, temp)
 }
 

@@ -32,8 +32,7 @@ import type { UnionLayer } from './layer.ts'
 import { bringLinked, nameWent } from './links.ts'
 import { naturalPath } from './lookup.ts'
 import { type FilePlace, pathIn, placeIn, type UnionNode } from './node.ts'
-import { listMerged } from './readdir.ts'
-import { keepFile, releaseFile, showsBelow } from './remove.ts'
+import { isEmpty, keepFile, releaseFile, showsBelow } from './remove.ts'
 import { layerOf, raise } from './route.ts'
 import type { View } from './view.ts'
 
@@ -110,7 +109,7 @@ function forgetBelow(view: View, node: UnionNode): void {
 function checkReplaceable(view: View, node: UnionNode, target: UnionNode): void {
   if (node.isDirectory && !target.isDirectory) fail('ENOTDIR')
   if (!node.isDirectory && target.isDirectory) fail('EISDIR')
-  if (target.isDirectory && listMerged(view, target).length > 0) fail('ENOTEMPTY')
+  if (target.isDirectory && !isEmpty(view, target)) fail('ENOTEMPTY')
 }
 
 /** Brings a node into the one layer that can show it at the new name. Parks before any effect. */

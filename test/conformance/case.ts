@@ -38,6 +38,10 @@ export type KindMade = (typeof KINDS)[number]
 /** Kinds that an ordinary user can make. */
 export const USER_KINDS: readonly KindMade[] = ['file', 'directory', 'symlink', 'fifo', 'socket']
 
+/** True for a kind that is rarely met: in products of kinds, a long case. */
+export const isRare = (kind: string): boolean =>
+  ['fifo', 'socket', 'character', 'block'].includes(kind)
+
 /** Makes an empty file of a kind; a link leads nowhere. */
 export function make(place: RealPlace, kind: KindMade, path: string, mode = 0o644): void {
   const [type, device] = NODES[kind] ?? [0, 0]

@@ -4,7 +4,7 @@
 import { O, S } from '../../lib/host/sys.ts'
 import type { Need } from '../behaviour/place.ts'
 import type { RealPlace } from '../behaviour/real-place.ts'
-import { type Case, KINDS, type KindMade, make, needsOf, unmake } from './case.ts'
+import { type Case, isRare, KINDS, type KindMade, make, needsOf, unmake } from './case.ts'
 import type { Trial } from './trial.ts'
 import { as, MEMBER, OTHER, OWNER, SUPPLEMENT } from './users.ts'
 
@@ -109,6 +109,7 @@ const times = ({ name, needs = [], make }: Maker): Case => ({
 const taken = ({ name, needs = [], make: makes }: Maker, kind: KindMade): Case => ({
   title: `${name} over a ${kind}`,
   needs: [...needs, ...needsOf(kind)],
+  long: isRare(kind) && name !== 'creat',
   given: (place) => make(place, kind, 'n'),
   trial(t) {
     t.says('make', () => makes(t.place, 'n', 0o644), 'EEXIST')

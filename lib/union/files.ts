@@ -30,15 +30,15 @@ export function openNode(
   const writes = (flags & O.ACCMODE) !== O.RDONLY
   if (flags & O.TRUNC) truncate(view, node, 0, dropsFor)
   else if (writes) copyUp(view, node, 'content')
-  hold(node, node.branch!.writable && node.data === null)
+  hold(node, node.branch!.writable && node.data === null, writes)
   node.open!.count += 1
   if (writes) node.open!.cached = true
 }
 
-function hold(node: UnionNode, writable: boolean): void {
+function hold(node: UnionNode, wanted: boolean, writes: boolean): void {
   const { open } = node
-  if (open !== null && (open.writable || !writable)) return
-  const fd = openFile(node, writable)
+  if (open !== null && (open.writable || !wanted)) return
+  const { fd, writable } = openAsFar(node, wanted, writes)
   if (open === null)
     node.open = {
       fd,
@@ -51,6 +51,16 @@ function hold(node: UnionNode, writable: boolean): void {
       believed: 0,
     }
   else replace(open, fd, writable)
+}
+
+// A disk that has turned read-only can still be read.
+function openAsFar(node: UnionNode, wanted: boolean, writes: boolean) {
+  try {
+    return { fd: openFile(node, wanted), writable: wanted }
+  } catch (err) {
+    if (writes || !wanted || !(err instanceof Errno) || err.number !== ERRNO.EROFS) throw err
+    return { fd: openFile(node, false), writable: false }
+  }
 }
 
 /** Takes a freshly created file's descriptor as the node's open file. */
@@ -167,7 +177,8 @@ function keepChanged(node: UnionNode, open: OpenFile): void {
   open.changed = null
   node.stamp = null
   beforeChange(node.branch!, 'attributes', open.fd, '')
-  must(sys.utimensat(open.fd, '', 0, UTIME_OMIT, changed.seconds, changed.nsec), 'utimens')
+  // A disk that takes no more has refused the pages, too, and said so: the time is the least of it.
+  sys.utimensat(open.fd, '', 0, UTIME_OMIT, changed.seconds, changed.nsec)
 }
 
 /**
@@ -221,7 +232,7 @@ export function writableOpen(view: View, node: UnionNode): OpenFile {
   if (node.open === null) fail('EBADF')
   if (!node.open!.writable || !node.branch!.writable) {
     copyUp(view, node, 'content')
-    hold(node, true)
+    hold(node, true, true)
   }
   return node.open!
 }

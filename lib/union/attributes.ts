@@ -5,6 +5,7 @@
 // length of one request.
 
 import { ERRNO, Errno, fail } from '../base/errno.ts'
+import { joinPath } from '../base/path.ts'
 import { type Attr, type Caller, FATTR, type SetattrRequest } from '../fuse/filesystem.ts'
 import type { Stat } from '../host/stat.ts'
 import { must, S, sys, UTIME_NOW, UTIME_OMIT } from '../host/sys.ts'
@@ -16,6 +17,7 @@ import { copyUp, ensureDirectory } from './copy-up.ts'
 import { openBacking } from './files.ts'
 import { beforeChange } from './freeze.ts'
 import { isLinkedBelow, linksShown } from './links.ts'
+import { lies } from './lookup.ts'
 import { type FilePlace, pathIn, type UnionNode } from './node.ts'
 import { CAPABILITY, changeOwner, changesOwner, dropPrivileges } from './privileges.ts'
 import type { View } from './view.ts'
@@ -78,10 +80,10 @@ export function attributesOf(view: View, node: UnionNode, stat: Stat): Attr {
   return attr
 }
 
-// Of a file whose attributes alone were copied up, the one below has the bytes, and the holes.
+// Of a file whose attributes alone were copied up, the one below has the bytes, and the holes. Where
+// they are missing, the name is there all the same.
 function blocksOfData(view: View, { branch, dir, name }: FilePlace): number {
-  must(sys.stat(branch.dirFd(dir), name, view.below), 'stat')
-  return view.below.blocks
+  return lies(branch, joinPath(dir, name), view.below) ? view.below.blocks : 0
 }
 
 // A merged directory's subdirectories would have to be counted: 1 says "unknown" (as the

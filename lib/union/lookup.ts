@@ -197,7 +197,7 @@ function furtherMarks({ branch, dir, name }: FilePlace, stat: Stat): Marks | nul
 }
 
 /** As `peek`, of a path that a mark told: also the directories on the way may be missing. */
-function lies(branch: Branch, path: RelPath, into: Stat): boolean {
+export function lies(branch: Branch, path: RelPath, into: Stat): boolean {
   try {
     return branch.peek(parentPath(path), baseName(path), into)
   } catch (err) {

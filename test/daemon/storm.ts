@@ -46,11 +46,12 @@ export class Storm {
 
   async begin(): Promise<void> {
     const place = this.#place
+    // The oldest lies below the others: what has no other place goes to the top.
+    const files = Array.from({ length: EXTRA_FILES }, (_, i) => [`extra/f${i}`, 'none'] as const)
+    await place.layer('extra', Object.fromEntries(files))
     const big = 'large '.repeat(400_000)
     await place.layer('tool', { 'all/tool': 't', 'all/deep/tool': 't', 'tool/file': 't', tl: 't' })
     await place.layer('app', { 'all/app': 'a', 'all/deep/app': 'a', 'app/big': big, 'dir/a': 'a' })
-    const files = Array.from({ length: EXTRA_FILES }, (_, i) => [`extra/f${i}`, 'none'] as const)
-    await place.layer('extra', Object.fromEntries(files))
     await place.mount()
     for (const layer of ['tool', 'app', 'extra']) await place.ask('activate', layer)
     for (const text of ['one', 'two']) {
@@ -59,9 +60,7 @@ export class Storm {
       this.#states.push(id)
     }
     mkdirSync(this.#plain)
-    for (const name of readdirSync(place.at)) {
-      if (name !== 'extra') execFileSync('cp', ['-a', join(place.at, name), this.#plain])
-    }
+    this.#copyAgain()
   }
 
   /** Acts until the daemon is killed. Answers what is not as it should be afterwards. */
@@ -148,11 +147,13 @@ export class Storm {
     }
   }
 
+  // All at once, so that hard links stay links.
   #copyAgain(): void {
     for (const name of readdirSync(this.#plain))
       execFileSync('rm', ['-rf', join(this.#plain, name)])
-    for (const name of readdirSync(this.#place.at))
-      if (name !== 'extra') execFileSync('cp', ['-a', join(this.#place.at, name), this.#plain])
+    const names = readdirSync(this.#place.at).filter((name) => name !== 'extra')
+    const from = names.map((name) => join(this.#place.at, name))
+    if (from.length > 0) execFileSync('cp', ['-a', ...from, this.#plain])
   }
 
   /** Whole in one state, or not there at all. */

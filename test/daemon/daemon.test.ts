@@ -9,6 +9,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
@@ -296,6 +297,27 @@ t.test(
     t.equal(mountAt(at), null)
   },
 )
+
+t.test('a drop-in mount clears what an earlier one left in its work directory', async (t) => {
+  const dir = throwAway(t)
+  const at = directory(dir, 'm')
+  const [lower, upper, work] = ['a', 'u', 'w'].map((name) => directory(dir, name)) as string[]
+  mkdirSync(join(work!, 't1-0'))
+  writeFileSync(join(work!, 't1-0/half'), 'half')
+  writeFileSync(join(work!, 'theirs'), 'kept')
+  // Killed after the first of two renames: one half of what was one directory has moved.
+  mkdirSync(join(upper!, 'new'))
+  const { ino } = statSync(join(upper!, 'new'))
+  const spot = (name: string) => ({ layer: '', part: 'rw', dir: '', name })
+  const moves = [{ from: spot('old'), to: spot('new'), ino, over: false }]
+  symlinkSync(JSON.stringify(moves), join(work!, 'intent-1-1-0'))
+  symlinkSync('1', join(work!, 'intent-1-1'))
+  const options = `lowerdir=${lower},upperdir=${upper},workdir=${work}`
+  t.equal(svsfs('/nowhere', 'overlay', at, '-o', options).status, 0)
+  t.teardown(() => svsfs(join(dir, 'no-store'), 'umount', at))
+  t.same(readdirSync(at), ['old'])
+  t.same(readdirSync(work!).sort(), ['svsfs.numbers', 'theirs'])
+})
 
 t.test('the drop-in mount without an upper directory is read-only', async (t) => {
   const dir = throwAway(t)

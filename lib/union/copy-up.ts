@@ -24,7 +24,7 @@ import { beforeChange, born } from './freeze.ts'
 import { carryOut, inRw, inWork } from './intent.ts'
 import type { UnionLayer } from './layer.ts'
 import type { Copy } from './link-index.ts'
-import { isLinkedBelow, learnNames, originOf, otherNames } from './links.ts'
+import { deletedNames, isLinkedBelow, learnNames, originOf, otherNames } from './links.ts'
 import { naturalPath } from './lookup.ts'
 import {
   type FilePlace,
@@ -286,15 +286,16 @@ function markOrigin(node: UnionNode, layer: UnionLayer, temp: string): void {
 }
 
 /** A copy, about to get its name, that other names of the base lead to. */
-function indexCopy(node: UnionNode, layer: UnionLayer, temp: string): Copy | null {
+function indexCopy(view: View, node: UnionNode, layer: UnionLayer, temp: string): Copy | null {
   const { links } = layer
   const from = node.branch!
   if (links === null || source.nlink < 2) return null
   if (isLinkedBelow(from, source)) {
     const key = originOf(from, source)
+    const unseen = source.nlink - deletedNames(view, key)
     // Unnamed, and the base's other names are deleted too: nobody will look for it.
-    if (node.fd !== -1 && source.nlink <= links.deletedOf(key)) return null
-    return links.add(key, made.ino, source.nlink, layer.work, temp)
+    if (node.fd !== -1 && unseen <= 0) return null
+    return links.add(key, made.ino, unseen, layer.work, temp)
   }
   const known = from.writable ? from.layer.links?.byInode(source.ino) : undefined
   return known === undefined ? null : links.add(known.key, made.ino, known.unseen, layer.work, temp)
@@ -353,7 +354,7 @@ function publish(
     : null
   const from = node.branch!
   const old = source.ino
-  const copy = indexCopy(node, layer, temp)
+  const copy = indexCopy(view, node, layer, temp)
   if (node.fd !== -1) {
     publishUnnamed(node, layer, temp)
     if (copy !== null) view.rememberLink(rw, backing, node)

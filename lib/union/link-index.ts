@@ -109,11 +109,11 @@ export class LinkIndex {
   }
 
   /** Takes a file, about to get its name in the sublayer, as a copy. Throws Errno. */
-  add(key: OriginKey, ino: number, nlink: number, dir: number, name: string): Copy {
+  add(key: OriginKey, ino: number, names: number, dir: number, name: string): Copy {
     const old = this.#copies.get(key)
     if (old !== undefined) this.drop(old)
     const deleted = this.#deleted.get(key)
-    const unseen = Math.max(nlink - (deleted?.count ?? 0), 0)
+    const unseen = Math.max(names, 0)
     const copy = { key, ino, name: `c-${key}.${unseen}`, unseen }
     const into = this.#made()
     must(sys.linkat(dir, name, into, copy.name), 'link index')

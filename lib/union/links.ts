@@ -89,7 +89,7 @@ function linkCopy(
 }
 
 /** How many names of a file of the base are deleted in the view, counted where it has no copy. */
-function deletedNames(view: View, key: OriginKey): number {
+export function deletedNames(view: View, key: OriginKey): number {
   let count = 0
   for (const { links } of view.stack.layers) if (links !== null) count += links.deletedOf(key)
   return count

@@ -50,6 +50,7 @@ const differs = Object.fromEntries([
     'a nameless file works and leaves nothing',
     'a nameless file can be given a name',
     'a nameless file takes a deleted name, and not one that is there',
+    'a nameless file that its owner may not open works',
   ),
   ...because(
     'libfuse 2 knows files by path: a change shows under other names within a second',
@@ -64,6 +65,9 @@ const differs = Object.fromEntries([
     'a renamed hard link leaves the others',
     'of several hard links the one that is named is renamed',
     'a file has one name more for each link and one less for each unlink',
+    'hard links below are one file, whichever name is used first',
+    'removing hard links below counts down to none',
+    'a hard link below that is replaced is counted no more',
   ),
   ...because(
     'libfuse 2 hides an open file under another name until it is closed',

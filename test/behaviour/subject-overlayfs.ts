@@ -17,6 +17,8 @@ export const overlayfsOf = (tree?: Tree): Subject => ({
   differs: {
     'a file with holes stays sparse through a first change':
       'copy-up between two directories of tmpfs fills holes',
+    'SEEK_DATA and SEEK_HOLE know what was written a moment ago':
+      'copy-up between two directories of tmpfs fills holes',
     'a removed file that is opened for reading can be changed by its descriptor':
       'the copy-up of a removed file is refused (EEXIST)',
     'a list tells the kind and the inode number that stat tells':

@@ -6,6 +6,8 @@ import { link } from './group-link.ts'
 import { making } from './group-making.ts'
 import { mkdir } from './group-mkdir.ts'
 import { names } from './group-names.ts'
+import { open } from './group-open.ts'
+import { openRights } from './group-open-rights.ts'
 import { paths } from './group-paths.ts'
 import { rename } from './group-rename.ts'
 import { rights } from './group-rights.ts'
@@ -20,6 +22,8 @@ export const NAME_GROUPS: Groups = {
   link,
   symlink,
   rename,
+  open,
+  'open: rights': openRights,
   names,
   paths,
   endings,

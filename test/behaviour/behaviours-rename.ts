@@ -7,6 +7,12 @@ import type { Behaviours } from './behaviours.ts'
 import { BIG, MANY, pattern } from './start.ts'
 
 export const RENAME: Behaviours = {
+  'a file that nobody may write can be renamed'(place) {
+    place.rename('sealed', 'renamed')
+    assert.equal(text(place, 'renamed'), 'sealed\n')
+    assert.equal(place.lstat('renamed').mode, 0o444)
+  },
+
   'a file is renamed within a directory'(place) {
     place.rename('dir/a', 'dir/z')
     assert.deepEqual(names(place, 'dir'), ['b', 'c', 'deep', 'z'])

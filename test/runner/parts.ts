@@ -25,6 +25,7 @@ const ONCE = [
   'daemon/stack',
   'docs',
   'failures',
+  'exercise/plain',
   'fuse/hostile',
   'fuse/init',
   'fuse/session',

@@ -147,6 +147,13 @@ export interface RenameRequest {
   flags: number
 }
 
+export interface ReadRequest {
+  readonly handle: HandleId
+  readonly offset: number
+  /** Flags of the open file that asks: a writer reads what its write leaves of a page. */
+  readonly flags: number
+}
+
 export interface WriteRequest {
   handle: HandleId
   offset: number
@@ -217,7 +224,7 @@ export interface FileSystem {
   create(caller: Caller, parent: NodeId, request: CreateRequest): Created
   tmpfile(caller: Caller, parent: NodeId, request: CreateRequest): Created
   /** Fills `into` from its start; answers how many bytes. */
-  read(caller: Caller, node: NodeId, handle: HandleId, offset: number, into: Buffer): number
+  read(caller: Caller, node: NodeId, request: ReadRequest, into: Buffer): number
   write(caller: Caller, node: NodeId, request: WriteRequest): number
   release(caller: Caller, node: NodeId, handle: HandleId): void
   fsync(caller: Caller, node: NodeId, handle: HandleId, dataOnly: boolean): void

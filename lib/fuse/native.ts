@@ -271,7 +271,7 @@ export class NativeMount {
       read: (path, file, into, length, offset, reply) =>
         run('read', path, counted(reply), (who) => {
           const { node, handle } = this.#file(file)
-          return [fs.read(who, node, handle, offset, into.subarray(0, length))]
+          return [fs.read(who, node, { handle, offset, flags: 0 }, into.subarray(0, length))]
         }),
       write: (path, file, data, length, offset, reply) =>
         run('write', path, counted(reply), (who) => {

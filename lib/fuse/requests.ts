@@ -13,6 +13,7 @@ import {
   FATTR,
   type HandleId,
   type NodeId,
+  type ReadRequest,
   type RenameRequest,
   type SetattrRequest,
   type WriteRequest,
@@ -159,8 +160,11 @@ function creation(from: Cursor): { flags: number; mode: number; umask: number } 
   return { flags, mode, umask }
 }
 
-export function read(from: Cursor): { handle: HandleId; offset: number; size: number } {
-  return { handle: handle(from), offset: from.u64(), size: from.u32() }
+export function read(from: Cursor): ReadRequest & { size: number } {
+  const request = { handle: handle(from), offset: from.u64(), size: from.u32() }
+  from.u32() // what the lock owner is for
+  from.u64()
+  return { ...request, flags: from.u32() }
 }
 
 export function write(from: Cursor): WriteRequest {

@@ -26,10 +26,16 @@ export interface DirEntry {
 
 const block = Buffer.alloc(64 * 1024)
 
-/** All entries but `.` and `..`, in the disk's order. `name` '' lists `dir` itself. Throws Errno. */
-export function listDirectory(dir: number, name = ''): DirEntry[] {
+/**
+ * All entries but `.` and `..`, in the disk's order. `name` '' lists `dir` itself. Only where a
+ * program asked for them (`access`) is the access time moved. Throws Errno.
+ */
+export function listDirectory(dir: number, name = '', access = false): DirEntry[] {
   const flags = O.RDONLY | O.DIRECTORY | O.NOFOLLOW
-  let fd = sys.openat(dir, name === '' ? '.' : name, flags)
+  const at = name === '' ? '.' : name
+  let fd = sys.openat(dir, at, access ? flags : flags | O.NOATIME)
+  // Another's directory: only its owner may read it unnoticed.
+  if (fd === -ERRNO.EPERM) fd = sys.openat(dir, at, flags)
   // A directory that may be read, but not searched, has no `.` to be found in it.
   if (fd === -ERRNO.EACCES && name === '') fd = sys.reopen(dir, O.RDONLY | O.DIRECTORY)
   must(fd, 'opendir')

@@ -18,7 +18,7 @@ import { openBacking } from './files.ts'
 import { beforeChange } from './freeze.ts'
 import { isLinkedBelow, linksShown } from './links.ts'
 import { lies } from './lookup.ts'
-import { type FilePlace, pathIn, type UnionNode } from './node.ts'
+import { type FilePlace, type Moment, pathIn, type UnionNode } from './node.ts'
 import { CAPABILITY, changeOwner, changesOwner, dropPrivileges } from './privileges.ts'
 import type { View } from './view.ts'
 
@@ -57,6 +57,10 @@ export function statNode(view: View, node: UnionNode): Stat {
   return view.stat
 }
 
+/** When a file of a branch changed, as programs see it. */
+export const ctimeOf = (branch: Branch, stat: Stat): Moment =>
+  branch.ctimes?.shown(stat) ?? { seconds: stat.ctime, nsec: stat.ctimeNsec }
+
 /** The attributes programs see, from `stat` of the topmost file. Filled anew by the next call. */
 export function attributesOf(view: View, node: UnionNode, stat: Stat): Attr {
   const { attr } = view
@@ -68,8 +72,9 @@ export function attributesOf(view: View, node: UnionNode, stat: Stat): Attr {
   attr.atimeNsec = stat.atimeNsec
   attr.mtime = stat.mtime
   attr.mtimeNsec = stat.mtimeNsec
-  attr.ctime = stat.ctime
-  attr.ctimeNsec = stat.ctimeNsec
+  const { seconds, nsec } = ctimeOf(branch, stat)
+  attr.ctime = seconds
+  attr.ctimeNsec = nsec
   attr.mode = stat.mode
   attr.uid = stat.uid
   attr.gid = stat.gid
@@ -124,6 +129,7 @@ export function setAttributes(
   }
   const owner = changesOwner(view, caller, node, valid)
   if (!owner && (valid & (FATTR.MODE | TIMES)) === 0) return
+  if (tellsNothing(view, node, request)) return
   copyUp(view, node, 'attributes')
   const { dir, name } = locate(node)
   beforeChange(node.top, 'attributes', dir, name)
@@ -133,6 +139,16 @@ export function setAttributes(
   if (valid & TIMES) must(setTimes(dir, name, request), 'utimens')
   if (valid & FATTR.MTIME && node.open !== null) node.open.changed = null
   view.changed(node)
+}
+
+// The kernel tells the ctime of a file that lost one of its names with the mtime it had: no reason
+// to copy it up.
+function tellsNothing(view: View, node: UnionNode, request: SetattrRequest): boolean {
+  const told = FATTR.MTIME | FATTR.CTIME
+  const rest = request.valid & ~(FATTR.FH | FATTR.LOCKOWNER)
+  if (rest !== told || !view.kernelHasTimes || node.top.writable) return false
+  const { mtime, mtimeNsec } = statNode(view, node)
+  return mtime === request.mtime && mtimeNsec === request.mtimeNsec
 }
 
 function setTimes(dir: number, name: string, request: SetattrRequest): number {
@@ -153,13 +169,16 @@ function setTimes(dir: number, name: string, request: SetattrRequest): number {
  * Changes content of a file whose mtime the kernel has in hand: what it is now, it tells by
  * SETATTR, unless that is what it was, to the tick of its clock.
  */
-export function keepMtime<T>(view: View, fd: number, change: () => T): T {
+export function keepMtime<T>(view: View, branch: Branch, fd: number, change: () => T): T {
   if (!view.kernelHasTimes) return change()
-  must(sys.stat(fd, '', view.below), 'stat')
-  const { mtime, mtimeNsec } = view.below
-  const answer = change()
-  must(sys.utimensat(fd, '', 0, UTIME_OMIT, mtime, mtimeNsec), 'utimens')
-  return answer
+  const keeping = () => {
+    must(sys.stat(fd, '', view.below), 'stat')
+    const { mtime, mtimeNsec } = view.below
+    const answer = change()
+    must(sys.utimensat(fd, '', 0, UTIME_OMIT, mtime, mtimeNsec), 'utimens')
+    return answer
+  }
+  return branch.ctimes === null ? keeping() : branch.ctimes.keeping(fd, '', keeping)
 }
 
 /**
@@ -194,7 +213,7 @@ export function truncate(view: View, node: UnionNode, size: number, dropsFor: Ca
   const open = openBacking(node, true)
   try {
     beforeChange(node.branch!, 'content', open.fd, '')
-    keepMtime(view, open.fd, () => {
+    keepMtime(view, node.branch!, open.fd, () => {
       const done = sys.ftruncate(open.fd, size)
       if (!isEmpty) must(done, 'truncate')
     })

@@ -14,7 +14,8 @@ import { Stat } from '../host/stat.ts'
 import { AT_FDCWD, must, O, sys } from '../host/sys.ts'
 import type { TreeIndex } from '../layer/index-file.ts'
 import type { MarkPrefix } from '../layer/marks.ts'
-import { diskIdentity } from './disks.ts'
+import type { Ctimes } from './ctimes.ts'
+import { diskIdentity, keepsAtime } from './disks.ts'
 import type { Freeze } from './freeze.ts'
 import type { UnionLayer } from './layer.ts'
 import { Room } from './room.ts'
@@ -32,10 +33,14 @@ export class Branch {
   readonly prefix: MarkPrefix | null
   readonly root: number
   readonly dev: number
+  /** True where its disk sets access times. */
+  readonly keepsAtime: boolean
   readonly index: TreeIndex | null
   readonly room: Room
   /** Added to a position of the index to make an inode number; 0 where the disk's own are shown. */
   readonly numberBase: number
+  /** Of a writable branch: times that the disk cannot hold. */
+  readonly ctimes: Ctimes | null
 
   // Mutable below, by the union's thread alone.
 
@@ -58,6 +63,7 @@ export class Branch {
     prefix: MarkPrefix | null
     index: TreeIndex | null
     numberBase?: number
+    ctimes?: Ctimes | null
   }) {
     this.path = options.path
     this.root = options.root
@@ -67,10 +73,12 @@ export class Branch {
     this.index = options.index
     this.room = new Room(this.root)
     this.numberBase = options.numberBase ?? 0
+    this.ctimes = options.ctimes ?? null
     const stat = new Stat()
     must(sys.stat(this.root, '', stat), 'branch')
     this.dev = stat.dev
     this.#disks.set(stat.dev, diskIdentity(this.root, stat.dev))
+    this.keepsAtime = keepsAtime(this.root)
   }
 
   /** What the disk of a device is, which the branch was seen to have a part on. */
@@ -198,6 +206,7 @@ export class Branch {
   }
 
   close(): void {
+    this.ctimes?.close()
     for (const fd of this.#fds.values()) sys.close(fd)
     this.#fds.clear()
     sys.close(this.root)

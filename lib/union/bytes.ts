@@ -26,7 +26,9 @@ export function allocate(
 ): void {
   const open = writableOpen(view, node)
   beforeChange(node.branch!, 'content', open.fd, '')
-  keepMtime(view, open.fd, () => must(sys.fallocate(open.fd, mode, offset, length), 'fallocate'))
+  keepMtime(view, node.branch!, open.fd, () =>
+    must(sys.fallocate(open.fd, mode, offset, length), 'fallocate'),
+  )
   view.changed(node)
 }
 
@@ -42,7 +44,7 @@ export function copyRange(
   beforeChange(to.branch!, 'content', target.fd, '')
   const { offset, toOffset } = request
   const length = Math.min(request.length, MOST_COPIED)
-  const copied = keepMtime(view, target.fd, () =>
+  const copied = keepMtime(view, to.branch!, target.fd, () =>
     sys.copyFileRange(source.fd, offset, target.fd, toOffset, length),
   )
   if (copied === -ERRNO.EXDEV || copied === -ERRNO.EINVAL) fail('EOPNOTSUPP')

@@ -18,7 +18,8 @@ import { libcDevice, Stat } from '../host/stat.ts'
 import { AT_REMOVEDIR, must, O, S, sys } from '../host/sys.ts'
 import { getXattr, listXattr, setXattr } from '../host/xattr.ts'
 import { clearMark, isMarkName, isWhiteout, setMark } from '../layer/marks.ts'
-import { locate } from './attributes.ts'
+import { ctimeOf, locate } from './attributes.ts'
+import type { Branch } from './branch.ts'
 import { rebind } from './files.ts'
 import { beforeChange, born } from './freeze.ts'
 import { carryOut, inRw, inWork } from './intent.ts'
@@ -28,6 +29,7 @@ import { deletedNames, isLinkedBelow, learnNames, originOf, otherNames } from '.
 import { naturalPath } from './lookup.ts'
 import {
   type FilePlace,
+  type Moment,
   type PendingCopy,
   pathIn,
   placeIn,
@@ -229,7 +231,8 @@ function startCopy(view: View, node: UnionNode, layer: UnionLayer, tries = 0): P
   // volatile as its peers.
   if (inline && layer.id === '') job.done = true
   const times = [atime, atimeNsec, mtime, mtimeNsec] as const
-  node.pending = { temp, fd: to, layer, branch: node.branch!, stamp, tries, job, times }
+  const changed = ctimeOf(node.branch!, source)
+  node.pending = { temp, fd: to, layer, branch: node.branch!, stamp, tries, job, times, changed }
   view.copying.add(node)
   return node.pending
 }
@@ -354,9 +357,11 @@ function publish(
     : null
   const from = node.branch!
   const old = source.ino
+  const shown = ctimeOf(from, source)
   const copy = indexCopy(view, node, layer, temp)
   if (node.fd !== -1) {
     publishUnnamed(node, layer, temp)
+    keepCtime(rw, node.fd, '', shown)
     if (copy !== null) view.rememberLink(rw, backing, node)
     return
   }
@@ -367,7 +372,7 @@ function publish(
     else {
       const dir = rw.dirFd(node.parent!.path)
       beforeChange(rw, from === rw ? 'gone' : 'names', dir, from === rw ? node.name : '')
-      keepTimes(dir, () => must(moveAsOwner(layer.work, temp, dir, node.name), 'copy up'))
+      keepTimes(rw, dir, () => must(moveAsOwner(layer.work, temp, dir, node.name), 'copy up'))
     }
   } catch (err) {
     if (copy !== null) layer.links!.drop(copy)
@@ -384,6 +389,7 @@ function publish(
     if (view.sharesBranches) noticeCopy(view, from, old)
   }
   if (copy !== null && fromBase) layer.links!.seen(copy, count)
+  keepCtime(rw, rw.dirFd(node.parent!.path), node.name, shown)
   view.changed(node)
 }
 
@@ -430,13 +436,15 @@ function publishUnnamed(node: UnionNode, layer: UnionLayer, temp: string): void 
 // when the bytes are on the disk, so until then they are taken from below.
 function fillMetacopy(view: View, node: UnionNode, layer: UnionLayer, need: Need): void {
   const rw = layer.rw!
+  let changed: Moment | null = null
   if (need === 'nothing') {
     const fd = openToFill(node, layer)
     const done = sys.ftruncate(fd, 0)
     sys.close(fd)
     must(done, 'copy up')
   } else {
-    const { times } = copied(view, node, layer)
+    const { times, changed: before } = copied(view, node, layer)
+    changed = before
     closeCopy(view, node)
     const { dir, name } = locate(node)
     must(sys.utimensat(dir, name, ...times), 'copy up')
@@ -444,17 +452,27 @@ function fillMetacopy(view: View, node: UnionNode, layer: UnionLayer, need: Need
   const { dir, name } = locate(node)
   beforeChange(rw, 'content', dir, name)
   clearMark(dir, name, 'metacopy', rw.prefix!)
+  if (changed !== null) keepCtime(rw, dir, name, changed)
   node.data = null
   rebind(node)
   view.changed(node)
 }
 
 /** Does something in a directory whose times programs must not see change. */
-export function keepTimes(dir: number, act: () => void): void {
-  must(sys.stat(dir, '', parentStat), 'stat')
-  const { atime, atimeNsec, mtime, mtimeNsec } = parentStat
-  act()
-  sys.utimensat(dir, '', atime, atimeNsec, mtime, mtimeNsec)
+export function keepTimes(rw: Branch, dir: number, act: () => void): void {
+  const keeping = () => {
+    must(sys.stat(dir, '', parentStat), 'stat')
+    const { atime, atimeNsec, mtime, mtimeNsec } = parentStat
+    act()
+    sys.utimensat(dir, '', atime, atimeNsec, mtime, mtimeNsec)
+  }
+  if (rw.ctimes === null) keeping()
+  else rw.ctimes.keeping(dir, '', keeping)
+}
+
+/** A copy shows when what it is a copy of was changed, until it is changed itself. */
+function keepCtime(rw: Branch, dir: number, name: string, shown: Moment): void {
+  if (rw.ctimes !== null && sys.stat(dir, name, made) >= 0) rw.ctimes.keep(made, shown)
 }
 
 /**
@@ -470,6 +488,7 @@ export function ensureDirectory(view: View, node: UnionNode, layer: UnionLayer):
   const model = node.places.find((place) => place.branch.layer === layer) ?? node.places[0]!
   const from = model.branch.dirFd(pathIn(node, model))
   must(sys.stat(from, '', source), 'copy up')
+  const shown = ctimeOf(model.branch, source)
   const temp = view.tempName()
   must(sys.mkdirat(layer.work, temp, 0o700), 'copy up')
   try {
@@ -481,7 +500,8 @@ export function ensureDirectory(view: View, node: UnionNode, layer: UnionLayer):
     must(sys.stat(layer.work, temp, made), 'copy up')
     born(rw, made.ino)
     layer.numbers?.set(made.ino, node.ino)
-    keepTimes(into, () => must(moveAsOwner(layer.work, temp, into, node.name), 'copy up'))
+    keepTimes(rw, into, () => must(moveAsOwner(layer.work, temp, into, node.name), 'copy up'))
+    keepCtime(rw, into, node.name, shown)
   } catch (err) {
     sys.unlinkat(layer.work, temp, AT_REMOVEDIR)
     throw err

@@ -25,6 +25,13 @@ export function diskIdentity(fd: number, dev: number): string {
   return /^0*$/.test(id) ? `dev${dev}` : id
 }
 
+/** True where reading sets access times: not on a disk mounted with `noatime`. */
+export function keepsAtime(fd: number): boolean {
+  must(sys.fstatfs(fd, statfs), 'statfs')
+  // f_flags of struct statfs64: ST_RDONLY, ST_NOATIME.
+  return (statfs.readUInt32LE(80) & (1 | 1024)) === 0
+}
+
 export class Disks {
   readonly #first: number
   readonly #places = new Map<number, number>()

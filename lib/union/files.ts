@@ -10,7 +10,8 @@ import { ERRNO, Errno, fail } from '../base/errno.ts'
 import type { Caller } from '../fuse/filesystem.ts'
 import { Stat } from '../host/stat.ts'
 import { must, O, sys, UTIME_OMIT } from '../host/sys.ts'
-import { locate, truncate } from './attributes.ts'
+import { ctimeOf, locate, truncate } from './attributes.ts'
+import type { Branch } from './branch.ts'
 import { copyUp, openPlace } from './copy-up.ts'
 import { beforeChange } from './freeze.ts'
 import { type OpenFile, stampOf, type UnionNode } from './node.ts'
@@ -96,7 +97,9 @@ function openFile(node: UnionNode, writable: boolean): number {
     name === '' ? sys.reopen(dir, mode) : sys.openat(dir, name, mode | O.NOFOLLOW | O.NONBLOCK)
   if (done >= 0) return done
   if (done !== -ERRNO.EACCES || !node.branch!.writable) throw new Errno(-done, 'open')
-  return openForced(dir, name, mode)
+  const { ctimes } = node.branch!
+  const force = () => openForced(dir, name, mode)
+  return ctimes === null ? force() : ctimes.keeping(dir, name, force)
 }
 
 // The kernel let the caller open it (an owner's new 0444 file, say); for an ordinary user's
@@ -135,18 +138,64 @@ export function releaseNode(node: UnionNode): boolean {
   return node.open === null && (open.refused !== null || open.through)
 }
 
-export function readNode(view: View, node: UnionNode, offset: number, into: Buffer): number {
+/** Up to this size a file's cached pages are dropped, so that the disk learns of a first read. */
+const SMALL = 1024 * 1024
+const DAY = 24 * 60 * 60
+
+/**
+ * True where the disk is to set the access time at the next read (relatime: once after a change,
+ * or in a day). What the kernel has in its cache it would answer alone.
+ */
+export function mustReachDisk(node: UnionNode, flags: number): boolean {
+  const { branch, open } = node
+  if ((flags & O.ACCMODE) === O.WRONLY || flags & O.NOATIME) return false
+  if (open === null || !branch!.writable || !branch!.keepsAtime) return false
+  if (sys.stat(open.fd, '', stat) < 0 || stat.size === 0 || stat.size > SMALL) return false
+  const { atime, atimeNsec, mtime, mtimeNsec, ctime, ctimeNsec } = stat
+  const before = (seconds: number, nsec: number) =>
+    atime < seconds || (atime === seconds && atimeNsec <= nsec)
+  if (before(mtime, mtimeNsec) || before(ctime, ctimeNsec)) return true
+  return Date.now() / 1000 - atime > DAY
+}
+
+// What a write leaves of a page is read for it, and O_NOATIME was the program's wish: neither is
+// an access.
+const isAccess = (flags: number): boolean =>
+  (flags & O.ACCMODE) !== O.WRONLY && (flags & O.NOATIME) === 0
+
+export function readNode(
+  view: View,
+  node: UnionNode,
+  flags: number,
+  offset: number,
+  into: Buffer,
+): number {
   const open = node.open ?? fail('EBADF')
-  let done = 0
-  while (done < into.length) {
-    const rest = done === 0 ? into : into.subarray(done)
-    const count = must(sys.pread(open.fd, rest, rest.length, offset + done), 'read')
-    if (count === 0) break
-    done += count
-  }
+  const done = readBytes(open.fd, flags, offset, into)
   if (node.stamp !== null && node.branch!.foreign) noticeOverwritten(view, node, open)
   // The kernel would take zeros for what a file that got shorter behind the mount has no more.
   if (done < into.length && offset + done < open.believed) fail('ESTALE')
+  return done
+}
+
+function readBytes(fd: number, flags: number, offset: number, into: Buffer): number {
+  const quiet = isAccess(flags) ? -1 : sys.reopen(fd, O.RDONLY | O.NOATIME)
+  if (quiet < 0) return readFrom(fd, offset, into)
+  try {
+    return readFrom(quiet, offset, into)
+  } finally {
+    sys.close(quiet)
+  }
+}
+
+function readFrom(fd: number, offset: number, into: Buffer): number {
+  let done = 0
+  while (done < into.length) {
+    const rest = done === 0 ? into : into.subarray(done)
+    const count = must(sys.pread(fd, rest, rest.length, offset + done), 'read')
+    if (count === 0) break
+    done += count
+  }
   return done
 }
 
@@ -165,10 +214,13 @@ function noticeOverwritten(view: View, node: UnionNode, open: OpenFile): void {
 // The page cache's owner is the kernel, and so are the times of what it writes back: it tells a
 // new one by SETATTR, unless that is the one it knows, to the tick of its clock. Then the time
 // from before the pages came is the right one.
-function rememberChanged(open: OpenFile): void {
+function rememberChanged(open: OpenFile, branch: Branch): void {
   if (open.changed !== null) return
   must(sys.stat(open.fd, '', stat), 'stat')
-  open.changed = { seconds: stat.mtime, nsec: stat.mtimeNsec }
+  open.changed = {
+    mtime: { seconds: stat.mtime, nsec: stat.mtimeNsec },
+    ctime: ctimeOf(branch, stat),
+  }
 }
 
 function keepChanged(node: UnionNode, open: OpenFile): void {
@@ -177,8 +229,10 @@ function keepChanged(node: UnionNode, open: OpenFile): void {
   open.changed = null
   node.stamp = null
   beforeChange(node.branch!, 'attributes', open.fd, '')
+  const { mtime, ctime } = changed
   // A disk that takes no more has refused the pages, too, and said so: the time is the least of it.
-  sys.utimensat(open.fd, '', 0, UTIME_OMIT, changed.seconds, changed.nsec)
+  const done = sys.utimensat(open.fd, '', 0, UTIME_OMIT, mtime.seconds, mtime.nsec)
+  if (done >= 0 && sys.stat(open.fd, '', stat) >= 0) node.branch!.ctimes?.keep(stat, ctime)
 }
 
 /**
@@ -194,7 +248,7 @@ export function writeNode(
   fromCache: boolean,
 ): number {
   const open = writableOpen(view, node)
-  if (fromCache) rememberChanged(open)
+  if (fromCache) rememberChanged(open, node.branch!)
   const branch = node.branch!
   if (branch.freezes.length !== 0) beforeChange(branch, 'content', open.fd, '')
   let done = 0

@@ -73,7 +73,7 @@ function close(rw: Branch, dir: number): void {
 
 /** The whiteouts of a closed directory hide nothing; the kernel's overlayfs would list them. */
 function sweep(rw: Branch, dir: number): void {
-  keepTimes(dir, () => {
+  keepTimes(rw, dir, () => {
     for (const { name, type } of listDirectory(dir)) {
       if (type !== DT.CHR || sys.stat(dir, name, stat) < 0 || !isWhiteout(stat)) continue
       beforeChange(rw, 'gone', dir, name)

@@ -22,6 +22,7 @@ import { Stat } from '../host/stat.ts'
 import { must, RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT, S, sys } from '../host/sys.ts'
 import { isWhiteout } from '../layer/marks.ts'
 import { Branch, openRoot } from './branch.ts'
+import { keepTimes } from './copy-up.ts'
 import { beforeChange } from './freeze.ts'
 import type { UnionLayer } from './layer.ts'
 import type { LayerSpec } from './spec.ts'
@@ -150,7 +151,9 @@ function look({ from, to }: Move): Before {
 /** `alone`: a whiteout that hides nothing may stay behind, where it cannot be removed. */
 function make({ from, to, leaves, unseen }: Move, alone: boolean): void {
   const [a, b] = [nameOf(from), nameOf(to)]
-  keepingTimes(unseen ? [a.dir, b.dir] : [], () => {
+  const keeping = (act: () => void) =>
+    unseen && !to.work ? keepTimes(to.layer.rw!, b.dir, act) : act()
+  keeping(() => {
     if (!mustExchange(a, b)) {
       const flags = leaves ? RENAME_WHITEOUT : 0
       must(moveAsOwner(a.dir, a.name, b.dir, b.name, flags), 'rename')
@@ -169,12 +172,6 @@ function make({ from, to, leaves, unseen }: Move, alone: boolean): void {
 function mustExchange(from: Name, to: Name): boolean {
   if (sys.stat(to.dir, to.name, stat) < 0 || (stat.mode & S.IFMT) === S.IFDIR) return false
   return sys.stat(from.dir, from.name, stat) >= 0 && (stat.mode & S.IFMT) === S.IFDIR
-}
-
-function keepingTimes(dirs: readonly number[], act: () => void): void {
-  const kept = dirs.map(momentsOf)
-  act()
-  for (const [i, dir] of dirs.entries()) sys.utimensat(dir, '', ...kept[i]!)
 }
 
 function momentsOf(dir: number) {

@@ -98,7 +98,7 @@ export class LinkIndex {
     return this.#byInode.get(ino)
   }
 
-  /** How many names of a file of the base are deleted here, while it has no copy here. */
+  /** How many names of a file of the base are deleted here, where it has no copy here. */
   deletedOf(key: OriginKey): number {
     return this.#deleted.get(key)?.count ?? 0
   }

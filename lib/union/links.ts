@@ -16,7 +16,7 @@ import { asOwner } from '../host/own-rights.ts'
 import { Stat } from '../host/stat.ts'
 import { must, O, S, sys } from '../host/sys.ts'
 import { isRedirect, isWhiteout, readMarks } from '../layer/marks.ts'
-import { locate } from './attributes.ts'
+import { ctimeOf, locate } from './attributes.ts'
 import type { Branch } from './branch.ts'
 import { copyUp, ensureDirectory, keepTimes } from './copy-up.ts'
 import { beforeChange, linksKept } from './freeze.ts'
@@ -78,9 +78,16 @@ function linkCopy(
   if (view.options.readOnly) return false
   try {
     ensureDirectory(view, dir, layer)
+    const rw = layer.rw!
     const at = layer.links!.locate(copy)
+    must(sys.stat(at.dir, at.name, stat), 'stat')
+    const changed = ctimeOf(rw, stat)
     if (linkInto(layer, dir, name, at.dir, at.name)) layer.links!.seen(copy, 1)
-    return sys.stat(layer.rw!.dirFd(dir.path), name, view.stat) >= 0 && view.stat.ino === copy.ino
+    if (sys.stat(rw.dirFd(dir.path), name, view.stat) < 0) return false
+    if (view.stat.ino !== copy.ino) return false
+    // The name was there all the time, as programs see it.
+    rw.ctimes?.keep(view.stat, changed)
+    return true
   } catch (err) {
     // No room, say: the file shows all the same.
     if (err instanceof Errno) return false
@@ -216,7 +223,7 @@ function linkInto(
   const into = layer.rw!.dirFd(dir.path)
   beforeChange(layer.rw!, 'names', into, '')
   let done = 0
-  keepTimes(into, () => {
+  keepTimes(layer.rw!, into, () => {
     done = asOwner(into, '', () => sys.linkat(from, fromName, into, name))
   })
   if (done !== -ERRNO.EEXIST) must(done, 'link')

@@ -39,8 +39,8 @@ export interface OpenFile {
   count: number
   /** True once a program opened it for writing: the kernel may have pages that are not here yet. */
   cached: boolean
-  /** When the file was changed last, before pages of the cache were written to it; else null. */
-  changed: Moment | null
+  /** The times from before pages of the cache were written to it; null where none were. */
+  changed: { readonly mtime: Moment; readonly ctime: Moment } | null
   /** Pages of the cache that the disk did not take, last; else null. */
   refused: RefusedPages | null
   /** True where a program writes it without the cache, which does not see it change then. */
@@ -69,6 +69,8 @@ export interface PendingCopy {
   job: Job
   /** Seconds and nanoseconds of the file's atime and mtime before the copy began. */
   readonly times: readonly [number, number, number, number]
+  /** The ctime that programs see of what is copied. */
+  readonly changed: Moment
 }
 
 export class UnionNode {

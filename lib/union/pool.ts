@@ -5,9 +5,10 @@ import type { RelPath } from '../base/path.ts'
 import { cloneTree } from '../host/mount.ts'
 import { AT_FDCWD, must, O, sys } from '../host/sys.ts'
 import { openIndex } from '../layer/index-file.ts'
-import { linkIndexOf } from '../layer/layer.ts'
+import { ctimesBeside, linkIndexOf } from '../layer/layer.ts'
 import type { MarkPrefix } from '../layer/marks.ts'
 import { Branch, openRoot } from './branch.ts'
+import { Ctimes } from './ctimes.ts'
 import { UnionLayer } from './layer.ts'
 import { LinkIndex } from './link-index.ts'
 import { BORN, BORN_SCRATCH, Numbers, publishedBase } from './numbers.ts'
@@ -90,7 +91,7 @@ export class Pool {
     const ros = spec.ro.map((ro) =>
       this.#share(this.#branches, ro.path, closers, () => this.#published(ro, spec.tag, dropIn)),
     )
-    const rw = spec.rw === null ? null : this.#writable(spec.rw, closers)
+    const rw = spec.rw === null ? null : this.#writable(spec.rw, spec.numbers, closers)
     const numbers =
       spec.rw === null ? null : this.#numbersOf(spec.numbers, spec.rw, spec.tag, BORN, closers)
     const layer = new UnionLayer({
@@ -108,7 +109,7 @@ export class Pool {
 
   #scratch(spec: LayerSpec, owner: UnionLayer, closers: (() => void)[]): UnionLayer {
     const path = spec.scratch!
-    const rw = this.#writable(path, closers)
+    const rw = this.#writable(path, `${path}.numbers`, closers)
     const numbers = this.#numbersOf(`${path}.numbers`, path, spec.tag, BORN_SCRATCH, closers)
     const { id, name, work } = owner
     const links = this.#linksOf(rw, numbers, closers)
@@ -130,6 +131,7 @@ export class Pool {
       foreign: true,
       prefix: null,
       index: null,
+      ctimes: spec.writable ? new Ctimes(null) : null,
     })
     const inside = blocked.map((path) => within(path, spec.path)).filter((path) => path !== null)
     if (inside.length > 0) branch.blocked = new Set(inside)
@@ -161,11 +163,12 @@ export class Pool {
     })
   }
 
-  #writable(path: string, closers: (() => void)[]): Branch {
+  #writable(path: string, numbers: string | null, closers: (() => void)[]): Branch {
     return this.#share(this.#branches, path, closers, () => {
       const root = openRoot(path)
       const prefix = this.#prefix
-      return new Branch({ path, root, writable: true, foreign: false, prefix, index: null })
+      const ctimes = new Ctimes(numbers === null ? null : ctimesBeside(numbers))
+      return new Branch({ path, root, writable: true, foreign: false, prefix, index: null, ctimes })
     })
   }
 

@@ -26,18 +26,21 @@ export interface DirHandle {
   entries: Listed[] | null
 }
 
-/** All names of a directory, without `.` and `..`. Throws Errno. */
-export function listMerged(view: View, node: UnionNode): Listed[] {
+/**
+ * All names of a directory, without `.` and `..`; `access`: a program asked for them. Throws Errno.
+ */
+export function listMerged(view: View, node: UnionNode, access = false): Listed[] {
   if (node.fd !== -1) return []
   const { places } = node
   const first = places[0]!
-  if (places.length === 1 && first.branch.blocked === null) return listOne(view, node, first.branch)
+  if (places.length === 1 && first.branch.blocked === null)
+    return listOne(view, node, first.branch, access)
   const byName = new Map<string, Listed | null>()
   for (const place of places) {
     const path = pathIn(node, place)
     const dir = place.branch.dirFd(path)
     const dev = diskOf(view, dir, place.branch)
-    for (const entry of listDirectory(dir)) {
+    for (const entry of listDirectory(dir, '', access)) {
       if (isBlocked(place.branch, path, entry.name)) continue
       const known = byName.get(entry.name)
       if (known === undefined) {
@@ -52,11 +55,11 @@ export function listMerged(view: View, node: UnionNode): Listed[] {
   return [...byName.values()].filter((entry) => entry !== null)
 }
 
-function listOne(view: View, node: UnionNode, branch: Branch): Listed[] {
+function listOne(view: View, node: UnionNode, branch: Branch, access: boolean): Listed[] {
   const dir = branch.dirFd(pathIn(node, node.places[0]!))
   const dev = diskOf(view, dir, branch)
   const entries: Listed[] = []
-  for (const entry of listDirectory(dir)) {
+  for (const entry of listDirectory(dir, '', access)) {
     if (entry.type === DT.CHR && deleted(view, dir, entry, branch)) continue
     entries.push(listed(view, branch, dev, entry))
   }
@@ -87,7 +90,7 @@ const isBlocked = (branch: Branch, path: string, name: string): boolean =>
 /** Tells the sink what comes after `offset`: 0 and 1 are `.` and `..`, the rest by position. */
 export function readdir(view: View, handle: DirHandle, offset: number, sink: DirSink): void {
   const { node } = handle
-  if (offset === 0 || handle.entries === null) handle.entries = listMerged(view, node)
+  if (offset === 0 || handle.entries === null) handle.entries = listMerged(view, node, true)
   if (offset < 1 && !sink.plain('.', node.ino, DT.DIR, 1)) return
   if (offset < 2 && !sink.plain('..', (node.parent ?? node).ino, DT.DIR, 2)) return
   const { entries } = handle

@@ -23,6 +23,7 @@ import {
   type CreateRequest,
   type DirSink,
   type Entry,
+  FATTR,
   type FileSystem,
   FOPEN,
   type HandleId,
@@ -31,6 +32,7 @@ import {
   type NodeId,
   type Opened,
   Parked,
+  type ReadRequest,
   type RenameRequest,
   type SetattrRequest,
   type Statfs,
@@ -52,7 +54,15 @@ import {
 import type { Branch } from './branch.ts'
 import * as bytes from './bytes.ts'
 import { discardCopy } from './copy-up.ts'
-import { adoptOpen, checkRoom, openNode, readNode, releaseNode, writeNode } from './files.ts'
+import {
+  adoptOpen,
+  checkRoom,
+  mustReachDisk,
+  openNode,
+  readNode,
+  releaseNode,
+  writeNode,
+} from './files.ts'
 import { Flushes } from './flushes.ts'
 import type { UnionLayer } from './layer.ts'
 import { find } from './lookup.ts'
@@ -317,7 +327,15 @@ export class View extends NodeTable implements FileSystem {
   setattr(caller: Caller, id: NodeId, request: SetattrRequest): AttrReply {
     const node = this.node(id)
     setAttributes(this, caller, node, request)
+    if (request.valid & FATTR.CTIME) this.#keepCtime(node, request)
     return this.#attributes(node)
+  }
+
+  // The disk has a later one, of when it was told.
+  #keepCtime(node: UnionNode, { ctime, ctimeNsec }: SetattrRequest): void {
+    const { top } = node
+    if (top.ctimes === null) return
+    top.ctimes.keep(statNode(this, node), { seconds: ctime, nsec: ctimeNsec })
   }
 
   #attributes(node: UnionNode): AttrReply {
@@ -402,13 +420,13 @@ export class View extends NodeTable implements FileSystem {
     if (node.type !== S.IFREG) fail(node.isDirectory ? 'EISDIR' : 'ENXIO')
     this.checkStamp(node)
     openNode(this, node, flags, killPriv ? caller : null)
-    return this.#opened(node, (flags & O.ACCMODE) !== O.RDONLY)
+    return this.#opened(node, (flags & O.ACCMODE) !== O.RDONLY, mustReachDisk(node, flags))
   }
 
-  #opened(node: UnionNode, writes: boolean): Opened {
+  #opened(node: UnionNode, writes: boolean, anew = false): Opened {
     const through = writes && this.mayWriteThrough && node.branch!.room.isShort
     if (through) node.open!.through = true
-    const flags = FOPEN.KEEP_CACHE | (through ? FOPEN.DIRECT_IO : 0)
+    const flags = (anew ? 0 : FOPEN.KEEP_CACHE) | (through ? FOPEN.DIRECT_IO : 0)
     return { handle: node.id as number as HandleId, flags, backing: 0 }
   }
 
@@ -432,8 +450,8 @@ export class View extends NodeTable implements FileSystem {
     return { entry: this.#known(node), opened: this.#opened(node, true) }
   }
 
-  read(_caller: Caller, id: NodeId, _handle: HandleId, offset: number, into: Buffer): number {
-    return readNode(this, this.node(id), offset, into)
+  read(_caller: Caller, id: NodeId, { offset, flags }: ReadRequest, into: Buffer): number {
+    return readNode(this, this.node(id), flags, offset, into)
   }
 
   write(caller: Caller, id: NodeId, request: WriteRequest): number {

@@ -124,6 +124,31 @@ export const ATTRIBUTES: Behaviours = {
     assert.equal(place.stat('readme').atime, 3_000_000_003n)
   },
 
+  'a read after a change moves the access time, and the next does not'(place) {
+    place.needs('kernel')
+    const read = (flags = O.RDONLY) => using(place.open('new', flags), (file) => file.read(3))
+    put(place, 'new', 'new')
+    place.utimens('new', LONG_AGO, 'keep')
+    tick()
+    read()
+    const { atime } = place.stat('new')
+    isNow(atime)
+    tick()
+    read()
+    assert.equal(place.stat('new').atime, atime)
+  },
+
+  'neither a write nor O_NOATIME moves the access time'(place) {
+    place.needs('kernel')
+    const { atime } = place.stat('dir/a')
+    using(place.open('dir/a', O.RDONLY | O.NOATIME), (file) => file.read(1))
+    assert.equal(place.stat('dir/a').atime, atime)
+    const old = place.stat('dir/b').atime
+    using(place.open('dir/b', O.WRONLY), (file) => file.pwrite('+', 1))
+    assert.equal(place.stat('dir/b').atime, old)
+    assert.equal(text(place, 'dir/b'), 'b+')
+  },
+
   'the times of a link are its own'(place) {
     place.lutimens('link', 1_000_000_001n, 2_000_000_002n)
     assert.equal(place.lstat('link').mtime, 2_000_000_002n)

@@ -68,7 +68,8 @@ export class InProcessFile implements OpenFile {
     if ((this.#flags & O.ACCMODE) === O.WRONLY) fail('EBADF')
     const into = Buffer.alloc(count)
     const { fs } = this.#place.kernel
-    const got = this.#ask((caller) => fs.read(caller, this.node, this.#handle, offset, into))
+    const request = { handle: this.#handle, offset, flags: this.#flags }
+    const got = this.#ask((caller) => fs.read(caller, this.node, request, into))
     return into.subarray(0, got)
   }
 

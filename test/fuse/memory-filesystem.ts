@@ -22,6 +22,7 @@ import {
   type NodeId,
   type Opened,
   Parked,
+  type ReadRequest,
   type RenameRequest,
   ROOT_NODE,
   type SetattrRequest,
@@ -213,7 +214,7 @@ export class MemoryFileSystem implements FileSystem {
     return { entry: this.#told(node), opened: this.#opened() }
   }
 
-  read(caller: Caller, node: NodeId, _handle: HandleId, offset: number, into: Buffer): number {
+  read(caller: Caller, node: NodeId, { offset }: ReadRequest, into: Buffer): number {
     this.#enter('read', caller)
     const { bytes } = this.#get(node)
     return offset < bytes.length ? bytes.copy(into, 0, offset) : 0

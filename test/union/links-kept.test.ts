@@ -232,3 +232,24 @@ t.test('a layer that is switched off takes its copy along', async (t) => {
   for (const name of NAMES) t.equal(view.read(name), 'new', name)
   t.equal(nlink(view, 'b'), 3)
 })
+
+t.test(
+  'names are counted once where one layer deletes them and another has the copy',
+  async (t) => {
+    const { layers, view } = await viewOf(t, {
+      layers: [{ name: 'top' }, { name: 'low', ro: { 'd/l': 'l' } }],
+      base: { 'd/a': 'old' },
+    })
+    for (const name of ['b', 'c'])
+      linkSync(join(layers.base!, 'd/a'), join(layers.base!, `d/${name}`))
+    const id = view.id('d/a')
+    view.open(id, O.RDONLY)
+    view.unlink('d/a')
+    view.run(() => view.writeOpen(id, 'new'))
+    view.view.release(CALLER, id, 0 as HandleId)
+    t.equal(view.read('d/b'), 'new')
+    t.equal(nlink(view, 'd/c'), 2)
+    const again = remounted(layers, view, 'top', 'low')
+    t.equal(nlink(again, 'd/b'), 2)
+  },
+)

@@ -179,7 +179,11 @@ export class Seen {
 
   readOpen(id: NodeId): string {
     const into = Buffer.alloc(65536)
-    return into.toString('utf8', 0, this.view.read(CALLER, id, 0 as HandleId, 0, into))
+    return into.toString(
+      'utf8',
+      0,
+      this.view.read(CALLER, id, { handle: 0 as HandleId, offset: 0, flags: 0 }, into),
+    )
   }
 
   write(path: string, text: string): void {

@@ -1,0 +1,111 @@
+// Status-change times that programs see where the disk's own are others: a disk sets them
+// itself, and nobody else can.
+//
+//   the kernel's, of what it wrote into its cache    told by SETATTR, milliseconds before the disk's
+//   the one below, of what was copied up             programs have changed nothing yet
+//   the old one, of what a view changes for itself   a name of a copy found, a directory made for it
+//
+// An entry holds as long as the disk's time is the one that it was made with: any later change
+// makes it void, so nothing has to remove it. Entries outlive a mount that ends cleanly.
+//
+// Rule: a time is kept directly after the change that it is for, before anything else of the file
+// changes.
+
+import { ERRNO, Errno } from '../base/errno.ts'
+import { readWhole, writeWhole } from '../host/file.ts'
+import { Stat } from '../host/stat.ts'
+import { sys } from '../host/sys.ts'
+import type { Moment } from './node.ts'
+
+/** The oldest entries are dropped above this. */
+const MOST = 65_536
+/** Doubles of an entry: inode, the disk's seconds and nanoseconds, those shown. */
+const FIELDS = 5
+
+interface Kept {
+  readonly disk: Moment
+  readonly shown: Moment
+}
+
+const before = new Stat()
+const after = new Stat()
+
+const same = (one: Moment, other: Moment): boolean =>
+  one.seconds === other.seconds && one.nsec === other.nsec
+
+const ofDisk = ({ ctime, ctimeNsec }: Stat): Moment => ({ seconds: ctime, nsec: ctimeNsec })
+
+export class Ctimes {
+  readonly #kept = new Map<number, Kept>()
+  readonly #path: string | null
+  #changed = false
+
+  /** `path`: where they are kept between mounts, or null. Throws Errno. */
+  constructor(path: string | null) {
+    this.#path = path
+    if (path !== null) this.#load(path)
+  }
+
+  /** The time that programs see of a file with these attributes. */
+  shown(stat: Stat): Moment {
+    const kept = this.#kept.size === 0 ? undefined : this.#kept.get(stat.ino)
+    const disk = ofDisk(stat)
+    return kept !== undefined && same(kept.disk, disk) ? kept.shown : disk
+  }
+
+  /** From now on programs see `shown`, until the file of these attributes changes again. */
+  keep(stat: Stat, shown: Moment): void {
+    const disk = ofDisk(stat)
+    this.#kept.delete(stat.ino)
+    this.#changed = true
+    if (same(disk, shown)) return
+    this.#kept.set(stat.ino, { disk, shown })
+    if (this.#kept.size <= MOST) return
+    const [oldest] = this.#kept.keys()
+    this.#kept.delete(oldest!)
+  }
+
+  /** Does something to a file of which programs must not see a new time. */
+  keeping<T>(dir: number, name: string, act: () => T): T {
+    const known = sys.stat(dir, name, before) >= 0
+    const shown = known ? this.shown(before) : null
+    const answer = act()
+    if (shown !== null && sys.stat(dir, name, after) >= 0) this.keep(after, shown)
+    return answer
+  }
+
+  /** Writes them down, for the next mount. A disk that is full costs them. */
+  close(): void {
+    if (this.#path === null || !this.#changed) return
+    const fields = new Float64Array(this.#kept.size * FIELDS)
+    let at = 0
+    for (const [ino, { disk, shown }] of this.#kept) {
+      fields.set([ino, disk.seconds, disk.nsec, shown.seconds, shown.nsec], at)
+      at += FIELDS
+    }
+    try {
+      writeWhole(this.#path, Buffer.from(fields.buffer), 0o600)
+    } catch (err) {
+      if (!(err instanceof Errno)) throw err
+    }
+  }
+
+  #load(path: string): void {
+    let bytes: Buffer
+    try {
+      bytes = readWhole(path)
+    } catch (err) {
+      if (err instanceof Errno && err.number === ERRNO.ENOENT) return
+      throw err
+    }
+    const length = Math.floor(bytes.length / (FIELDS * 8)) * FIELDS
+    const fields = Array.from({ length }, (_, at) => bytes.readDoubleLE(at * 8))
+    for (let at = 0; at < length; at += FIELDS) {
+      const [ino, seconds, nsec, shownSeconds, shownNsec] = fields.slice(at, at + FIELDS)
+      this.#kept.set(ino!, {
+        disk: { seconds: seconds!, nsec: nsec! },
+        shown: { seconds: shownSeconds!, nsec: shownNsec! },
+      })
+    }
+  }
+}

@@ -141,6 +141,13 @@ export function setAttributes(
   view.changed(node)
 }
 
+/** The ctime that the kernel told is shown: the disk has a later one, of when it was told. */
+export function keepCtime(view: View, node: UnionNode, request: SetattrRequest): void {
+  const { ctimes } = node.top
+  if (ctimes === null || (request.valid & FATTR.CTIME) === 0) return
+  ctimes.keep(statNode(view, node), { seconds: request.ctime, nsec: request.ctimeNsec })
+}
+
 // The kernel tells the ctime of a file that lost one of its names with the mtime it had: no reason
 // to copy it up.
 function tellsNothing(view: View, node: UnionNode, request: SetattrRequest): boolean {

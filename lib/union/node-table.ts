@@ -51,9 +51,8 @@ export abstract class NodeTable {
 
   /** Told after a name appeared, went, or got another content. */
   protected abstract nameChanged(dir: UnionNode, name: string): void
-  /** Told after a file got a further name, and after it lost one of several. */
-  protected abstract linkAdded(node: UnionNode, backing: number): void
-  protected abstract linkRemoved(node: UnionNode): void
+  /** Told after a file lost one of its names, or got one more: then with its backing inode. */
+  protected abstract linksChanged(node: UnionNode, added: number | null): void
   protected abstract placeAdded(node: UnionNode, branch: Branch): void
 
   get #view(): View {
@@ -257,7 +256,7 @@ export abstract class NodeTable {
     const { dir: at, name: as } = locate(node)
     must(sys.stat(at, as, this.stat), 'stat')
     this.rememberLink(node.branch!, this.stat.ino, node)
-    this.linkAdded(node, this.stat.ino)
+    this.linksChanged(node, this.stat.ino)
     this.nameChanged(dir, name)
   }
 
@@ -285,7 +284,7 @@ export abstract class NodeTable {
       sys.close(node.fd)
       node.fd = -1
     }
-    this.linkRemoved(node)
+    this.linksChanged(node, null)
     this.nameChanged(dir, name)
   }
 

@@ -23,7 +23,6 @@ import {
   type CreateRequest,
   type DirSink,
   type Entry,
-  FATTR,
   type FileSystem,
   FOPEN,
   type HandleId,
@@ -43,6 +42,7 @@ import { must, O, S, sys } from '../host/sys.ts'
 import {
   attributesOf,
   deleteXattr,
+  keepCtime,
   listXattrs,
   locate,
   readXattr,
@@ -233,12 +233,10 @@ export class View extends NodeTable implements FileSystem {
     if (this.peers.size > 1) noticeName(this, dir, name)
   }
 
-  protected override linkAdded(node: UnionNode, backing: number): void {
-    if (this.peers.size > 1) noticeLink(this, node, backing)
-  }
-
-  protected override linkRemoved(node: UnionNode): void {
-    if (this.peers.size > 1) noticeLinked(this, node, -1, 0)
+  protected override linksChanged(node: UnionNode, added: number | null): void {
+    if (this.peers.size <= 1) return
+    if (added === null) noticeLinked(this, node, -1, 0)
+    else noticeLink(this, node, added)
   }
 
   protected override placeAdded(node: UnionNode, branch: Branch): void {
@@ -327,15 +325,8 @@ export class View extends NodeTable implements FileSystem {
   setattr(caller: Caller, id: NodeId, request: SetattrRequest): AttrReply {
     const node = this.node(id)
     setAttributes(this, caller, node, request)
-    if (request.valid & FATTR.CTIME) this.#keepCtime(node, request)
+    keepCtime(this, node, request)
     return this.#attributes(node)
-  }
-
-  // The disk has a later one, of when it was told.
-  #keepCtime(node: UnionNode, { ctime, ctimeNsec }: SetattrRequest): void {
-    const { top } = node
-    if (top.ctimes === null) return
-    top.ctimes.keep(statNode(this, node), { seconds: ctime, nsec: ctimeNsec })
   }
 
   #attributes(node: UnionNode): AttrReply {

@@ -341,7 +341,7 @@ export class View extends NodeTable implements FileSystem {
 
   symlink(caller: Caller, parent: NodeId, name: string, target: string): Entry {
     const make = (at: number, as: string) => sys.symlinkat(target, at, as)
-    return this.#made(makeName(this, caller, this.directory(parent), name, 0, S.IFLNK, make).node)
+    return this.#known(makeName(this, caller, this.directory(parent), name, 0, S.IFLNK, make).node)
   }
 
   mknod(
@@ -354,7 +354,7 @@ export class View extends NodeTable implements FileSystem {
     if ((mode & S.IFMT) === S.IFCHR && rdev === 0) fail('EPERM')
     const make = (at: number, as: string) => sys.mknodat(at, as, mode, libcDevice(rdev))
     const dir = this.directory(parent)
-    return this.#made(makeName(this, caller, dir, name, umask, mode, make).node)
+    return this.#known(makeName(this, caller, dir, name, umask, mode, make).node)
   }
 
   mkdir(
@@ -364,13 +364,9 @@ export class View extends NodeTable implements FileSystem {
   ): Entry {
     const { name, mode, umask } = request
     const make = (at: number, as: string) => sys.mkdirat(at, as, mode)
-    return this.#made(
+    return this.#known(
       makeName(this, caller, this.directory(parent), name, umask, S.IFDIR, make).node,
     )
-  }
-
-  #made(node: UnionNode): Entry {
-    return this.#known(node)
   }
 
   unlink(_caller: Caller, parent: NodeId, name: string): void {

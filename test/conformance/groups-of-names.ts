@@ -1,6 +1,7 @@
 // Groups of cases about names: making, removing and moving them, and walking along them.
 
 import type { Groups } from './case.ts'
+import { chdir } from './group-chdir.ts'
 import { endings } from './group-endings.ts'
 import { link } from './group-link.ts'
 import { making } from './group-making.ts'
@@ -24,6 +25,7 @@ export const NAME_GROUPS: Groups = {
   rename,
   open,
   'open: rights': openRights,
+  'chdir and access': chdir,
   names,
   paths,
   endings,

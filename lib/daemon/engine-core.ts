@@ -35,6 +35,12 @@ interface Mounted {
   leaving: boolean
 }
 
+/** What one mount is told at once, and who waits for that. */
+interface Batch {
+  readonly told: Notification[]
+  readonly done: (() => void)[]
+}
+
 type Answer<T> = (outcome: { value: T } | { error: Error }) => void
 
 export class EngineCore {
@@ -48,7 +54,7 @@ export class EngineCore {
   readonly #pools = new Map<boolean, Pool>()
   #nextFreeze = 1
   /** Collects notifications while one step changes many names. */
-  #batch: Map<Mounted, Notification[]> | null = null
+  #batch: Map<Mounted, Batch> | null = null
 
   constructor(options: {
     log: Log
@@ -115,7 +121,7 @@ export class EngineCore {
       peers: this.#peers,
       stack: spec.stack,
       view: spec.view,
-      announce: (told) => this.#announce(mounted, told),
+      announce: (batch, done) => this.#announce(mounted, batch, done),
       log: this.#log,
     })
     const mounted: Mounted = { spec, stack: spec.stack, view, link: null, leaving: false }
@@ -202,7 +208,7 @@ export class EngineCore {
    * when all is told.
    */
   #inOneStep(act: () => void, answer: Answer<void>): void {
-    const batch = new Map<Mounted, Notification[]>()
+    const batch = new Map<Mounted, Batch>()
     this.#batch = batch
     let outcome: { value: undefined } | { error: Error } = { value: undefined }
     try {
@@ -214,28 +220,30 @@ export class EngineCore {
     this.#tell(batch, () => answer(outcome))
   }
 
-  #tell(batch: ReadonlyMap<Mounted, Notification[]>, done: () => void): void {
+  #tell(batch: ReadonlyMap<Mounted, Batch>, done: () => void): void {
     let waits = batch.size
     if (waits === 0) done()
-    for (const [mounted, told] of batch) {
+    for (const [mounted, { told, done: each }] of batch) {
       this.#notify(mounted, told, () => {
+        for (const one of each) one()
         waits -= 1
         if (waits === 0) done()
       })
     }
   }
 
-  #announce(mounted: Mounted, told: Notification): void {
-    if (this.#batch !== null) {
-      const list = this.#batch.get(mounted) ?? []
-      this.#batch.set(mounted, list)
-      list.push(told)
+  #announce(mounted: Mounted, told: readonly Notification[], done: () => void): void {
+    if (this.#batch === null) {
+      this.#notify(mounted, told, done)
       return
     }
-    this.#notify(mounted, [told], () => {})
+    const batch = this.#batch.get(mounted) ?? { told: [], done: [] }
+    this.#batch.set(mounted, batch)
+    batch.told.push(...told)
+    batch.done.push(done)
   }
 
-  #notify(mounted: Mounted, batch: Notification[], done: () => void): void {
+  #notify(mounted: Mounted, batch: readonly Notification[], done: () => void): void {
     if (mounted.link === null) {
       done()
       return

@@ -1,9 +1,8 @@
 // The direct transport: a Session on /dev/fuse in the loop of this thread; mounting, and what
 // the kernel is told, by way of the kernel-call thread.
 
-import { ERRNO, errnoOf } from '../base/errno.ts'
 import type { Log } from '../base/log.ts'
-import type { Job, Notification } from '../fuse/filesystem.ts'
+import type { Notification } from '../fuse/filesystem.ts'
 import type { Jobs } from '../fuse/io.ts'
 import type { KernelCalls } from '../fuse/kernel-calls.ts'
 import { Session } from '../fuse/session.ts'
@@ -73,14 +72,12 @@ class DirectLink implements MountLink {
   #start(device: number): void {
     const { log, jobs, kernel, serve } = this.#parts
     this.#device = device
+    this.#view.device = device
     this.#session = new Session({
       fs: this.#view,
       device,
       log,
-      submit: (job, done) => {
-        if (job.kind === 'pages') this.#writeBack(job, done)
-        else jobs.submit(job, done)
-      },
+      submit: jobs.submit,
       cancel: jobs.cancel,
       cap: this.#spec.kernelCap,
       trace: this.#spec.trace ? (line) => this.#events.trace(line) : null,
@@ -95,18 +92,9 @@ class DirectLink implements MountLink {
     serve(this.#session)
   }
 
-  // To drop pages the kernel first writes the dirty ones back, whoever holds the inode's lock.
-  #writeBack(job: Extract<Job, { kind: 'pages' }>, done: (job: Job) => void): void {
-    const batch: Notification[] = [{ kind: 'inode', node: job.node, offset: 0, length: 0 }]
-    this.tell(batch, (error) => {
-      job.error = error === null ? 0 : (errnoOf(error) ?? ERRNO.EIO)
-      job.done = true
-      done(job)
-    })
-  }
-
   #ended(reason: string): void {
     this.#all.delete(this)
+    this.#view.device = -1
     this.#parts.kernel.call({ kind: 'close', fd: this.#device }, () => {})
     this.#events.ended(reason)
     this.#onEnd?.()

@@ -275,6 +275,13 @@ export interface FileSystem {
   /** The path of a node for people; what else tells it apart where it has none. Never throws. */
   pathOf?(node: NodeId): string
   /**
+   * Where other mounts are being told what requests of this one changed, `done` is called when
+   * they know; false where nobody need wait.
+   */
+  whenShown?(done: () => void): boolean
+  /** Calls all that wait so, though the other mounts do not know yet. */
+  showAnyway?(): void
+  /**
    * A job is done that no request waits for any more: it was interrupted, or failed on its way
    * back to what it waited for. Undo what the job was for.
    */
@@ -290,8 +297,14 @@ export type JobWork =
   /** `flush`: the bytes are on the disk when it is done. */
   | { kind: 'copy'; from: number; to: number; size: number; flush: boolean }
   | { kind: 'fsync'; fd: number; dataOnly: boolean }
-  /** Not for an io thread: pages of a node that the kernel has not written back come as WRITEs. */
-  | { kind: 'pages'; node: NodeId }
+  /** Kernels write back what their page caches have of these nodes, and drop it. */
+  | { kind: 'flush'; pages: CachedPages[] }
+
+/** One node's pages in one kernel's cache, by a descriptor of the device that is the job's own. */
+export interface CachedPages {
+  readonly device: number
+  readonly node: NodeId
+}
 
 /** Thrown by a method whose answer needs such work. The request runs again from its start afterwards. */
 export class Parked {
@@ -310,6 +323,24 @@ export type Notification =
   | { kind: 'inode'; node: NodeId; offset: number; length: number }
   /** Tell inotify watchers of the directory at this path (from the mount's root, latin1). */
   | { kind: 'touch'; node: NodeId; path: string }
+  /** The file has grown to `size` at least; `last` is its last byte. */
+  | { kind: 'grow'; node: NodeId; size: number; last: number }
+  /**
+   * The file at this path, if it still is inode `ino`, was changed at that time, and where `size` is
+   * not null cut to that size: with a writeback cache the kernel takes neither from an answer.
+   */
+  | {
+      kind: 'change'
+      node: NodeId
+      path: string
+      ino: number
+      size: number | null
+      mtime: number
+      mtimeNsec: number
+    }
 
-/** Where notifications go: never written by the thread that serves requests. */
-export type Announce = (notification: Notification) => void
+/**
+ * Where notifications go: never written by the thread that serves requests. `done` is called when
+ * the kernel knows them, and what was announced before.
+ */
+export type Announce = (batch: readonly Notification[], done: () => void) => void

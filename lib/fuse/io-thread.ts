@@ -14,7 +14,8 @@ import { ERRNO, errnoOf } from '../base/errno.ts'
 import { copyPieces, SteadyFlush } from '../host/copy.ts'
 import { must, sys } from '../host/sys.ts'
 import { dropResourcePrivilege, wake } from '../host/thread.ts'
-import type { JobWork } from './filesystem.ts'
+import type { JobWork, NodeId } from './filesystem.ts'
+import { encodeNotification, NOTIFY_BUFFER } from './notify.ts'
 
 export interface IoThreadData {
   /** From and to the thread that submits. */
@@ -25,12 +26,11 @@ export interface IoThreadData {
 
 type Copy = Extract<JobWork, { kind: 'copy' }>
 type Flush = Extract<JobWork, { kind: 'fsync' }>
-export type IoWork = Copy | Flush
 
 export interface IoRequest {
   readonly ticket: number
   /** null: the work of this ticket is wanted no more. */
-  readonly work: IoWork | null
+  readonly work: JobWork | null
 }
 
 export interface IoAnswer {
@@ -55,6 +55,15 @@ function* copy({ from, to, size, flush }: Copy): Generator<void> {
     yield
   }
   if (flush) must(sys.fdatasync(to), 'fdatasync')
+}
+
+const message = Buffer.alloc(NOTIFY_BUFFER)
+
+// To drop pages the kernel first writes the dirty ones back. It locks pages for this and never a
+// file, so it waits for nothing but requests that are answered. What it does not know needs none.
+function flushPages(device: number, node: NodeId): void {
+  const told = { kind: 'inode', node, offset: 0, length: 0 } as const
+  sys.write(device, message, encodeNotification(message, told, false))
 }
 
 /** The positive errno that an act ends with; 0 for success. */
@@ -92,6 +101,9 @@ if (parentPort !== null) {
   port.on('message', ({ ticket, work }: IoRequest) => {
     if (work === null) {
       if (copies.delete(ticket)) answer(ticket, ERRNO.ECANCELED)
+    } else if (work.kind === 'flush') {
+      for (const { device, node } of work.pages) flushPages(device, node)
+      answer(ticket, 0)
     } else if (work.kind === 'fsync')
       answer(
         ticket,

@@ -9,8 +9,8 @@
 // Rule: `done` is called in the thread that submitted, after the job says so itself.
 
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads'
-import type { Job } from './filesystem.ts'
-import type { IoAnswer, IoRequest, IoThreadData, IoWork } from './io-thread.ts'
+import type { Job, JobWork } from './filesystem.ts'
+import type { IoAnswer, IoRequest, IoThreadData } from './io-thread.ts'
 
 interface Given {
   readonly job: Job
@@ -82,15 +82,9 @@ export class Jobs {
   }
 }
 
-function workOf(job: Job): IoWork {
-  switch (job.kind) {
-    case 'copy':
-      return { kind: 'copy', from: job.from, to: job.to, size: job.size, flush: job.flush }
-    case 'fsync':
-      return { kind: 'fsync', fd: job.fd, dataOnly: job.dataOnly }
-    case 'pages':
-      throw new TypeError('pages of the kernel are nothing that an io thread could reach')
-  }
+function workOf(job: Job): JobWork {
+  const { id: _id, error: _error, done: _done, ...work } = job
+  return work
 }
 
 /** Starts io threads, and makes the ports by which one other thread gives them work. */

@@ -2,7 +2,8 @@
 //
 //   fuse thread ── {ticket, call} ─▶ this thread ── {ticket, answer} ─▶ and wakes the fuse thread
 //
-//   notify   writes notifications to a device, and touches directories for inotify watchers
+//   notify   writes notifications to a device, touches directories for inotify watchers, and sets
+//            times and sizes that the kernel keeps by itself
 //   sync     syncfs(2) of a mount: all pages that were dirty have been written to us
 //   mount    and umount: paths that may lead through a mount of ours
 //   close    of a device, after everything that was sent before
@@ -15,7 +16,7 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { ERRNO, Errno, errnoOf } from '../base/errno.ts'
 import { Failure, type FailureCode } from '../base/failure.ts'
-import { openInside, touchDirectory } from '../host/inside.ts'
+import { changeFile, openInside, touchDirectory } from '../host/inside.ts'
 import { type MountRequest, mountFuse, unmountFuse } from '../host/mount.ts'
 import { must, O, sys } from '../host/sys.ts'
 import { threadId, wake } from '../host/thread.ts'
@@ -98,12 +99,14 @@ function perform(call: KernelCall): number {
 
 const message = Buffer.alloc(NOTIFY_BUFFER)
 
+type Told<Kind extends Notification['kind']> = Extract<Notification, { kind: Kind }>
+
 // Names and attributes first, in the caller's order; watchers look when all of it is true.
 function announce(call: Extract<KernelCall, { kind: 'notify' }>): number {
-  const touches: string[] = []
+  const touches: Told<'touch' | 'change'>[] = []
   for (const told of call.batch) {
-    if (told.kind === 'touch') {
-      touches.push(told.path)
+    if (told.kind === 'touch' || told.kind === 'change') {
+      touches.push(told)
       continue
     }
     const length = encodeNotification(message, told, call.expireOnly)
@@ -124,12 +127,15 @@ const isHarmless = (number: number): boolean =>
   number === ERRNO.ENODEV ||
   number === ERRNO.ENOTCONN
 
-function touchAll(mountPoint: string, paths: readonly string[]): void {
+function touchAll(mountPoint: string, all: readonly Told<'touch' | 'change'>[]): void {
   const root = openInside(mountPoint, O.PATH)
   if (root < 0) return
   try {
     // A directory that is gone, or that may not be touched, has watchers that know, or none.
-    for (const path of paths) touchDirectory(root, path)
+    for (const told of all) {
+      if (told.kind === 'touch') touchDirectory(root, told.path)
+      else changeFile(root, told)
+    }
   } finally {
     sys.close(root)
   }

@@ -27,6 +27,8 @@ export interface LoopOptions {
 }
 
 const POLLIN = 1
+/** Milliseconds between two looks at answers that are held back. */
+const HELD = 20
 const SLOT = 8
 
 export class Loop {
@@ -72,10 +74,17 @@ export class Loop {
       const awake = spin > 0 && performance.now() < awakeUntil
       // On a core that is shared, the program that the last reply woke runs first.
       if (awake) sys.yield()
-      if (this.#poll(awake ? 0 : -1) === 0) continue
+      const found = this.#poll(awake ? 0 : this.#patience())
+      for (const session of this.#sessions) session.letGoLate()
+      if (found === 0) continue
       this.#turn()
       if (spin > 0) awakeUntil = performance.now() + spin
     }
+  }
+
+  // Idle, but for answers that are held back for a while.
+  #patience(): number {
+    return this.#sessions.some((session) => session.holds) ? HELD : -1
   }
 
   #poll(timeout: number): number {

@@ -2,6 +2,7 @@
 //
 //   INVAL_INODE  node u64, offset s64, length s64        offset < 0: attributes alone; length <= 0: to the end
 //   INVAL_ENTRY  parent u64, length u32, flags u32, name, NUL
+//   STORE        node u64, offset u64, size u32, padding u32, bytes     the file is at least that long
 //
 // Rule: encoded here, written by the kernel-call thread alone: the kernel may hold a lock
 // that a request of ours must first release.
@@ -14,7 +15,13 @@ import { EXPIRE_ONLY, NOTIFY, REPLY_HEADER } from './protocol.ts'
 /** Longest message: INVAL_ENTRY with the longest name. */
 export const NOTIFY_BUFFER = REPLY_HEADER + 16 + NAME_MAX + 1
 
-export type Told = Exclude<Notification, { kind: 'touch' }>
+const CODES = {
+  inode: NOTIFY.INVAL_INODE,
+  entry: NOTIFY.INVAL_ENTRY,
+  grow: NOTIFY.STORE,
+} as const
+
+export type Told = Exclude<Notification, { kind: 'touch' | 'change' }>
 
 /**
  * Encodes into `bytes` (at least NOTIFY_BUFFER long). Answers the length. A name that cannot be
@@ -27,6 +34,12 @@ export function encodeNotification(bytes: Buffer, told: Told, expireOnly: boolea
     out.u64(told.node)
     out.u64(told.offset)
     out.u64(told.length)
+  } else if (told.kind === 'grow') {
+    out.u64(told.node)
+    out.u64(told.size - 1)
+    out.u32(1)
+    out.u32(0)
+    out.put(Buffer.of(told.last))
   } else {
     out.u64(told.parent)
     out.u32(told.name.length)
@@ -37,7 +50,7 @@ export function encodeNotification(bytes: Buffer, told: Told, expireOnly: boolea
   const length = out.at
   out.at = 0
   out.u32(length)
-  out.u32(told.kind === 'inode' ? NOTIFY.INVAL_INODE : NOTIFY.INVAL_ENTRY)
+  out.u32(CODES[told.kind])
   out.u64(0)
   return length
 }

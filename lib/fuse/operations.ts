@@ -86,7 +86,14 @@ const wide = (reply: Reply, count: number): void => reply.wide(count)
 const count = (reply: Reply, value: number): void => reply.count(value)
 
 /** Methods of FileSystem that are no operation of their own. */
-type Inner = 'agreed' | 'lookupSelf' | 'lookupParent' | 'abandon' | 'pathOf'
+type Inner =
+  | 'agreed'
+  | 'lookupSelf'
+  | 'lookupParent'
+  | 'abandon'
+  | 'pathOf'
+  | 'whenShown'
+  | 'showAnyway'
 /** Operations that share another's method, or have none. */
 type Extra =
   | 'batchForget'

@@ -68,6 +68,7 @@ export const EXPIRE_ONLY = 1
 export const NOTIFY = {
   INVAL_INODE: 2,
   INVAL_ENTRY: 3,
+  STORE: 4,
 } as const
 
 /** "For ever" in seconds: nothing the kernel does to it overflows. */

@@ -20,7 +20,16 @@ import { ERRNO, errnoName, errnoOf } from '../base/errno.ts'
 import type { Log } from '../base/log.ts'
 import { sys } from '../host/sys.ts'
 import { isBeingKilled } from '../host/thread.ts'
-import { type Caller, FATTR, type FileSystem, type Job, type NodeId, Parked } from './filesystem.ts'
+import {
+  type Caller,
+  FATTR,
+  type FileSystem,
+  type Job,
+  type NodeId,
+  Parked,
+  type WriteRequest,
+} from './filesystem.ts'
+import { HeldAnswers } from './held.ts'
 import { type KernelCap, type Negotiated, negotiate, readInit, writeInit } from './init.ts'
 import { BY_CODE, OPERATIONS, type Row } from './operations.ts'
 import { REPLY_HEADER, REQUEST_BUFFER, REQUEST_HEADER } from './protocol.ts'
@@ -65,7 +74,17 @@ const REQUEST = Buffer.allocUnsafeSlow(REQUEST_BUFFER)
 const cursor = new Cursor(REQUEST)
 const reply = new Reply()
 
-const TIMES = FATTR.ATIME | FATTR.MTIME | FATTR.CTIME | FATTR.ATIME_NOW | FATTR.MTIME_NOW | FATTR.FH
+/** What a SETATTR of the kernel-call thread has: it has the kernel take what we answer. */
+const TOUCH =
+  FATTR.ATIME |
+  FATTR.MTIME |
+  FATTR.CTIME |
+  FATTR.ATIME_NOW |
+  FATTR.MTIME_NOW |
+  FATTR.FH |
+  FATTR.SIZE |
+  FATTR.LOCKOWNER |
+  FATTR.KILL_SUIDGID
 
 export class Session {
   readonly device: number
@@ -85,12 +104,16 @@ export class Session {
     finished: null,
   }
   readonly #room = new WaitingRoom()
+  readonly #held: HeldAnswers
   #agreed: Negotiated | null = null
   #reason = ''
 
   constructor(options: SessionOptions) {
     this.#options = options
     this.#fs = options.fs
+    this.#held = new HeldAnswers(options.fs, (bytes, length) => {
+      if (!this.ended) this.send(bytes, length)
+    })
     this.#log = options.log
     this.#trace = options.trace ?? null
     this.device = options.device
@@ -104,6 +127,16 @@ export class Session {
   /** Requests put aside. */
   get waiting(): number {
     return this.#room.size
+  }
+
+  /** True while an answer is held back: then `letGoLate` is to be called now and then. */
+  get holds(): boolean {
+    return this.#held.some
+  }
+
+  /** Sends answers that were held back too long. */
+  letGoLate(): void {
+    this.#held.letGoLate()
   }
 
   /** Reads and answers what the device has, up to a bound. Answers how many requests there were. */
@@ -230,7 +263,7 @@ export class Session {
         }
         reply.error = this.#errorOf(err, name, node, request)
       }
-      this.#answer(bytes, unique, name, started)
+      this.#answer(bytes, unique, name, started, reply.error === 0 && mayWait(row, request))
       // One that failed on its way may not have come to what it waited for.
       if (reply.error !== 0 && this.#caller.finished !== null) this.#abandon(this.#caller.finished)
       return null
@@ -252,14 +285,14 @@ export class Session {
   }
 
   // The reply's header: its length, the errno, and the request's own number, byte for byte.
-  #answer(request: Buffer, unique: number, name: string, started: number): void {
+  #answer(request: Buffer, unique: number, name: string, started: number, waits = false): void {
     const { out, error } = reply
     const length = error === 0 ? out.at : REPLY_HEADER
     out.at = 0
     out.u32(length)
     out.u32(error === 0 ? 0 : -error)
     request.copy(reply.bytes, 8, 8, 16)
-    this.send(reply.bytes, length)
+    if (!waits || !this.#held.keep(reply.bytes, length)) this.send(reply.bytes, length)
     if (this.#trace !== null) {
       const took = (performance.now() - started) * 1000
       this.#trace(replyLine(unique, name, error, length, took))
@@ -352,7 +385,7 @@ export class Session {
     // The fields begin with `valid`; the bytes are those of the request under way.
     const { bytes } = cursor
     if (bytes.readUInt32LE(0) < REQUEST_HEADER + 4) return false
-    return (bytes.readUInt32LE(REQUEST_HEADER) & ~TIMES) === 0
+    return (bytes.readUInt32LE(REQUEST_HEADER) & ~TOUCH) === 0
   }
 
   #nodesOf(row: CallRow, node: NodeId): NodeId[] {
@@ -426,6 +459,12 @@ export class Session {
     }
     this.#options.onEnded(this.#reason)
   }
+}
+
+// The kernel holds pages while it writes them back, and lets other mounts look at them only then.
+function mayWait(row: CallRow, request: unknown): boolean {
+  if (row.reads || row === OPERATIONS.release) return false
+  return row !== OPERATIONS.write || !(request as WriteRequest).fromCache
 }
 
 const nameOf = (waiting: Waiting): string =>

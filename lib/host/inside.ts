@@ -1,12 +1,14 @@
-// Going through a mount of ours: for its root, and for directories in it that are touched so
-// that inotify watchers look again.
+// Going through a mount of ours: for its root, for directories in it that are touched so that
+// inotify watchers look again, and for files whose times and sizes the kernel keeps by itself.
 //
 // Rule: only the kernel-call thread calls this, because each call waits for the thread that
 // serves the mount. Nothing else than the mount itself is entered: no link, no other mount.
 
 import { ERRNO } from '../base/errno.ts'
+import { baseName, parentPath, type RelPath } from '../base/path.ts'
 import { errno, libc } from './libc.ts'
-import { AT_FDCWD, O, sys, UTIME_NOW } from './sys.ts'
+import { Stat } from './stat.ts'
+import { AT_FDCWD, O, S, sys, UTIME_NOW, UTIME_OMIT } from './sys.ts'
 
 const SYS_OPENAT2 = 437
 const RESOLVE_NO_XDEV = 1
@@ -39,6 +41,34 @@ export function touchDirectory(root: number, path: string): number {
   const fd = openDirectory(root, path)
   if (fd < 0) return fd
   const done = sys.utimensat(fd, '', 0, UTIME_NOW, 0, UTIME_NOW)
+  sys.close(fd)
+  return done
+}
+
+const found = new Stat()
+
+export interface FileChange {
+  /** From the root. */
+  readonly path: string
+  /** The file that is meant: another at that path is left alone. */
+  readonly ino: number
+  /** Null where it was not cut. */
+  readonly size: number | null
+  readonly mtime: number
+  readonly mtimeNsec: number
+}
+
+/** Has the kernel take a file's size and time of change from us. 0, or the negative errno. */
+export function changeFile(root: number, change: FileChange): number {
+  const dir = openDirectory(root, parentPath(change.path as RelPath))
+  if (dir < 0) return dir
+  const fd = sys.openat(dir, baseName(change.path as RelPath), O.PATH | O.NOFOLLOW)
+  sys.close(dir)
+  if (fd < 0) return fd
+  const same = sys.stat(fd, '', found) >= 0 && found.ino === change.ino
+  const { size, mtime, mtimeNsec } = change
+  if (same && size !== null && (found.mode & S.IFMT) === S.IFREG) sys.truncate(fd, size)
+  const done = same ? sys.utimensat(fd, '', 0, UTIME_OMIT, mtime, mtimeNsec) : 0
   sys.close(fd)
   return done
 }

@@ -25,6 +25,7 @@ export const libc = {
   pread: declare('int64_t pread64(int fd, void *buf, size_t count, int64_t offset)'),
   pwrite: declare('int64_t pwrite64(int fd, const void *buf, size_t count, int64_t offset)'),
   ftruncate: declare('int ftruncate64(int fd, int64_t length)'),
+  truncate: declare('int truncate64(const void *path, int64_t length)'),
   fallocate: declare('int fallocate64(int fd, int mode, int64_t offset, int64_t length)'),
   lseek: declare('int64_t lseek64(int fd, int64_t offset, int whence)'),
   copyFileRange: declare(

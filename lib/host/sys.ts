@@ -101,6 +101,9 @@ export const sys = {
   pwrite: (fd: number, from: Buffer, count: number, offset: number): number =>
     result(libc.pwrite(fd, from, count, offset)),
   ftruncate: (fd: number, length: number): number => result(libc.ftruncate(fd, length)),
+  /** Cuts the file of a descriptor that need not be open for writing (O_PATH). */
+  truncate: (fd: number, length: number): number =>
+    result(libc.truncate(put(nameA, `/proc/self/fd/${fd}`), length)),
   fallocate: (fd: number, mode: number, offset: number, length: number): number =>
     result(libc.fallocate(fd, mode, offset, length)),
   lseek: (fd: number, offset: number, whence: number): number =>

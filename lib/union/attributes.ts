@@ -99,7 +99,8 @@ function linkCount(view: View, node: UnionNode, branch: Branch, stat: Stat): num
     return node.places.length === 1 ? stat.nlink : 1
   }
   // A name that was removed above is still there in a read-only branch.
-  if (node.fd !== -1 && !branch.writable && !isLinkedBelow(branch, stat)) return stat.nlink - 1
+  const hidden = !branch.writable && !isLinkedBelow(branch, stat)
+  if (node.fd !== -1 && (hidden || node.hidden)) return stat.nlink - 1
   return linksShown(view, branch, stat)
 }
 
@@ -228,7 +229,7 @@ export function truncate(view: View, node: UnionNode, size: number, dropsFor: Ca
   } finally {
     open.close()
   }
-  view.changed(node)
+  view.resized(node, size)
 }
 
 const ACL = 'system.posix_acl_'

@@ -2,6 +2,7 @@
 
 import { ERRNO, Errno, fail } from '../base/errno.ts'
 import type { CopyRangeRequest, Job, Statfs } from '../fuse/filesystem.ts'
+import { Stat } from '../host/stat.ts'
 import { must, O, sys } from '../host/sys.ts'
 import { keepMtime } from './attributes.ts'
 import { writableOpen } from './files.ts'
@@ -11,6 +12,16 @@ import type { View } from './view.ts'
 
 /** Most that one request copies: others wait meanwhile, and whoever asked asks for the rest. */
 const MOST_COPIED = 8 * 1024 * 1024
+
+/** FALLOC_FL_COLLAPSE_RANGE: the one that makes a file shorter. */
+const COLLAPSE = 8
+
+const stat = new Stat()
+
+function sizeOf(fd: number): number {
+  must(sys.stat(fd, '', stat), 'stat')
+  return stat.size
+}
 
 /** Throws what a finished job ended with. */
 export function checkJob(job: Job): void {
@@ -29,7 +40,7 @@ export function allocate(
   keepMtime(view, node.branch!, open.fd, () =>
     must(sys.fallocate(open.fd, mode, offset, length), 'fallocate'),
   )
-  view.changed(node)
+  view.resized(node, mode & COLLAPSE ? sizeOf(open.fd) : null)
 }
 
 /** Copies a range between two open files; the kernel falls back to reading where it is refused. */
@@ -49,7 +60,7 @@ export function copyRange(
   )
   if (copied === -ERRNO.EXDEV || copied === -ERRNO.EINVAL) fail('EOPNOTSUPP')
   must(copied, 'copy_file_range')
-  view.changedBytes(to, toOffset, copied)
+  view.changedBytes(to, toOffset, copied, false)
   return copied
 }
 

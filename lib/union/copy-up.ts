@@ -33,11 +33,12 @@ import {
   type PendingCopy,
   pathIn,
   placeIn,
+  placeOf,
   sameStamp,
   stampOf,
   type UnionNode,
 } from './node.ts'
-import { noticeCopy } from './notice.ts'
+import { noticeLinkedCopy } from './notice.ts'
 import { layerOf } from './route.ts'
 import type { View } from './view.ts'
 
@@ -62,6 +63,10 @@ export function copyUp(view: View, node: UnionNode, need: Need): void {
     return
   }
   if (node.branch!.writable && (node.data === null || need === 'attributes')) {
+    // Copied up through another mount meanwhile.
+    const { pending } = node
+    const late = pending?.job.done === true && pending.layer.rw === node.branch
+    if (node.data === null && late) discardCopy(view, node)
     const given = view.privateLayer
     if (given === null || view.stack.rank(node.branch!) === undefined) return
     const layer = node.branch!.layer
@@ -358,6 +363,7 @@ function publish(
   const from = node.branch!
   const old = source.ino
   const shown = ctimeOf(from, source)
+  const was = { branch: from, place: placeOf(node), data: node.data }
   const copy = indexCopy(view, node, layer, temp)
   if (node.fd !== -1) {
     publishUnnamed(node, layer, temp)
@@ -386,11 +392,11 @@ function publish(
   if (!meta) rebind(node)
   if (linked) {
     view.rememberLink(rw, backing, node)
-    if (view.sharesBranches) noticeCopy(view, from, old)
+    if (view.sharesBranches) noticeLinkedCopy(view, from, old)
   }
   if (copy !== null && fromBase) layer.links!.seen(copy, count)
   keepCtime(rw, rw.dirFd(node.parent!.path), node.name, shown)
-  view.changed(node)
+  view.copied(node, was)
 }
 
 /** All names of a file come at once: cut off between them, it would be two files. Answers how many. */

@@ -32,6 +32,7 @@ export function openNode(
   if (flags & O.TRUNC) truncate(view, node, 0, dropsFor)
   else if (writes) copyUp(view, node, 'content')
   hold(node, node.branch!.writable && node.data === null, writes)
+  view.opened.add(node)
   node.open!.count += 1
   if (writes) node.open!.cached = true
 }
@@ -40,17 +41,7 @@ function hold(node: UnionNode, wanted: boolean, writes: boolean): void {
   const { open } = node
   if (open !== null && (open.writable || !wanted)) return
   const { fd, writable } = openAsFar(node, wanted, writes)
-  if (open === null)
-    node.open = {
-      fd,
-      writable,
-      count: 0,
-      cached: false,
-      changed: null,
-      refused: null,
-      through: false,
-      believed: 0,
-    }
+  if (open === null) node.open = opened(fd, writable)
   else replace(open, fd, writable)
 }
 
@@ -65,17 +56,27 @@ function openAsFar(node: UnionNode, wanted: boolean, writes: boolean) {
 }
 
 /** Takes a freshly created file's descriptor as the node's open file. */
-export function adoptOpen(node: UnionNode, fd: number): void {
-  node.open = {
-    fd,
-    writable: true,
-    count: 1,
-    cached: true,
-    changed: null,
-    refused: null,
-    through: false,
-    believed: 0,
-  }
+export function adoptOpen(view: View, node: UnionNode, fd: number): void {
+  node.open = { ...opened(fd, true), count: 1, cached: true }
+  view.opened.add(node)
+}
+
+const opened = (fd: number, writable: boolean): OpenFile => ({
+  fd,
+  writable,
+  count: 0,
+  cached: false,
+  backing: 0,
+  changed: null,
+  refused: null,
+  through: false,
+  believed: 0,
+})
+
+/** The inode that an open file is on the disk. */
+export function backingOf(open: OpenFile): number {
+  if (open.backing === 0 && sys.stat(open.fd, '', stat) >= 0) open.backing = stat.ino
+  return open.backing
 }
 
 /** Points what is open at the node's file of now: after a copy-up. */
@@ -87,6 +88,7 @@ function replace(open: OpenFile, fd: number, writable: boolean): void {
   sys.close(open.fd)
   open.fd = fd
   open.writable = writable
+  open.backing = 0
 }
 
 function openFile(node: UnionNode, writable: boolean): number {
@@ -123,16 +125,17 @@ export function openBacking(node: UnionNode, writable: boolean): { fd: number; c
 }
 
 /** The kernel closed one open of the node. True where it has cached what the disk does not hold. */
-export function releaseNode(node: UnionNode): boolean {
+export function releaseNode(view: View, node: UnionNode): boolean {
   if (node.open === null) return false
   const { open } = node
   try {
-    keepChanged(node, open)
+    keepChanged(view, node, open)
   } finally {
     open.count -= 1
     if (open.count <= 0) {
       sys.close(open.fd)
       node.open = null
+      view.opened.delete(node)
     }
   }
   return node.open === null && (open.refused !== null || open.through)
@@ -223,7 +226,7 @@ function rememberChanged(open: OpenFile, branch: Branch): void {
   }
 }
 
-function keepChanged(node: UnionNode, open: OpenFile): void {
+function keepChanged(view: View, node: UnionNode, open: OpenFile): void {
   const { changed } = open
   if (changed === null) return
   open.changed = null
@@ -233,6 +236,7 @@ function keepChanged(node: UnionNode, open: OpenFile): void {
   // A disk that takes no more has refused the pages, too, and said so: the time is the least of it.
   const done = sys.utimensat(open.fd, '', 0, UTIME_OMIT, mtime.seconds, mtime.nsec)
   if (done >= 0 && sys.stat(open.fd, '', stat) >= 0) node.branch!.ctimes?.keep(stat, ctime)
+  view.changed(node)
 }
 
 /**
@@ -264,7 +268,7 @@ export function writeNode(
   }
   if (dropsFor !== null) dropPrivileges(dropsFor, open.fd)
   node.stamp = null
-  if (view.sharesBranches) view.changedBytes(node, offset, done)
+  if (view.sharesBranches) view.changedBytes(node, offset, done, fromCache)
   return done
 }
 

@@ -8,7 +8,7 @@
 
 import { ERRNO, fail } from '../base/errno.ts'
 import { baseName, joinPath, type RelPath } from '../base/path.ts'
-import { type Announce, type NodeId, ROOT_NODE } from '../fuse/filesystem.ts'
+import { type NodeId, type Notification, ROOT_NODE } from '../fuse/filesystem.ts'
 import { Stat } from '../host/stat.ts'
 import { must, O, S, sys } from '../host/sys.ts'
 import { locate } from './attributes.ts'
@@ -32,7 +32,7 @@ const inside = new Stat()
 export abstract class NodeTable {
   readonly nodes = new Map<NodeId, UnionNode>()
   abstract readonly options: ViewOptions
-  abstract readonly announce: Announce
+  abstract announce(told: Notification): void
   abstract readonly stat: Stat
   abstract stack: Stack
   root!: UnionNode
@@ -54,6 +54,8 @@ export abstract class NodeTable {
   /** Told after a file lost one of its names, or got one more: then with its backing inode. */
   protected abstract linksChanged(node: UnionNode, added: number | null): void
   protected abstract placeAdded(node: UnionNode, branch: Branch): void
+  /** Told after a node was renamed, before the change of either name is. */
+  protected abstract nameMoved(node: UnionNode, dir: RelPath, name: string): void
 
   get #view(): View {
     return this as unknown as View
@@ -125,12 +127,9 @@ export abstract class NodeTable {
     const copy = this.#copyBehind(dir, name, found.branch)
     const branch = copy?.branch ?? found.branch
     const { ino, dev, mode, nlink } = this.stat
-    if (nlink > 1) {
-      const known = this.#linked.get(branch)?.get(ino)
-      // A copy that has no name cannot get one any more: the two go separate ways.
-      if (known !== undefined && (known.fd === -1 || known.branch === branch)) {
-        return this.#adoptLink(known, dir, name, found.dir, copy)
-      }
+    const known = this.#linked.get(branch)?.get(ino)
+    if (known !== undefined && (nlink > 1 ? canHave(known, branch) : isHeld(known, branch, ino))) {
+      return this.#adoptLink(known, dir, name, found.dir, copy)
     }
     const number = this.numberOf(branch, ino, dev)
     const node = this.#new(mode & S.IFMT, number, dir, name)
@@ -258,6 +257,7 @@ export abstract class NodeTable {
     this.rememberLink(node.branch!, this.stat.ino, node)
     this.linksChanged(node, this.stat.ino)
     this.nameChanged(dir, name)
+    this.#view.changed(node)
   }
 
   #attach(node: UnionNode, dir: UnionNode, name: string): void {
@@ -286,6 +286,8 @@ export abstract class NodeTable {
     }
     this.linksChanged(node, null)
     this.nameChanged(dir, name)
+    // The link count.
+    if (!node.isDirectory) this.#view.changed(node)
   }
 
   #nextName(node: UnionNode): void {
@@ -318,7 +320,25 @@ export abstract class NodeTable {
   moveName(node: UnionNode, to: UnionNode, newName: string): void {
     const from = node.parent!
     const { name } = node
-    from.children?.delete(name)
+    this.#hang(node, to, newName)
+    this.nameMoved(node, from.path, name)
+    this.nameChanged(from, name)
+    this.nameChanged(to, newName)
+  }
+
+  /** Another mount gave a node another name: what programs have open here goes on with it. */
+  followMove(node: UnionNode, to: UnionNode, newName: string): void {
+    const { id } = node.parent!
+    const { name } = node
+    const target = to.children?.get(newName)
+    if (target !== undefined && target !== node) this.detach(target, true)
+    this.#hang(node, to, newName)
+    this.announce({ kind: 'entry', parent: id, name, expire: true })
+    this.announce({ kind: 'entry', parent: to.id, name: newName, expire: false })
+  }
+
+  #hang(node: UnionNode, to: UnionNode, newName: string): void {
+    node.parent!.children?.delete(node.name)
     to.absent?.delete(newName)
     node.parent = to
     node.name = newName
@@ -326,8 +346,6 @@ export abstract class NodeTable {
     to.children.set(newName, node)
     if (node.isDirectory) repath(node, joinPath(to.path, newName))
     this.restamp(node)
-    this.nameChanged(from, name)
-    this.nameChanged(to, newName)
   }
 
   swapNames(one: UnionNode, other: UnionNode): void {
@@ -420,6 +438,8 @@ export abstract class NodeTable {
     for (const child of node.children?.values() ?? []) this.detach(child, false)
     if (node.isDirectory && node.lookups > 0) this.#keepDirectory(node)
     if (tell) this.announce({ kind: 'entry', parent: parent.id, name, expire: true })
+    // Who has it open may ask for its link count.
+    if (node.open !== null) this.announce({ kind: 'inode', node: node.id, offset: -1, length: 0 })
     for (const other of node.links ?? []) {
       other.parent.children?.delete(other.name)
       const { id } = other.parent
@@ -510,6 +530,16 @@ export abstract class NodeTable {
 
 const parentOf = (path: RelPath): RelPath =>
   path.slice(0, Math.max(path.lastIndexOf('/'), 0)) as RelPath
+
+// A copy that has no name cannot get one any more: the two go separate ways.
+const canHave = (known: UnionNode, branch: Branch): boolean =>
+  known.fd === -1 || known.branch === branch
+
+// Its last name is one that nobody had asked for yet.
+function isHeld(known: UnionNode, branch: Branch, ino: number): boolean {
+  if (known.fd === -1 || known.branch !== branch) return false
+  return sys.stat(known.fd, '', inside) >= 0 && inside.ino === ino
+}
 
 function inoOf(branch: Branch, path: RelPath): number {
   must(sys.stat(branch.dirFd(path), '', inside), 'stat')

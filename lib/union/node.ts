@@ -39,6 +39,8 @@ export interface OpenFile {
   count: number
   /** True once a program opened it for writing: the kernel may have pages that are not here yet. */
   cached: boolean
+  /** Inode on the disk; 0 until somebody asked (`backingOf`). */
+  backing: number
   /** The times from before pages of the cache were written to it; null where none were. */
   changed: { readonly mtime: Moment; readonly ctime: Moment } | null
   /** Pages of the cache that the disk did not take, last; else null. */
@@ -94,6 +96,8 @@ export class UnionNode {
   lookups = 0
   /** Keeps a removed or detached node's file in hand; -1 while it has a name. */
   fd = -1
+  /** True where it lost its name by being hidden from above: on the disk it still has it. */
+  hidden = false
   /** True when its content was exchanged behind it: OPEN answers ESTALE. */
   stale = false
 
@@ -174,6 +178,10 @@ export const pathIn = (node: UnionNode, place: Place): RelPath => place.path ?? 
 /** Path in the view of a node that has a name. */
 export const viewPath = (node: UnionNode): RelPath =>
   node.isDirectory ? node.path : joinPath(node.parent?.path ?? ('' as RelPath), node.name)
+
+/** Where a file lies in a read-only branch; null in a writable one. */
+export const placeOf = (node: UnionNode): FilePlace | null =>
+  node.inDir === null ? null : { branch: node.branch!, dir: node.inDir, name: node.inName! }
 
 /** True where the bytes of two nodes of one name lie in the same file, or with each of them. */
 export const sameData = (one: FilePlace | null, other: FilePlace | null): boolean =>

@@ -172,7 +172,11 @@ function dropLink(
   layer: UnionLayer,
 ): void {
   const branch = target.branch!
-  if (!branch.writable || branch === layer.rw || statNode(view, target).nlink < 2) return
+  if (!branch.writable || branch === layer.rw) return
+  if (statNode(view, target).nlink < 2) {
+    target.hidden = true
+    return
+  }
   const dir = branch.dirFd(to.path)
   beforeChange(branch, 'gone', dir, name)
   // The rename is done: where this fails, the file counts a link too many.

@@ -30,7 +30,6 @@ import {
   type JobWork,
   type NodeId,
   type Opened,
-  Parked,
   type ReadRequest,
   type RenameRequest,
   type SetattrRequest,
@@ -47,11 +46,9 @@ import {
   locate,
   readXattr,
   setAttributes,
-  stampDirectory,
   statNode,
   writeXattr,
 } from './attributes.ts'
-import type { Branch } from './branch.ts'
 import * as bytes from './bytes.ts'
 import { discardCopy } from './copy-up.ts'
 import {
@@ -68,21 +65,15 @@ import type { UnionLayer } from './layer.ts'
 import { find } from './lookup.ts'
 import { makeLink, makeName, makeUnnamed } from './make.ts'
 import { isForeign, toldAbsent, type UnionNode, viewPath } from './node.ts'
-import { NodeTable } from './node-table.ts'
-import {
-  noticeAttributes,
-  noticeBytes,
-  noticeLink,
-  noticeLinked,
-  noticeName,
-  noticePlaces,
-} from './notice.ts'
+import { closePages, flushPages } from './pages.ts'
 import type { OpenStack, Pool } from './pool.ts'
 import { type DirHandle, readdir } from './readdir.ts'
 import { rmdirName, unlinkName } from './remove.ts'
 import { rename } from './rename.ts'
+import { SharedView } from './shared-view.ts'
 import type { StackSpec, ViewOptions } from './spec.ts'
 import type { Stack } from './stack.ts'
+import { twinsOf } from './twins.ts'
 
 /** "Without limit", in seconds: what the kernel's clock can hold, and what its peers say. */
 const FOREVER = 1e9
@@ -90,13 +81,10 @@ const FOREVER = 1e9
 const MOST_ABSENT = 4096
 const ABSENT_OVERFLOW = 1
 
-export class View extends NodeTable implements FileSystem {
+export class View extends SharedView implements FileSystem {
   readonly options: ViewOptions
   readonly log: Log
-  readonly announce: Announce
   readonly pool: Pool
-  /** Views that share branches with this one, itself not among them. */
-  readonly peers: Set<View>
   /** Attributes of what the last walk found on top; filled again by the next. */
   readonly stat = new Stat()
   readonly below = new Stat()
@@ -149,10 +137,9 @@ export class View extends NodeTable implements FileSystem {
     announce: Announce
     log: Log
   }) {
-    super()
+    super(options.peers, options.announce)
     this.options = options.view
     this.pool = options.pool
-    this.announce = options.announce
     this.log = options.log
     const { base } = options.stack
     this.#base = base === null ? null : options.pool.openBase(base, options.view.blocked)
@@ -161,7 +148,6 @@ export class View extends NodeTable implements FileSystem {
     this.stack = stack
     this.#closeStack = close
     this.#baseTimeout = base?.timeout ?? FOREVER
-    this.peers = options.peers
     this.setRoot(this.rootPlaces())
     options.peers.add(this)
   }
@@ -175,10 +161,6 @@ export class View extends NodeTable implements FileSystem {
   get writeTo(): UnionLayer | null {
     const named = this.options.writeTo === null ? null : this.stack.layer(this.options.writeTo)
     return named ?? this.stack.topWritable
-  }
-
-  get sharesBranches(): boolean {
-    return this.peers.size > 1
   }
 
   tempName(): string {
@@ -215,32 +197,6 @@ export class View extends NodeTable implements FileSystem {
     const found = find(this, dir, name)
     if (found.at === 'nowhere') return null
     return found.at === 'whiteout' ? found.layer : 'something'
-  }
-
-  /** A change that the other mounts of the same layers must show. */
-  changed(node: UnionNode): void {
-    this.restamp(node)
-    if (this.peers.size > 1) noticeAttributes(this, node)
-  }
-
-  changedBytes(node: UnionNode, offset: number, length: number): void {
-    node.stamp = null
-    noticeBytes(this, node, offset, length)
-  }
-
-  protected override nameChanged(dir: UnionNode, name: string): void {
-    stampDirectory(this, dir)
-    if (this.peers.size > 1) noticeName(this, dir, name)
-  }
-
-  protected override linksChanged(node: UnionNode, added: number | null): void {
-    if (this.peers.size <= 1) return
-    if (added === null) noticeLinked(this, node, -1, 0)
-    else noticeLink(this, node, added)
-  }
-
-  protected override placeAdded(node: UnionNode, branch: Branch): void {
-    if (this.peers.size > 1) noticePlaces(this, node, branch)
   }
 
   /** Opens other layers over the same base. Throws Errno; nothing has changed then. */
@@ -406,6 +362,7 @@ export class View extends NodeTable implements FileSystem {
     // The kernel opens devices and pipes itself, and follows links.
     if (node.type !== S.IFREG) fail(node.isDirectory ? 'EISDIR' : 'ENXIO')
     this.checkStamp(node)
+    if (this.sharesBranches) flushPages(this, caller, twinsOf(this, node))
     openNode(this, node, flags, killPriv ? caller : null)
     return this.#opened(node, (flags & O.ACCMODE) !== O.RDONLY, mustReachDisk(node, flags))
   }
@@ -424,7 +381,7 @@ export class View extends NodeTable implements FileSystem {
     const make = (at: number, as: string) => sys.openat(at, as, flags, file)
     const dir = this.directory(parent)
     const { node, value } = makeName(this, caller, dir, name, umask, file | S.IFREG, make)
-    adoptOpen(node, value)
+    adoptOpen(this, node, value)
     return { entry: this.#known(node), opened: this.#opened(node, true) }
   }
 
@@ -433,7 +390,7 @@ export class View extends NodeTable implements FileSystem {
     const dir = this.directory(parent)
     const { fd, layer } = makeUnnamed(this, caller, dir, flags, mode & ~S.IFMT, umask)
     const node = this.adoptUnnamed(fd, layer)
-    adoptOpen(node, fd)
+    adoptOpen(this, node, fd)
     return { entry: this.#known(node), opened: this.#opened(node, true) }
   }
 
@@ -449,7 +406,7 @@ export class View extends NodeTable implements FileSystem {
   release(_caller: Caller, id: NodeId, _handle: HandleId): void {
     const node = this.nodes.get(id)
     if (node === undefined) return
-    if (releaseNode(node)) this.detach(node, true)
+    if (releaseNode(this, node)) this.detach(node, true)
     else if (node.stamp === null) this.restamp(node)
     this.forgetIfUnused(node)
   }
@@ -471,6 +428,7 @@ export class View extends NodeTable implements FileSystem {
 
   abandon(job: Job): void {
     this.#flushes.end(job)
+    closePages(job)
     for (const node of this.copying) if (node.pending?.job === job) discardCopy(this, node)
   }
 
@@ -531,9 +489,9 @@ export class View extends NodeTable implements FileSystem {
 
   // The kernel asks without writing back what it has in its cache: data there would be a hole here.
   lseek(caller: Caller, id: NodeId, _handle: HandleId, offset: number, whence: number): number {
-    const open = this.node(id).open ?? fail('EBADF')
-    if (open.cached && caller.finished === null)
-      throw new Parked(this.newJob({ kind: 'pages', node: id }))
+    const node = this.node(id)
+    const open = node.open ?? fail('EBADF')
+    flushPages(this, caller, [{ view: this, node }])
     return must(sys.lseek(open.fd, offset, whence), 'lseek')
   }
 
@@ -549,6 +507,8 @@ export class View extends NodeTable implements FileSystem {
 
   destroy(): void {
     this.peers.delete(this)
+    this.owed.giveUp()
+    this.opened.clear()
     this.#handles.clear()
     this.closeAll()
     this.#closeStack()

@@ -77,7 +77,7 @@ export function serve(
       privileged,
       timeout: Number.POSITIVE_INFINITY,
     },
-    announce: () => {},
+    announce: (_batch, done) => done(),
     log,
   })
   const kernel = new LittleKernel(view, forgetful)

@@ -61,7 +61,7 @@ export class Shaker {
 
   async turn(): Promise<void> {
     this.turns += 1
-    const luck = this.#random(10)
+    const luck = this.turns % 8 === 2 ? 8 : this.#random(10)
     if (luck < 4) await this.#toggle()
     else if (luck < 7) await this.#move()
     else if (luck < 9) await this.#snapshot()
@@ -88,7 +88,7 @@ export class Shaker {
   }
 
   async #snapshot(): Promise<void> {
-    const layer = LAYERS[this.#random(5)] ?? 'top'
+    const layer = this.turns % 8 === 2 ? 'top' : (LAYERS[this.#random(5)] ?? 'top')
     const least = this.#steps('done')
     const { id } = await this.#client.call('snapshot', { layer, always: true })
     if (layer === 'top') this.cuts.push({ state: id, least, most: this.#steps('begun') })

@@ -1,7 +1,24 @@
 // Layers over one another: what shows, where a change goes, and that each refers to itself alone.
 
 import t from 'tap'
-import { viewOf } from './view-of.ts'
+import { O } from '../../lib/host/sys.ts'
+import { CALLER, viewOf } from './view-of.ts'
+
+t.test('a file replaced by one of a higher layer has no name any more', async (t) => {
+  const { view } = await viewOf(t, {
+    layers: [
+      { name: 'top', ro: { 'd/t': 't' } },
+      { name: 'low', ro: { 'd/f': 'f' } },
+    ],
+  })
+  view.write('d/f', 'changed')
+  const id = view.id('d/f')
+  view.open(id, O.RDWR)
+  view.write('d/new', 'new')
+  view.rename('d/new', 'd/f')
+  t.equal(view.view.getattr(CALLER, id, null).attr.nlink, 0)
+  t.equal(view.readOpen(id), 'changed')
+})
 
 t.test('a file hides a directory of the same name in every layer below', async (t) => {
   const { view } = await viewOf(t, {

@@ -57,3 +57,18 @@ t.test('all known names of a replaced hard link are told', async (t) => {
   replaced(view.view, layers.pool.writable('app')!, [relPath('b')])
   t.same(view.expired.sort(), ['a', 'b'])
 })
+
+t.test('a name asked for after the open one went is the same file', async (t) => {
+  const { layers } = await viewOf(t, { layers: [{ name: 'app', ro: { 'd/x': 'x' } }] })
+  const first = layers.view(['app'])
+  first.write('d/a', 'old')
+  first.view.link(CALLER, first.id('d'), { node: first.id('d/a'), name: 'b' })
+  first.view.destroy()
+  const view = layers.view(['app'])
+  const id = view.id('d/a')
+  view.open(id, O.RDWR)
+  view.unlink('d/a')
+  t.equal(view.id('d/b'), id)
+  view.write('d/b', 'new')
+  t.equal(view.readOpen(id), 'new')
+})

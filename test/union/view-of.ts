@@ -116,7 +116,10 @@ export class Layers {
         timeout: Number.POSITIVE_INFINITY,
         ...options,
       },
-      announce: (one) => void told.push(one),
+      announce(batch, done) {
+        told.push(...batch)
+        done()
+      },
       log: silent,
     })
     return new Seen(view, told)

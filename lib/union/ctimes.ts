@@ -5,8 +5,9 @@
 //   the one below, of what was copied up             programs have changed nothing yet
 //   the old one, of what a view changes for itself   a name of a copy found, a directory made for it
 //
-// An entry holds as long as the disk's time is the one that it was made with: any later change
-// makes it void, so nothing has to remove it. Entries outlive a mount that ends cleanly.
+// An entry holds as long as the disk's times are those that it was made with: any later change
+// makes it void, so nothing has to remove it. The mtime is asked too, because a disk may stamp
+// two changes of one tick of its clock alike. Entries outlive a mount that ends cleanly.
 //
 // Rule: a time is kept directly after the change that it is for, before anything else of the file
 // changes.
@@ -19,11 +20,12 @@ import type { Moment } from './node.ts'
 
 /** The oldest entries are dropped above this. */
 const MOST = 65_536
-/** Doubles of an entry: inode, the disk's seconds and nanoseconds, those shown. */
-const FIELDS = 5
+/** Doubles of an entry: inode; seconds and nanoseconds of the disk's ctime, its mtime, the one shown. */
+const FIELDS = 7
 
 interface Kept {
   readonly disk: Moment
+  readonly mtime: Moment
   readonly shown: Moment
 }
 
@@ -34,6 +36,7 @@ const same = (one: Moment, other: Moment): boolean =>
   one.seconds === other.seconds && one.nsec === other.nsec
 
 const ofDisk = ({ ctime, ctimeNsec }: Stat): Moment => ({ seconds: ctime, nsec: ctimeNsec })
+const mtimeOf = ({ mtime, mtimeNsec }: Stat): Moment => ({ seconds: mtime, nsec: mtimeNsec })
 
 export class Ctimes {
   readonly #kept = new Map<number, Kept>()
@@ -50,7 +53,8 @@ export class Ctimes {
   shown(stat: Stat): Moment {
     const kept = this.#kept.size === 0 ? undefined : this.#kept.get(stat.ino)
     const disk = ofDisk(stat)
-    return kept !== undefined && same(kept.disk, disk) ? kept.shown : disk
+    const holds = kept !== undefined && same(kept.disk, disk) && same(kept.mtime, mtimeOf(stat))
+    return holds ? kept.shown : disk
   }
 
   /** From now on programs see `shown`, until the file of these attributes changes again. */
@@ -59,7 +63,7 @@ export class Ctimes {
     this.#kept.delete(stat.ino)
     this.#changed = true
     if (same(disk, shown)) return
-    this.#kept.set(stat.ino, { disk, shown })
+    this.#kept.set(stat.ino, { disk, mtime: mtimeOf(stat), shown })
     if (this.#kept.size <= MOST) return
     const [oldest] = this.#kept.keys()
     this.#kept.delete(oldest!)
@@ -79,8 +83,9 @@ export class Ctimes {
     if (this.#path === null || !this.#changed) return
     const fields = new Float64Array(this.#kept.size * FIELDS)
     let at = 0
-    for (const [ino, { disk, shown }] of this.#kept) {
-      fields.set([ino, disk.seconds, disk.nsec, shown.seconds, shown.nsec], at)
+    for (const [ino, { disk, mtime, shown }] of this.#kept) {
+      const times = [disk, mtime, shown].flatMap(({ seconds, nsec }) => [seconds, nsec])
+      fields.set([ino, ...times], at)
       at += FIELDS
     }
     try {
@@ -101,11 +106,11 @@ export class Ctimes {
     const length = Math.floor(bytes.length / (FIELDS * 8)) * FIELDS
     const fields = Array.from({ length }, (_, at) => bytes.readDoubleLE(at * 8))
     for (let at = 0; at < length; at += FIELDS) {
-      const [ino, seconds, nsec, shownSeconds, shownNsec] = fields.slice(at, at + FIELDS)
-      this.#kept.set(ino!, {
-        disk: { seconds: seconds!, nsec: nsec! },
-        shown: { seconds: shownSeconds!, nsec: shownNsec! },
+      const moment = (field: number): Moment => ({
+        seconds: fields[at + field]!,
+        nsec: fields[at + field + 1]!,
       })
+      this.#kept.set(fields[at]!, { disk: moment(1), mtime: moment(3), shown: moment(5) })
     }
   }
 }

@@ -113,11 +113,18 @@ const isRefused = ({ view }: Ask, value: number): boolean =>
   view.options.privileged && (value === -ERRNO.EACCES || value === -ERRNO.EPERM)
 
 function makeInPlace(order: Order): number {
-  const { into, name, type, record } = order
-  const value = asCaller(order, into, name)
-  if (isRefused(order, value)) return makeApart(order, 'as root')
+  const { view, caller, layer, into, name, umask, type, make, record } = order
+  let value = asCaller(order, into, name)
+  const refused = isRefused(order, value)
+  if (refused && layer.work !== -1) return makeApart(order, 'as root')
+  if (refused) {
+    view.setUmask(umask)
+    value = make(into, name)
+  }
   must(value, 'create')
   try {
+    // A base has no `work/` to make it in: for this moment it is root's.
+    if (refused) giveAway(into, into, name, caller)
     record(into, name)
     return value
   } catch (err) {

@@ -4,4 +4,4 @@ import t from 'tap'
 import { conforms } from './conforms.ts'
 import { oneLayer } from './subjects.ts'
 
-await conforms(t, oneLayer('fuse-native'))
+await conforms(t, oneLayer('fuse-native'), { at: 0, of: 12 })

@@ -4,7 +4,7 @@
 //   | mkdir |          67/67  |   134/134 |         120/120 |
 
 import type { Column } from './conformance.ts'
-import { unknown } from './differs.ts'
+import { DIFFERS, unknown } from './differs.ts'
 
 /** Markdown. A cell is `passed/answers`, with what is known to differ behind a plus. */
 export function tableOf(columns: readonly Column[]): string {
@@ -24,7 +24,10 @@ function cell(column: Column, group: string | null): string {
     scores.reduce((all, score) => all + count(score), 0)
   const checks = sum((score) => score.checks)
   if (checks === 0) return '-'
-  const known = sum((score) => score.failures.length - unknown(column.subject, score).length)
+  const judged = DIFFERS[column.subject] !== undefined
+  const known = judged
+    ? sum((score) => score.failures.length - unknown(column.subject, score).length)
+    : 0
   return `${sum((score) => score.passed)}${known > 0 ? `+${known}` : ''}/${checks}`
 }
 

@@ -9,6 +9,8 @@
 // measured too.
 
 import { mkdirSync } from 'node:fs'
+import { removeTree } from '../../lib/host/remove-tree.ts'
+import { AT_FDCWD } from '../../lib/host/sys.ts'
 import { RealPlace } from '../behaviour/real-place.ts'
 import { compareTrees, seeTree } from '../behaviour/walk.ts'
 import type { Case, Groups } from './case.ts'
@@ -61,6 +63,8 @@ interface Run {
   readonly answers: readonly Answer[]
 }
 
+type Planned = Omit<Run, 'answers'>
+
 interface Runs {
   readonly runs: readonly Run[]
   /** What a remount changed in the view; what changed in the trees below. */
@@ -76,8 +80,7 @@ interface Compared {
 async function runAll(subject: Subject, groups: Groups): Promise<Runs> {
   const mountable = subject.make()
   try {
-    const planned = plan(subject, groups)
-    for (const each of planned) begin(mountable, each)
+    const planned = plan(subject, groups).filter((each) => begin(mountable, each))
     const before = seeLowers(mountable)
     const top = await mountable.mount()
     try {
@@ -104,7 +107,7 @@ async function runAll(subject: Subject, groups: Groups): Promise<Runs> {
 
 const NOTHING: Compared = { names: 0, differences: [] }
 
-function plan(subject: Subject, groups: Groups): Omit<Run, 'answers'>[] {
+function plan(subject: Subject, groups: Groups): Planned[] {
   const root = process.geteuid?.() === 0
   return Object.entries(groups).flatMap(([group, cases]) =>
     cases
@@ -120,18 +123,23 @@ function plan(subject: Subject, groups: Groups): Omit<Run, 'answers'>[] {
   )
 }
 
-/** Makes what a case begins with, where that lies below. */
-function begin(
-  mountable: Mountable,
-  { case: { given }, variant, start }: Omit<Run, 'answers'>,
-): void {
+/** Makes what a case begins with, where that lies below. False where it cannot lie there. */
+function begin(mountable: Mountable, { case: { given }, variant, start }: Planned): boolean {
   const lower = mountable.lower[variant]
-  if (lower === undefined) return
-  mkdirSync(`${lower}/${start}`)
-  withPlace(`${lower}/${start}`, (place) => given?.(place))
+  if (lower === undefined) return true
+  const at = `${lower}/${start}`
+  mkdirSync(at)
+  withPlace(at, (place) => given?.(place))
+  // What its owner may not read cannot be imported into a layer.
+  if (variant !== mountable.imported || !holdsHidden(at)) return true
+  removeTree(AT_FDCWD, at)
+  return false
 }
 
-function answersOf(top: string, run: Omit<Run, 'answers'>): readonly Answer[] {
+const holdsHidden = (path: string): boolean =>
+  [...seeAt(path).values()].some(({ kind, content }) => kind === 'unknown' || content === 'hidden')
+
+function answersOf(top: string, run: Planned): readonly Answer[] {
   const at = `${top}/${run.start}`
   if (run.variant === 'new') mkdirSync(at)
   return withPlace(at, (place) => {

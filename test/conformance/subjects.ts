@@ -35,6 +35,8 @@ export interface Subject {
 export interface Mountable {
   /** The directory below for a variant. */
   readonly lower: Readonly<Partial<Record<Variant, string>>>
+  /** The variant whose directory is copied into a layer. */
+  readonly imported?: Variant
   /** Mounts, or mounts again after `umount`. Answers the view's top. */
   mount(): Promise<string>
   /** Does nothing where nothing is mounted. */
@@ -107,7 +109,8 @@ export const threeLayers: Subject = {
     const root = makeGround()
     for (const name of ['low', 'top', 'base', 'mnt']) mkdirSync(`${root}/${name}`)
     let created = false
-    return served(root, { below: `${root}/low`, base: `${root}/base` }, async (env) => {
+    const lower = { below: `${root}/low`, base: `${root}/base` }
+    const made = served(root, lower, async (env) => {
       for (const name of created ? [] : ['low', 'top']) {
         const from = ['--from', `${root}/${name}`, '--activate']
         const words = ['layer', 'create', name, ...from, '--priority', name === 'top' ? '9' : '5']
@@ -116,6 +119,7 @@ export const threeLayers: Subject = {
       created = true
       return ['mount', `${root}/mnt`, '--foreground', '--base', `${root}/base`]
     })
+    return { ...made, imported: 'below' }
   },
 }
 

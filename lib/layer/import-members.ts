@@ -6,7 +6,7 @@
 
 import { parentPath, type RelPath, ROOT, shown } from '../base/path.ts'
 import { Stat } from '../host/stat.ts'
-import { must, O, S, sys } from '../host/sys.ts'
+import { must, S, sys } from '../host/sys.ts'
 import { listXattr, removeXattr } from '../host/xattr.ts'
 import { Breath } from './breath.ts'
 import type { Imported } from './import.ts'
@@ -99,12 +99,7 @@ const isDevice = (mode: number): boolean =>
   (mode & S.IFMT) === S.IFCHR || (mode & S.IFMT) === S.IFBLK
 
 function changeMode(dir: number, name: string, mode: number): void {
-  const fd = must(sys.openat(dir, name || '.', O.PATH | O.NOFOLLOW), name)
-  try {
-    must(sys.chmodFd(fd, mode & 0o7777), name)
-  } finally {
-    sys.close(fd)
-  }
+  must(sys.chmodat(dir, name, mode & 0o7777), name)
 }
 
 /**

@@ -60,9 +60,7 @@ export async function mergePackage(what: {
 
 function openUp({ dir, name, stat }: WalkEntry): boolean {
   if ((stat.mode & 0o700) === 0o700) return true
-  const fd = must(sys.openat(dir, name || '.', O.PATH | O.NOFOLLOW), name)
-  sys.chmodFd(fd, (stat.mode | 0o700) & 0o7777)
-  sys.close(fd)
+  must(sys.chmodat(dir, name, (stat.mode | 0o700) & 0o7777), name)
   return true
 }
 

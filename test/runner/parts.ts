@@ -19,7 +19,6 @@ const ONCE = [
   'behaviour/union-one-layer',
   'cli/',
   'conformance/base-writable',
-  'conformance/three-layers',
   'daemon/api',
   'daemon/bounds',
   'daemon/coherence',

@@ -112,12 +112,14 @@ function tellPlus(
   next: number,
   sink: DirSink,
 ): boolean {
-  const child = childOrRefused(view, dir, listed.name)
-  // May be listed, but not looked at: its name alone.
-  if (child === REFUSED) return sink.plain(listed.name, listed.ino, listed.type, next)
+  const child = ifAllowed(() => view.child(dir, listed.name))
   // Gone since the listing was taken: its name alone, as a plain filesystem may still tell it.
   if (child === null) return true
-  const told = sink.plus(listed.name, view.entryOf(child), next)
+  const entry = child === REFUSED ? REFUSED : ifAllowed(() => view.entryOf(child))
+  // May be listed, but not looked at: its name alone.
+  if (child === REFUSED || entry === REFUSED)
+    return sink.plain(listed.name, listed.ino, listed.type, next)
+  const told = sink.plus(listed.name, entry, next)
   if (told) child.lookups += 1
   else view.forgetIfUnused(child)
   return told
@@ -125,17 +127,12 @@ function tellPlus(
 
 const REFUSED = Symbol('refused')
 
-// Names of a directory without the right to search it are listed all the same, and so is one that
-// cannot be read: whoever wants it is told why.
-function childOrRefused(
-  view: View,
-  dir: UnionNode,
-  name: string,
-): UnionNode | null | typeof REFUSED {
+// Names of a directory without the right to search it are listed all the same.
+function ifAllowed<T>(look: () => T): T | typeof REFUSED {
   try {
-    return view.child(dir, name)
+    return look()
   } catch (err) {
-    if (err instanceof Errno && (err.code === 'EACCES' || err.code === 'EIO')) return REFUSED
+    if (err instanceof Errno && err.code === 'EACCES') return REFUSED
     throw err
   }
 }

@@ -19,7 +19,7 @@ import { listDirectory } from '../host/directory.ts'
 import { removeTree } from '../host/remove-tree.ts'
 import { AT_FDCWD, must, O, S, sys } from '../host/sys.ts'
 import { type MarkPrefix, readMarks } from '../layer/marks.ts'
-import { walk } from '../layer/walk.ts'
+import { type WalkEntry, walk } from '../layer/walk.ts'
 
 /** Which file of a base: its disk, inode and birth. */
 export type OriginKey = string
@@ -182,7 +182,10 @@ export class LinkIndex {
     const path = `${this.#path}.new`
     removeTree(AT_FDCWD, path)
     this.#made(path)
-    for (const { dir, name, stat } of walk(this.#root)) {
+    // An ordinary user's sublayer may hold what the user cannot look into: nobody meets its names.
+    const open = ({ stat }: WalkEntry) =>
+      this.#prefix === 'trusted' || (stat.mode & 0o500) === 0o500
+    for (const { dir, name, stat } of walk(this.#root, open)) {
       if ((stat.mode & S.IFMT) === S.IFDIR || !candidates.has(stat.ino)) continue
       const copy = this.#byInode.get(stat.ino) ?? this.#remade(dir, name, stat.ino)
       if (copy !== null) this.seen(copy, 1)

@@ -127,12 +127,13 @@ function tellPlus(
 
 const REFUSED = Symbol('refused')
 
-// Names of a directory without the right to search it are listed all the same.
+// Names of a directory without the right to search it are listed all the same, and so is one that
+// cannot be read: whoever wants it is told why.
 function ifAllowed<T>(look: () => T): T | typeof REFUSED {
   try {
     return look()
   } catch (err) {
-    if (err instanceof Errno && err.code === 'EACCES') return REFUSED
+    if (err instanceof Errno && (err.code === 'EACCES' || err.code === 'EIO')) return REFUSED
     throw err
   }
 }

@@ -21,7 +21,8 @@ export interface LoopOptions {
   readonly wakeFd?: number
   /**
    * Microseconds for which devices are asked again before the thread sleeps. Waking an idle core
-   * costs more than a request; a core that looks costs its power. 0: sleep at once.
+   * costs more than a request; a core that looks costs its power. Looking in vain makes it look more
+   * seldom, down to once in LONGEST_REST turns. 0: sleep at once.
    */
   readonly spin?: number
 }
@@ -30,6 +31,10 @@ const POLLIN = 1
 /** Milliseconds between two looks at answers that are held back. */
 const HELD = 20
 const SLOT = 8
+/** Milliseconds between two looks that say that somebody else had this core. */
+const AWAY = 0.005
+/** Turns that begin by sleeping, after it was looked for requests in vain again and again. */
+const LONGEST_REST = 256
 
 export class Loop {
   /**
@@ -38,12 +43,19 @@ export class Loop {
    */
   readonly wakeFd: number
   readonly #options: LoopOptions
+  /** Milliseconds. */
+  readonly #spin: number
+  /** How many times in a row nothing came while it was looked for. */
+  #missed = 0
+  /** Turns to come that begin by sleeping. */
+  #rest = 0
   #sessions: readonly Session[] = []
   #polled: Buffer
   #stopped = false
 
   constructor(options: LoopOptions) {
     this.#options = options
+    this.#spin = (options.spin ?? 0) / 1000
     this.wakeFd = options.wakeFd ?? must(sys.eventfd(), 'eventfd')
     this.#polled = this.#pollFds()
   }
@@ -68,18 +80,40 @@ export class Loop {
 
   /** Serves until stop(). */
   run(): void {
-    const spin = (this.#options.spin ?? 0) / 1000
-    let awakeUntil = 0
     while (!this.#stopped) {
-      const awake = spin > 0 && performance.now() < awakeUntil
-      // On a core that is shared, the program that the last reply woke runs first.
-      if (awake) sys.yield()
-      const found = this.#poll(awake ? 0 : this.#patience())
+      const found = this.#wait()
       for (const session of this.#sessions) session.letGoLate()
-      if (found === 0) continue
-      this.#turn()
-      if (spin > 0) awakeUntil = performance.now() + spin
+      if (found > 0) this.#turn()
     }
+  }
+
+  #wait(): number {
+    if (this.#rest > 0) this.#rest -= 1
+    else if (this.#spin > 0) {
+      const found = this.#look()
+      if (found > 0) return found
+    }
+    return this.#poll(this.#patience())
+  }
+
+  // Only trying shows whether looking pays: not where the program needs this core to make its next
+  // request, nor where it takes its time.
+  #look(): number {
+    let last = performance.now()
+    const until = last + this.#spin
+    while (last < until) {
+      const found = this.#poll(0)
+      const now = performance.now()
+      if (now - last > AWAY) break
+      if (found > 0) {
+        this.#missed = 0
+        return found
+      }
+      last = now
+    }
+    this.#missed += 1
+    this.#rest = Math.min(2 ** this.#missed, LONGEST_REST)
+    return 0
   }
 
   // Idle, but for answers that are held back for a while.

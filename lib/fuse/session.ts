@@ -67,6 +67,8 @@ type CallRow = Extract<Row, { kind: 'call' }>
 const CALLER_PID = 32
 /** Requests handled before the loop looks at other devices. */
 const BUDGET = 64
+/** Turns of one request each after one that came alone. */
+const ALONE = 16
 /** Runs of one request in a row that each ask for a job already done: more is a mistake. */
 const MOST_RUNS = 16
 
@@ -104,6 +106,8 @@ export class Session {
     finished: null,
   }
   readonly #room = new WaitingRoom()
+  /** Turns to come in which one request is read. */
+  #alone = 0
   readonly #held: HeldAnswers
   #agreed: Negotiated | null = null
   #reason = ''
@@ -139,19 +143,25 @@ export class Session {
     this.#held.letGoLate()
   }
 
-  /** Reads and answers what the device has, up to a bound. Answers how many requests there were. */
-  handlePending(): number {
-    for (let handled = 0; handled < BUDGET; handled++) {
+  /**
+   * Reads and answers what the device has, up to a bound. Where a request came alone, the next few are
+   * taken one at a time: asking the device once more for nothing costs more than being polled.
+   */
+  handlePending(): void {
+    const most = this.#alone > 0 ? 1 : BUDGET
+    if (this.#alone > 0) this.#alone -= 1
+    for (let handled = 0; handled < most && !this.ended; handled++) {
       const length = sys.read(this.device, REQUEST, REQUEST.length)
       if (length >= 0) this.handle(REQUEST, length)
-      else if (length === -ERRNO.EAGAIN) return handled
+      else if (length === -ERRNO.EAGAIN) {
+        if (handled === 1) this.#alone = ALONE
+        return
+      }
       // ENOENT: the request was withdrawn while it was being read.
       else if (length !== -ERRNO.ENOENT && length !== -ERRNO.EINTR) {
         this.end(length === -ERRNO.ENODEV ? 'unmounted' : `device: ${errnoName(-length)}`)
       }
-      if (this.ended) return handled
     }
-    return BUDGET
   }
 
   /** Answers the request that lies in the first `length` bytes. Never throws. */

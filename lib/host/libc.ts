@@ -84,7 +84,6 @@ export const libc = {
   listxattrAt: declare(
     'int64_t syscall(int64_t number, int dir, const void *path, uint32_t flags, void *list, size_t size)',
   ),
-  yield: declare('int sched_yield()'),
   poll: declare('int poll(void *fds, uint64_t count, int timeout)'),
   eventfd: declare('int eventfd(uint32_t value, int flags)'),
   socketpair: declare('int socketpair(int domain, int type, int protocol, void *pair)'),

@@ -201,8 +201,6 @@ export const sys = {
   clone: (to: number, from: number): number => result(libc.ioctlInt(to, 0x40049409, from)),
   poll: (fds: Buffer, count: number, timeout: number): number =>
     result(libc.poll(fds, count, timeout)),
-  /** Lets another thread that waits for this core run first. */
-  yield: (): number => libc.yield(),
   eventfd: (): number => result(libc.eventfd(0, O.CLOEXEC | O.NONBLOCK)),
   /** Advisory lock of the whole file: 2 exclusive, 4 do not wait, 8 unlock. */
   flock: (fd: number, operation: number): number => result(libc.flock(fd, operation)),

@@ -15,7 +15,9 @@ const mount: CommandRow<MountWish, MountAnswer> = {
   summary: 'show the active layers at a directory, over a base if one is named',
   about: `Starts the daemon of the store where it does not run yet; it ends with its last mount. The directory may be the base itself: the layers then appear installed in place. With --foreground this command is the daemon, so none may run for the store yet: it serves the further mounts too.
 
-The transport fuse-native (npm package fuse-native, libfuse 2) is for systems where /dev/fuse cannot be opened directly. It does not know the calling user's groups, cannot tell the kernel of changes (activation is seen within a second), and has no passthrough.`,
+The transport fuse-native (npm package fuse-native, libfuse 2) is for systems where /dev/fuse cannot be opened directly. It does not know the calling user's groups, cannot tell the kernel of changes (activation is seen within a second), and has no passthrough.
+
+With --data-path passthrough, the kernel reads and writes files past the daemon: faster, and without a second cache. It needs root and Linux 6.9; elsewhere the mount is cached, and svsfs status --json says so. Who has a file open for reading before its first change then keeps the old one, and a snapshot copies what is open for writing at its instant, for which all requests wait where the disk cannot share blocks.`,
   options: [
     option('--base <dir>', 'an ordinary directory tree under all layers'),
     option('--base-writable', 'changes of files that only the base has go to the base'),
@@ -29,6 +31,10 @@ The transport fuse-native (npm package fuse-native, libfuse 2) is for systems wh
       '--transport <name>',
       'how to speak with the kernel: direct (default), fuse-native',
     ).choices(['direct', 'fuse-native']),
+    option(
+      '--data-path <name>',
+      'cached (default) or passthrough (with --read-only the default)',
+    ).choices(['cached', 'passthrough']),
     option('--trace', 'a line for each request and reply: in the log, or here with --foreground'),
     option('--foreground', 'do not detach: serve until interrupted; not while the daemon runs'),
     option('--kernel-cap <version>', 'behave as with an older kernel').choices(['6.1']).hideHelp(),
@@ -44,6 +50,7 @@ The transport fuse-native (npm package fuse-native, libfuse 2) is for systems wh
     const base = words.text('base')
     const { dir, layers } = dirAndLayers(words)
     const [transport, cap] = [words.text('transport'), words.text('kernelCap')]
+    const dataPath = words.text('dataPath')
     return {
       mountPoint: resolve(dir),
       base: base === null ? null : resolve(base),
@@ -56,6 +63,7 @@ The transport fuse-native (npm package fuse-native, libfuse 2) is for systems wh
       transport: transport === null ? null : (transport as 'direct' | 'fuse-native'),
       trace: words.flag('trace'),
       kernelCap: cap === null ? null : '6.1',
+      dataPath: dataPath === null ? null : (dataPath as 'cached' | 'passthrough'),
       foreground: words.flag('foreground'),
     }
   },

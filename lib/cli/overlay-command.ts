@@ -17,8 +17,10 @@ Mounts directories over each other without a store: A over B, changes to U. With
 the mount is read-only. For mount -t fuse.svsfs, /etc/fstab, and Podman's mount_program.
 
 Options:
-  -o <options>         lowerdir, upperdir, workdir, ro, allow_other, nosuid, nodev, noexec,
-                       noatime; what only tunes other programs is ignored (threads, caches,
+  -o <options>         lowerdir, upperdir, workdir, ro, data_path (cached, or passthrough:
+                       the default without upperdir and with ro), pass_from (bytes: what is
+                       smaller is cached for readers; 131072), allow_other, nosuid, nodev,
+                       noexec, noatime; what only tunes other programs is ignored (threads, caches,
                        timeouts, sizes); what changes owners or promises is refused
                        (uidmapping, gidmapping, squash_to_*, xattr_permissions, allow_root,
                        sync, remount). A backslash takes the next character as it is:

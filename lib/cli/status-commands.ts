@@ -28,7 +28,11 @@ const status: CommandRow<null, Status> = {
           mount.mountPoint,
           mount.base ?? '-',
           mount.layers.join(' ') || '-',
-          [mount.readOnly ? 'read-only' : '', mount.purpose === 'run' ? 'svsfs run' : '']
+          [
+            mount.readOnly ? 'read-only' : '',
+            mount.dataPath === 'passthrough' ? 'passthrough' : '',
+            mount.purpose === 'run' ? 'svsfs run' : '',
+          ]
             .filter(Boolean)
             .join(', '),
         ]),

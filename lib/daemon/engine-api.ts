@@ -8,6 +8,15 @@
 import type { RedoPlan } from '../snapshot/redo.ts'
 import type { StackSpec, ViewOptions } from '../union/spec.ts'
 
+/**
+ * How programs' reads and writes reach the files: through the kernel's cache and the daemon, or past
+ * it, where root and the kernel allow that.
+ */
+export type DataPath = 'cached' | 'passthrough'
+
+/** Where nothing is written, nothing is lost by it. */
+export const usualDataPath = (readOnly: boolean): DataPath => (readOnly ? 'passthrough' : 'cached')
+
 export interface MountSpec {
   readonly id: number
   /** Absolute, internal bytes as latin1. */
@@ -18,6 +27,8 @@ export interface MountSpec {
   readonly source: string
   readonly allowOther: boolean
   readonly transport: 'direct' | 'fuse-native'
+  /** The one that is wished for. */
+  readonly dataPath: DataPath
   /** Prints a line per request and reply to the daemon's log (stderr in the foreground). */
   readonly trace: boolean
   /** Behave as an older kernel's FUSE: '6.1' caps protocol and flags. */
@@ -25,8 +36,8 @@ export interface MountSpec {
 }
 
 export interface EngineCalls {
-  /** Mounts, and answers when the kernel's INIT was answered. */
-  mount(spec: MountSpec): void
+  /** Mounts, and answers when the kernel's INIT was answered: with the data path that it came to. */
+  mount(spec: MountSpec): DataPath
   /** `lazy` detaches a busy mount; without it a busy one fails with SVS_MOUNT_BUSY. */
   umount(id: number, lazy: boolean): void
   /**

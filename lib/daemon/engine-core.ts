@@ -19,11 +19,12 @@ import { applyRedo, type RedoPlan, replacedPaths } from '../snapshot/redo.ts'
 import type { Branch } from '../union/branch.ts'
 import { Freeze } from '../union/freeze.ts'
 import { pathIn } from '../union/node.ts'
+import { preservePassed } from '../union/passing.ts'
 import { Pool } from '../union/pool.ts'
 import { prepareRestack, type Restacking, replaced } from '../union/restack.ts'
 import type { LayerSpec, StackSpec } from '../union/spec.ts'
 import { View } from '../union/view.ts'
-import type { EngineCalls, EngineEvent, MountSpec } from './engine-api.ts'
+import type { DataPath, EngineCalls, EngineEvent, MountSpec } from './engine-api.ts'
 import type { Connect, MountLink } from './link.ts'
 
 interface Mounted {
@@ -145,12 +146,12 @@ export class EngineCore {
     }
   }
 
-  #mount(spec: MountSpec, answer: Answer<void>): void {
+  #mount(spec: MountSpec, answer: Answer<DataPath>): void {
     const { id } = spec
     const mounted = this.#open(spec)
     this.#mounts.set(id, mounted)
     mounted.link = this.#connect(spec, mounted.view, {
-      ready: () => answer({ value: undefined }),
+      ready: (dataPath) => answer({ value: dataPath }),
       failed: (error) => {
         this.#mounts.delete(id)
         answer({ error })
@@ -269,6 +270,7 @@ export class EngineCore {
       if (branch === null) throw new Failure('SVS_INTERNAL', `layer ${layer} is not mounted`)
       const fd = must(sys.openat(AT_FDCWD, area, O.PATH | O.DIRECTORY), area)
       const freeze = new Freeze(this.#nextFreeze++, branch, fd)
+      preservePassed([...this.#peers], branch, freeze)
       this.#freezes.set(freeze.id, freeze)
       answer({ value: { freeze: freeze.id, at: Date.now() } })
     }

@@ -6,6 +6,7 @@ import type { Notification } from '../fuse/filesystem.ts'
 import type { Jobs } from '../fuse/io.ts'
 import type { KernelCalls } from '../fuse/kernel-calls.ts'
 import { Session } from '../fuse/session.ts'
+import { mayPassThrough } from '../host/passthrough.ts'
 import type { View } from '../union/view.ts'
 import type { MountSpec } from './engine-api.ts'
 import type { Connect, LinkEvents, MountLink } from './link.ts'
@@ -79,12 +80,14 @@ class DirectLink implements MountLink {
       log,
       submit: jobs.submit,
       cancel: jobs.cancel,
+      passthrough: this.#spec.dataPath === 'passthrough' && mayPassThrough(),
       cap: this.#spec.kernelCap,
       trace: this.#spec.trace ? (line) => this.#events.trace(line) : null,
       kernelTid: kernel.tid,
       onReady: (agreed) => {
         this.#view.mayWriteThrough = agreed.flags.has('DIRECT_IO_ALLOW_MMAP')
-        this.#events.ready()
+        this.#view.passes = agreed.passthrough
+        this.#events.ready(agreed.passthrough ? 'passthrough' : 'cached')
       },
       onEnded: (reason) => this.#ended(reason),
     })

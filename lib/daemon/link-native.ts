@@ -57,7 +57,7 @@ class NativeLink implements MountLink {
 
   #ready(): void {
     this.#look = setInterval(() => this.#lookForIt(), LOOK_EVERY)
-    this.#events.ready()
+    this.#events.ready('cached')
   }
 
   #lookForIt(): void {

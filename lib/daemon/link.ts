@@ -2,7 +2,7 @@
 
 import type { Notification } from '../fuse/filesystem.ts'
 import type { View } from '../union/view.ts'
-import type { MountSpec } from './engine-api.ts'
+import type { DataPath, MountSpec } from './engine-api.ts'
 
 export interface MountLink {
   /** Requests answered so far. */
@@ -15,7 +15,7 @@ export interface MountLink {
 
 export interface LinkEvents {
   /** The mount answers. */
-  ready(): void
+  ready(dataPath: DataPath): void
   /** It could not be mounted; the view is destroyed. */
   failed(error: Error): void
   /** It is gone, for whatever reason; the view is destroyed. */

@@ -36,6 +36,8 @@ const mountShape = z.strictObject({
   trace: z.boolean().default(false),
   transport: z.enum(['direct', 'fuse-native']).nullable().default(null),
   kernelCap: z.enum(['6.1']).nullable().default(null),
+  /** null: passthrough where it is read-only. */
+  dataPath: z.enum(['cached', 'passthrough']).nullable().default(null),
 })
 type MountParams = z.infer<typeof mountShape>
 
@@ -84,6 +86,7 @@ async function mount(control: Control, params: MountParams): Promise<MountAnswer
       allowOther,
       trace: params.trace,
       kernelCap: params.kernelCap,
+      dataPath: params.dataPath,
     })
     control.events.tell('mounted', `mounted at ${mountPoint}`, { mountPoint })
     const nameOf = (id: string) => records.find((record) => record.id === id)?.name ?? id

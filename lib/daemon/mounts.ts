@@ -9,7 +9,7 @@ import { Failure } from '../base/failure.ts'
 import { bytesOf } from '../base/path.ts'
 import type { LayerRecord } from '../snapshot/records.ts'
 import type { ViewOptions } from '../union/spec.ts'
-import type { Engine, MountSpec } from './engine-api.ts'
+import { type DataPath, type Engine, type MountSpec, usualDataPath } from './engine-api.ts'
 import { chosenLayers, type StackChoice, stackOf } from './stack.ts'
 import type { StorePlaces } from './store-path.ts'
 
@@ -19,6 +19,7 @@ export interface Mounted {
   readonly mountPoint: string
   readonly choice: StackChoice
   readonly view: ViewOptions
+  readonly dataPath: DataPath
   readonly since: string
   /** For whom: a mount point of the user's, or the private view of one `svsfs run`. */
   readonly purpose: 'mount' | 'run'
@@ -35,6 +36,8 @@ export interface MountWish {
   readonly allowOther: boolean
   readonly trace: boolean
   readonly kernelCap: MountSpec['kernelCap']
+  /** null: past the daemon where nothing is written. */
+  readonly dataPath: DataPath | null
 }
 
 export class Mounts {
@@ -95,18 +98,18 @@ export class Mounts {
       transport: this.#transport,
       trace: wish.trace,
       kernelCap: wish.kernelCap,
+      dataPath: wish.dataPath ?? usualDataPath(view.readOnly),
     }
-    try {
-      await this.#engine.mount(spec)
-    } catch (err) {
+    const dataPath = await this.#engine.mount(spec).catch((err) => {
       this.#checkEmpty()
       throw err
-    }
+    })
     const mounted: Mounted = {
       id,
       mountPoint: wish.mountPoint,
       choice: wish.choice,
       view,
+      dataPath,
       since: new Date().toISOString(),
       purpose: wish.purpose,
       shows: stack.layers.map((layer) => layer.id),

@@ -9,6 +9,7 @@
 import { resolve } from 'node:path'
 import { Failure } from '../base/failure.ts'
 import type { MountFlag } from '../host/restrict-mount.ts'
+import type { DataPath } from './engine-api.ts'
 
 export interface OverlayOptions {
   /** Top first. */
@@ -21,6 +22,10 @@ export interface OverlayOptions {
   /** Flags of the mount point itself: nosuid, nodev, noexec, noatime. */
   readonly flags: readonly MountFlag[]
   readonly trace: boolean
+  /** null: past the daemon where it is read-only. */
+  readonly dataPath: DataPath | null
+  /** Bytes from which on a file is passed through to a reader; null: PASS_FROM. */
+  readonly passFrom: number | null
 }
 
 const FLAGS: readonly string[] = ['nosuid', 'nodev', 'noexec', 'noatime']
@@ -78,10 +83,25 @@ export function overlayOptions(text: string, cwd = process.cwd()): OverlayOption
     allowOther: options.includes('allow_other') ? true : null,
     flags: FLAGS.filter((flag) => isSet(options, flag)) as MountFlag[],
     trace: options.includes('debug'),
+    dataPath: dataPath(of('data_path')),
+    passFrom: bytes(of('pass_from')),
   }
 }
 
-const VALUED = new Set(['lowerdir', 'upperdir', 'workdir'])
+function dataPath(option: string | undefined): DataPath | null {
+  const value = option?.slice('data_path='.length)
+  if (value === undefined || value === 'cached' || value === 'passthrough') return value ?? null
+  throw new Failure('SVS_OPTION_UNKNOWN', option!)
+}
+
+function bytes(option: string | undefined): number | null {
+  const value = option?.slice('pass_from='.length)
+  if (value === undefined || /^\d{1,15}$/.test(value))
+    return value === undefined ? null : Number(value)
+  throw new Failure('SVS_OPTION_UNKNOWN', option!)
+}
+
+const VALUED = new Set(['lowerdir', 'upperdir', 'workdir', 'data_path', 'pass_from'])
 const WORDS = new Set(['ro', 'allow_other', 'debug', ...FLAGS])
 
 function refuseUnknown(option: string): void {

@@ -16,7 +16,7 @@ import { AT_FDCWD, O, sys } from '../host/sys.ts'
 import { settleWork } from '../union/intent.ts'
 import type { LayerSpec, StackSpec } from '../union/spec.ts'
 import { createEngine } from './engine.ts'
-import type { Engine } from './engine-api.ts'
+import { type Engine, usualDataPath } from './engine-api.ts'
 import { mayAllowOther } from './mount-methods.ts'
 import { freeMountPoint, realDirectory } from './mount-point.ts'
 import type { OverlayOptions } from './overlay-options.ts'
@@ -138,12 +138,14 @@ function mountSpec(order: OverlayOrder): Parameters<Engine['mount']>[0] {
       blocked: [bytesOf(order.mountPoint)],
       privileged: process.geteuid?.() === 0,
       timeout: order.transport === 'direct' ? Number.POSITIVE_INFINITY : 1,
+      ...(options.passFrom === null ? {} : { passFrom: options.passFrom }),
     },
     source: order.source,
     allowOther: mayAllowOther(options.allowOther),
     transport: order.transport,
     trace: options.trace,
     kernelCap: null,
+    dataPath: options.dataPath ?? usualDataPath(options.readOnly),
   }
 }
 

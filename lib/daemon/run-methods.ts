@@ -61,6 +61,7 @@ async function prepare(
       allowOther: process.geteuid?.() === 0,
       trace,
       kernelCap: null,
+      dataPath: null,
     })
     const view = mounted.id
     call.whenGone(() => {

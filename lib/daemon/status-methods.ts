@@ -5,6 +5,7 @@ import { z } from 'zod'
 import { Failure } from '../base/failure.ts'
 import { bytesOf, relPath, shown } from '../base/path.ts'
 import type { Control } from './control.ts'
+import type { DataPath } from './engine-api.ts'
 import { lastEvents, type StoreEvent } from './events.ts'
 import { realPath } from './host-path.ts'
 import { byName, type LayerLine, layerLine } from './layer-line.ts'
@@ -17,6 +18,8 @@ export interface MountLine {
   readonly mountPoint: string
   readonly base: string | null
   readonly readOnly: boolean
+  /** How reads and writes reach the files, as it was agreed with the kernel. */
+  readonly dataPath: DataPath
   readonly purpose: Mounted['purpose']
   readonly since: string
   /** Names of the layers it shows, top first. */
@@ -87,6 +90,7 @@ async function mountLines(control: Control): Promise<MountLine[]> {
     mountPoint: mounted.mountPoint,
     base: mounted.choice.base === null ? null : shown(mounted.choice.base.path),
     readOnly: mounted.view.readOnly,
+    dataPath: mounted.dataPath,
     purpose: mounted.purpose,
     since: mounted.since,
     layers: mounted.shows.map((id) => nameOf.get(id) ?? id),

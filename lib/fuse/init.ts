@@ -21,6 +21,8 @@ export type KernelCap = keyof typeof KERNEL_CAPS
 export interface InitWishes {
   /** Page cache that is written back later: for mounts that can be written. */
   readonly writeback: boolean
+  /** Reads and writes go past us, to files that are opened for the kernel; no writeback then. */
+  readonly passthrough: boolean
   /** The filesystem finds nodes by number alone (`lookupSelf`, `lookupParent`): for NFS. */
   readonly exportable: boolean
   readonly cap: KernelCap | null
@@ -35,6 +37,7 @@ export interface Negotiated {
   readonly maxPages: number
   readonly maxReadahead: number
   readonly writeback: boolean
+  readonly passthrough: boolean
   /** Expiring a name keeps what is open, mounted or running there. */
   readonly expireOnly: boolean
   /** The kernel leaves the clearing of setuid, setgid and capabilities to us. */
@@ -72,6 +75,12 @@ const ALWAYS: readonly InitFlag[] = [
 const MAX_BACKGROUND = 64
 const CONGESTION = 48
 
+/**
+ * How deep files may be stacked that are passed through: they lie on disks, and a mount that does
+ * this can still be a layer of another.
+ */
+const STACK_DEPTH = 1
+
 export function readInit(from: Cursor): InitRequest {
   const major = from.u32()
   const minor = from.u32()
@@ -90,12 +99,14 @@ export function negotiate(request: InitRequest, wishes: InitWishes): Negotiated 
   if (request.major !== MAJOR) throw new ShortMessage(`protocol version ${request.major}`)
   const cap = wishes.cap === null ? null : KERNEL_CAPS[wishes.cap]
   const wanted = new Set<InitFlag>(ALWAYS)
-  if (wishes.writeback) wanted.add('WRITEBACK_CACHE')
+  // A kernel that has both turns the first off without a word.
+  const offers = (flag: InitFlag) =>
+    request.offered.has(flag) && (cap === null || INIT[flag] <= cap.lastFlag)
+  if (wishes.passthrough && offers('PASSTHROUGH')) wanted.add('PASSTHROUGH')
+  else if (wishes.writeback) wanted.add('WRITEBACK_CACHE')
   if (wishes.exportable) wanted.add('EXPORT_SUPPORT')
   const flags = new Set<InitFlag>()
-  for (const flag of wanted) {
-    if (request.offered.has(flag) && (cap === null || INIT[flag] <= cap.lastFlag)) flags.add(flag)
-  }
+  for (const flag of wanted) if (offers(flag)) flags.add(flag)
   const large = flags.has('MAX_PAGES')
   return {
     minor: Math.min(request.minor, cap?.minor ?? MINOR),
@@ -105,6 +116,7 @@ export function negotiate(request: InitRequest, wishes: InitWishes): Negotiated 
     maxPages: large ? MAX_PAGES : 32,
     maxReadahead: request.maxReadahead,
     writeback: flags.has('WRITEBACK_CACHE'),
+    passthrough: flags.has('PASSTHROUGH'),
     expireOnly: flags.has('HAS_EXPIRE_ONLY'),
     killPriv: flags.has('HANDLE_KILLPRIV_V2'),
     setxattrExt: flags.has('SETXATTR_EXT'),
@@ -130,7 +142,7 @@ export function writeInit(out: Writer, agreed: Negotiated): void {
   out.u16(agreed.maxPages)
   out.u16(0)
   out.u32(high)
-  out.u32(0)
+  out.u32(agreed.passthrough ? STACK_DEPTH : 0)
   out.zeros(24)
 }
 

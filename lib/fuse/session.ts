@@ -53,6 +53,8 @@ export interface SessionOptions {
   readonly onEnded: (reason: string) => void
   /** Writeback page cache; default true. */
   readonly writeback?: boolean
+  /** Reads and writes past us, where the kernel can; default false. */
+  readonly passthrough?: boolean
   readonly cap?: KernelCap | null
   readonly trace?: ((line: string) => void) | null
   /** Whether a thread is about to die of a signal; a test replaces it. */
@@ -338,6 +340,7 @@ export class Session {
       if (this.#agreed !== null) throw new ShortMessage('a second INIT')
       agreed = negotiate(readInit(cursor), {
         writeback: this.#options.writeback ?? true,
+        passthrough: this.#options.passthrough ?? false,
         exportable: this.#fs.lookupSelf !== undefined && this.#fs.lookupParent !== undefined,
         cap: this.#options.cap ?? null,
       })

@@ -32,6 +32,7 @@ export const libc = {
     'int64_t copy_file_range(int in, void *offIn, int out, void *offOut, size_t length, uint32_t flags)',
   ),
   ioctlInt: declare('int ioctl(int fd, uint64_t request, int64_t arg)'),
+  ioctlBytes: declare('int ioctl(int fd, uint64_t request, void *arg)'),
   fcntl: declare('int fcntl(int fd, int command, int64_t argument)'),
   syncFileRange: declare(
     'int sync_file_range(int fd, int64_t offset, int64_t length, uint32_t flags)',

@@ -199,6 +199,18 @@ export const sys = {
   },
   /** Shares all blocks of `from` with `to`, where the disk can (FICLONE of linux/fs.h). */
   clone: (to: number, from: number): number => result(libc.ioctlInt(to, 0x40049409, from)),
+  /**
+   * Lets the kernel read and write the file of a descriptor for a FUSE device (linux/fuse.h:
+   * FUSE_DEV_IOC_BACKING_OPEN). Answers the number that an OPEN may name until `backingClose`.
+   */
+  backingOpen: (device: number, fd: number): number => {
+    backing.writeInt32LE(fd, 0)
+    return result(libc.ioctlBytes(device, 0x4010e501, backing))
+  },
+  backingClose: (device: number, id: number): number => {
+    backingId.writeUInt32LE(id, 0)
+    return result(libc.ioctlBytes(device, 0x4004e502, backingId))
+  },
   poll: (fds: Buffer, count: number, timeout: number): number =>
     result(libc.poll(fds, count, timeout)),
   eventfd: (): number => result(libc.eventfd(0, O.CLOEXEC | O.NONBLOCK)),
@@ -211,6 +223,9 @@ export const sys = {
   exit: (status: number): void => void libc.exit(status),
 }
 
+// struct fuse_backing_map {fd s32, flags u32, padding u64}
+const backing = Buffer.alloc(16)
+const backingId = Buffer.alloc(4)
 const times = new BigInt64Array(4)
 const timesBytes = Buffer.from(times.buffer)
 const offsets = new BigInt64Array(2)

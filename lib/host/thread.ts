@@ -5,6 +5,7 @@
 
 import { readFileSync } from 'node:fs'
 import { ERRNO, Errno } from '../base/errno.ts'
+import type { Brand } from '../base/path.ts'
 import { errno, libc } from './libc.ts'
 import { must, sys } from './sys.ts'
 
@@ -39,16 +40,39 @@ export function raiseFileLimit(): number {
  * they bind the callers it works for. Nothing happens where the thread has it not.
  */
 export function dropResourcePrivilege(): void {
-  // struct __user_cap_header {version u32, pid s32}, then two of {effective, permitted, inheritable u32}
-  const header = Buffer.alloc(8)
-  header.writeUInt32LE(CAP_VERSION_3, 0)
-  const sets = Buffer.alloc(24)
-  if (libc.syscall2p(SYS.capget, header, sets) < 0) throw new Errno(errno(), 'capget')
-  for (const at of [0, 4, 8]) {
-    const left = sets.readUInt32LE(at) & ~(1 << CAP_SYS_RESOURCE)
-    sets.writeUInt32LE(left >>> 0, at)
+  setCapabilities(without(readCapabilities(), CAP_SYS_RESOURCE, 'all'))
+}
+
+/** What a thread may do: struct __user_cap_data of linux/capability.h, twice. */
+export type Capabilities = Brand<Buffer, 'Capabilities'>
+
+// struct __user_cap_header {version u32, pid s32}, then two of {effective, permitted, inheritable u32}
+const capHeader = Buffer.alloc(8)
+capHeader.writeUInt32LE(CAP_VERSION_3, 0)
+
+/** The calling thread's. Throws Errno. */
+export function readCapabilities(): Capabilities {
+  const sets = Buffer.alloc(24) as Capabilities
+  if (libc.syscall2p(SYS.capget, capHeader, sets) < 0) throw new Errno(errno(), 'capget')
+  return sets
+}
+
+/** Throws Errno. */
+export function setCapabilities(sets: Capabilities): void {
+  if (libc.syscall2p(SYS.capset, capHeader, sets) < 0) throw new Errno(errno(), 'capset')
+}
+
+/** The same without one of the first 32; given up for good, or (`effective`) to be taken again. */
+export function without(
+  sets: Capabilities,
+  capability: number,
+  from: 'all' | 'effective',
+): Capabilities {
+  const less = Buffer.from(sets) as Capabilities
+  for (const at of from === 'all' ? [0, 4, 8] : [0]) {
+    less.writeUInt32LE((less.readUInt32LE(at) & ~(1 << capability)) >>> 0, at)
   }
-  if (libc.syscall2p(SYS.capset, header, sets) < 0) throw new Errno(errno(), 'capset')
+  return less
 }
 
 /** The owner that files made by this thread get. The thread must have been root's. */

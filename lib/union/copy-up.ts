@@ -39,6 +39,7 @@ import {
   type UnionNode,
 } from './node.ts'
 import { noticeLinkedCopy } from './notice.ts'
+import { part } from './passing.ts'
 import { layerOf } from './route.ts'
 import type { View } from './view.ts'
 
@@ -62,6 +63,8 @@ export function copyUp(view: View, node: UnionNode, need: Need): void {
     else ensureDirectory(view, node, layerOf(view, node))
     return
   }
+  const passed = need === 'attributes' ? null : (node.open?.passed ?? null)
+  if (passed?.behind) part(view, node)
   if (node.branch!.writable && (node.data === null || need === 'attributes')) {
     // Copied up through another mount meanwhile.
     const { pending } = node
@@ -72,6 +75,7 @@ export function copyUp(view: View, node: UnionNode, need: Need): void {
     const layer = node.branch!.layer
     if (layer === given || layer.owner === given) return
   }
+  if (passed !== null) part(view, node)
   bring(view, node, node.fd === -1 ? layerOf(view, node) : orphanLayer(view, node), need)
 }
 

@@ -15,6 +15,7 @@ import type { Branch } from './branch.ts'
 import { copyUp, openPlace } from './copy-up.ts'
 import { beforeChange } from './freeze.ts'
 import { type OpenFile, stampOf, type UnionNode } from './node.ts'
+import { unpass } from './passing.ts'
 import { dropPrivileges } from './privileges.ts'
 import type { View } from './view.ts'
 
@@ -70,6 +71,7 @@ const opened = (fd: number, writable: boolean): OpenFile => ({
   changed: null,
   refused: null,
   through: false,
+  passed: null,
   believed: 0,
 })
 
@@ -81,7 +83,9 @@ export function backingOf(open: OpenFile): number {
 
 /** Points what is open at the node's file of now: after a copy-up. */
 export function rebind(node: UnionNode): void {
-  if (node.open !== null) replace(node.open, openFile(node, true), true)
+  // The kernel goes on with the file it was given; the descriptor of that is the one that tells of it.
+  if (node.open?.passed) node.open.passed.behind = true
+  else if (node.open !== null) replace(node.open, openFile(node, true), true)
 }
 
 function replace(open: OpenFile, fd: number, writable: boolean): void {
@@ -133,6 +137,7 @@ export function releaseNode(view: View, node: UnionNode): boolean {
   } finally {
     open.count -= 1
     if (open.count <= 0) {
+      if (open.passed !== null) unpass(view, open.passed)
       sys.close(open.fd)
       node.open = null
       view.opened.delete(node)
@@ -252,7 +257,7 @@ export function writeNode(
   fromCache: boolean,
 ): number {
   const open = writableOpen(view, node)
-  if (fromCache) rememberChanged(open, node.branch!)
+  if (fromCache && view.kernelHasTimes) rememberChanged(open, node.branch!)
   const branch = node.branch!
   if (branch.freezes.length !== 0) beforeChange(branch, 'content', open.fd, '')
   let done = 0

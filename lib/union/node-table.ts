@@ -40,6 +40,10 @@ export abstract class NodeTable {
   hiddenBy: UnionLayer | null = null
   /** The node whose attributes `stat` holds, because this request found or made it last. */
   protected fresh: UnionNode | null = null
+  /** Nodes that programs may have mapped for writing past us, also where they have closed them. */
+  readonly mapped = new Set<UnionNode>()
+  /** Nodes that were written past us: what the kernel has in its cache of them is of before. */
+  readonly rewritten = new Set<UnionNode>()
   #nextId = (ROOT_NODE as number) + 1
   /** Nodes of files with several names, by branch and backing inode. */
   readonly #linked = new Map<Branch, Map<number, UnionNode>>()
@@ -404,6 +408,8 @@ export abstract class NodeTable {
     this.#unlink(node)
     this.nodes.delete(node.id)
     this.#kept.delete(node)
+    this.mapped.delete(node)
+    this.rewritten.delete(node)
     if (node.fd !== -1) sys.close(node.fd)
     node.fd = -1
   }

@@ -47,8 +47,19 @@ export interface OpenFile {
   refused: RefusedPages | null
   /** True where a program writes it without the cache, which does not see it change then. */
   through: boolean
+  /** Where the kernel reads and writes it without us; null where it asks. Decided by the first open. */
+  passed: Passed | null
   /** Up to where the kernel may ask for bytes of a file that was overwritten behind the mount. */
   believed: number
+}
+
+/** What the kernel was given of a node, to read and write by itself (passing.ts). */
+export interface Passed {
+  readonly id: number
+  /** True once a program opened it for writing. */
+  writes: boolean
+  /** True where the node's file is a copy by now, of the same bytes: to be changed by nobody who has this. */
+  behind: boolean
 }
 
 /** Seconds since 1970, with nanoseconds beside them. */

@@ -133,6 +133,8 @@ export function noticeDirectory(view: View, node: UnionNode): void {
 /** Bytes or attributes of a file changed. */
 export function noticeFile(view: View, node: UnionNode, news: FileNews): void {
   for (const twin of twinsOf(view, node)) {
+    // It goes on with the file that this one is a copy of.
+    if (news.offset >= 0 && twin.node.open?.passed?.behind) twin.view.detach(twin.node, true)
     const { id } = twin.node
     twin.node.noCapability = false
     twin.node.stamp = null
@@ -143,6 +145,8 @@ export function noticeFile(view: View, node: UnionNode, news: FileNews): void {
 }
 
 function tellSize(node: UnionNode, { view, node: twin }: Cached, news: FileNews): void {
+  // Such a kernel takes both from our answers.
+  if (!view.kernelHasTimes) return
   const { dir, name } = locate(node)
   if (sys.stat(dir, name, stat) < 0) return
   const { size, mtime, mtimeNsec } = stat
@@ -177,7 +181,8 @@ export function noticeCopy(view: View, node: UnionNode, from: CopiedFrom): void 
   for (const peer of peersOf(view, [node.branch!])) {
     const dir = refreshed(peer, parentPath(path))
     const twin = dir?.children?.get(baseName(path))
-    if (twin !== undefined && isMadeFrom(twin, from)) {
+    const goesOn = node.data !== null || !twin?.open?.passed
+    if (twin !== undefined && isMadeFrom(twin, from) && goesOn) {
       becomes(peer, twin, node)
       view.owe(peer)
       continue

@@ -40,6 +40,12 @@ export interface StackSpec {
   readonly base: BaseSpec | null
 }
 
+/**
+ * Bytes above which a reader's file is passed through. Below, one request reads it, the cache
+ * keeps it over many opens, and an open that passes it costs more than it saves.
+ */
+export const PASS_FROM = 128 * 1024
+
 export interface ViewOptions {
   readonly readOnly: boolean
   /** Id of the layer that receives what no other rule places (`--write-to`). */
@@ -52,4 +58,6 @@ export interface ViewOptions {
   readonly privileged: boolean
   /** Seconds without invalidation; Infinity where the transport can announce changes. */
   readonly timeout: number
+  /** Instead of PASS_FROM. */
+  readonly passFrom?: number
 }

@@ -66,6 +66,7 @@ import { find } from './lookup.ts'
 import { makeLink, makeName, makeUnnamed } from './make.ts'
 import { isForeign, toldAbsent, type UnionNode, viewPath } from './node.ts'
 import { closePages, flushPages } from './pages.ts'
+import { changesUnseen, passThrough } from './passing.ts'
 import type { OpenStack, Pool } from './pool.ts'
 import { type DirHandle, readdir } from './readdir.ts'
 import { rmdirName, unlinkName } from './remove.ts'
@@ -110,6 +111,8 @@ export class View extends SharedView implements FileSystem {
   stack: Stack
   /** True where the kernel can map a file that it does not cache; said once that is agreed. */
   mayWriteThrough = false
+  /** True where the kernel can be given files to read and write by itself; said once that is agreed. */
+  passes = false
   /** Seconds for which the kernel may trust what the base showed. */
   readonly #baseTimeout: number
   readonly #base: UnionLayer | null
@@ -225,7 +228,7 @@ export class View extends SharedView implements FileSystem {
     this.fresh = null
     entry.node = node.id
     entry.entryValid = this.#trust(node)
-    entry.attrValid = entry.entryValid
+    entry.attrValid = changesUnseen(this, node, this.attr.mode) ? 0 : entry.entryValid
     return entry
   }
 
@@ -287,7 +290,7 @@ export class View extends SharedView implements FileSystem {
 
   #attributes(node: UnionNode): AttrReply {
     attributesOf(this, node, statNode(this, node))
-    this.#attrReply.attrValid = this.#trust(node)
+    this.#attrReply.attrValid = changesUnseen(this, node, this.attr.mode) ? 0 : this.#trust(node)
     return this.#attrReply
   }
 
@@ -364,14 +367,19 @@ export class View extends SharedView implements FileSystem {
     this.checkStamp(node)
     if (this.sharesBranches) flushPages(this, caller, twinsOf(this, node))
     openNode(this, node, flags, killPriv ? caller : null)
-    return this.#opened(node, (flags & O.ACCMODE) !== O.RDONLY, mustReachDisk(node, flags))
+    return this.#opened(node, flags)
   }
 
-  #opened(node: UnionNode, writes: boolean, anew = false): Opened {
+  #opened(node: UnionNode, flags: number, isNew = false): Opened {
+    const handle = node.id as number as HandleId
+    const backing = passThrough(this, node, flags)
+    if (backing !== 0) return { handle, flags: FOPEN.PASSTHROUGH, backing }
+    const writes = (flags & O.ACCMODE) !== O.RDONLY
+    const anew = this.rewritten.delete(node) || (!isNew && mustReachDisk(node, flags))
     const through = writes && this.mayWriteThrough && node.branch!.room.isShort
     if (through) node.open!.through = true
-    const flags = (anew ? 0 : FOPEN.KEEP_CACHE) | (through ? FOPEN.DIRECT_IO : 0)
-    return { handle: node.id as number as HandleId, flags, backing: 0 }
+    const keeps = anew ? 0 : FOPEN.KEEP_CACHE
+    return { handle, flags: keeps | (through ? FOPEN.DIRECT_IO : 0), backing: 0 }
   }
 
   create(caller: Caller, parent: NodeId, request: CreateRequest): Created {
@@ -382,7 +390,8 @@ export class View extends SharedView implements FileSystem {
     const dir = this.directory(parent)
     const { node, value } = makeName(this, caller, dir, name, umask, file | S.IFREG, make)
     adoptOpen(this, node, value)
-    return { entry: this.#known(node), opened: this.#opened(node, true) }
+    const opened = this.#opened(node, request.flags, true)
+    return { entry: this.#known(node), opened }
   }
 
   tmpfile(caller: Caller, parent: NodeId, request: CreateRequest): Created {
@@ -391,7 +400,8 @@ export class View extends SharedView implements FileSystem {
     const { fd, layer } = makeUnnamed(this, caller, dir, flags, mode & ~S.IFMT, umask)
     const node = this.adoptUnnamed(fd, layer)
     adoptOpen(this, node, fd)
-    return { entry: this.#known(node), opened: this.#opened(node, true) }
+    const opened = this.#opened(node, request.flags, true)
+    return { entry: this.#known(node), opened }
   }
 
   read(_caller: Caller, id: NodeId, { offset, flags }: ReadRequest, into: Buffer): number {
@@ -406,6 +416,7 @@ export class View extends SharedView implements FileSystem {
   release(_caller: Caller, id: NodeId, _handle: HandleId): void {
     const node = this.nodes.get(id)
     if (node === undefined) return
+    if (node.open?.passed?.writes) this.resized(node, null)
     if (releaseNode(this, node)) this.detach(node, true)
     else if (node.stamp === null) this.restamp(node)
     this.forgetIfUnused(node)
@@ -416,6 +427,7 @@ export class View extends SharedView implements FileSystem {
     const node = this.node(id)
     if (node.isDirectory) fail('EBADF')
     if (!node.branch!.writable || node.open === null) return
+    if (node.open.passed?.writes) this.resized(node, null)
     this.#flushes.begin(sys.dup(node.open.fd), dataOnly)
   }
 

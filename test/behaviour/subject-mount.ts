@@ -15,6 +15,8 @@ export interface MountSubject {
   readonly name: string
   readonly transport?: 'direct' | 'fuse-native'
   readonly kernelCap?: '6.1'
+  /** `dropIn` only. */
+  readonly dataPath?: 'cached' | 'passthrough'
   /** `store` only: the base takes the changes of what it alone has. */
   readonly baseWritable?: boolean
   readonly differs?: Readonly<Record<string, string>>
@@ -32,7 +34,9 @@ export function dropIn(subject: MountSubject): Subject {
       const root = makeGround()
       const { branches } = drawOneLayer(root, starts, subject.tree)
       const lowers = branches.slice(1).map(({ name }) => `${root}/${name}`)
-      const options = `lowerdir=${lowers.join(':')},upperdir=${root}/up,workdir=${root}/work`
+      const more =
+        subject.dataPath === undefined ? '' : `,data_path=${subject.dataPath},pass_from=0`
+      const options = `lowerdir=${lowers.join(':')},upperdir=${root}/up,workdir=${root}/work${more}`
       const words = ['overlay', 'behaviour', `${root}/mnt`, '-f', '-o', options]
       if (subject.transport !== undefined) words.push('--transport', subject.transport)
       return serve(root, lowers, () => Served.start(words, `${root}/mnt`))

@@ -86,15 +86,21 @@ export const overlayfs: Subject = {
 }
 
 /** The drop-in over two read-only trees. */
-export function oneLayer(transport: 'direct' | 'fuse-native' = 'direct'): Subject {
+export function oneLayer(
+  transport: 'direct' | 'fuse-native' = 'direct',
+  dataPath: 'cached' | 'passthrough' = 'cached',
+): Subject {
+  const path = dataPath === 'cached' ? '' : ', passthrough'
   return {
-    name: transport === 'direct' ? 'one layer' : 'one layer, fuse-native',
+    name: transport === 'direct' ? `one layer${path}` : 'one layer, fuse-native',
+    needsRoot: dataPath === 'passthrough',
     variants: ['new', 'below'],
     changeable: transport === 'direct' ? [] : ['ino'],
     make() {
       const root = makeGround()
       for (const name of ['l1', 'l2', 'up', 'work', 'mnt']) mkdirSync(`${root}/${name}`)
-      const options = `lowerdir=${root}/l1:${root}/l2,upperdir=${root}/up,workdir=${root}/work`
+      const places = `lowerdir=${root}/l1:${root}/l2,upperdir=${root}/up,workdir=${root}/work`
+      const options = `${places},data_path=${dataPath},pass_from=0`
       const words = ['overlay', 'conformance', `${root}/mnt`, '-f', '-o', options]
       return served(root, { below: `${root}/l2` }, async () => [...words, '--transport', transport])
     },

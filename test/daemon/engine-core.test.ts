@@ -31,7 +31,7 @@ function mounted(t: { teardown(act: () => void): void }): Engine {
     kernel: {} as KernelCalls,
     connect: (_spec, view, events) => {
       views.push(view)
-      events.ready()
+      events.ready('cached')
       return { requests: 0, umount() {}, tell: (_batch, done) => done(null) }
     },
     emit() {},
@@ -64,6 +64,7 @@ function mounted(t: { teardown(act: () => void): void }): Engine {
     transport: 'direct',
     trace: false,
     kernelCap: null,
+    dataPath: 'cached',
   }
   const call = (name: keyof EngineCalls, ...args: unknown[]): object[] => {
     const answers: object[] = []

@@ -6,6 +6,7 @@ import { exerciseAll } from './announce.ts'
 
 await exerciseAll(t, [
   { subject: 'one-layer', trees: 15, files: 5 },
+  { subject: 'passthrough', trees: 8, files: 5 },
   { subject: 'three-layers', trees: 15, files: 5 },
   { subject: 'base-writable', trees: 8, files: 3 },
   { subject: 'fuse-native', trees: 8, files: 0 },

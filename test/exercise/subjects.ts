@@ -90,6 +90,13 @@ export const SUBJECTS = {
     shows: all,
     subject: (tree) => dropIn({ name: 'one layer', tree }),
   },
+  passthrough: {
+    name: 'mount with passthrough',
+    needsRoot: true,
+    traits: without(),
+    shows: all,
+    subject: (tree) => dropIn({ name: 'passthrough', tree, dataPath: 'passthrough' }),
+  },
   'three-layers': {
     name: 'mount of three layers over a base',
     needsRoot: false,

@@ -54,6 +54,20 @@ t.test('writeback is off where the mount does not want it', (t) => {
   t.end()
 })
 
+t.test('passthrough comes instead of writeback, where it is offered', (t) => {
+  const newer = new TestSession(new MemoryFileSystem(), { passthrough: true })
+  const { body } = newer.ask(26, 0, initBody(45))!
+  t.ok(has(body, 'PASSTHROUGH'))
+  t.notOk(has(body, 'WRITEBACK_CACHE'))
+  t.equal(body.readUInt32LE(36), 1, 'max_stack_depth')
+  t.same([newer.agreed?.passthrough, newer.agreed?.writeback], [true, false])
+  const older = new TestSession(new MemoryFileSystem(), { passthrough: true, cap: '6.1' })
+  const reply = older.ask(26, 0, initBody(45))!.body
+  t.same([has(reply, 'PASSTHROUGH'), has(reply, 'WRITEBACK_CACHE')], [false, true])
+  t.equal(reply.readUInt32LE(36), 0)
+  t.end()
+})
+
 t.test('another major version, or half a message, is refused', (t) => {
   const session = new TestSession(new MemoryFileSystem())
   const other = initBody()

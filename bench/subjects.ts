@@ -1,13 +1,26 @@
-// What is compared: ways to show one lower and one upper directory as one tree.
+// What is compared: ways to show several directories as one.
 //
-// Rule: a subject that cannot take part says why; none is left out in silence.
+//   union    lower directories, and one that takes the changes    kernel overlayfs … svsfs
+//   branches the same, but a lower file cannot be changed         mergerfs
+//   mirror   one directory, changed in place                      plain, passthrough_hp
+//
+// Rule: each peer is mounted as its manual recommends; a subject that cannot take part says why.
 
-import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { daemonsOf, ended, read, run } from './processes.ts'
 
-/** Directories of one mount; `upper` and `work` are new and empty. */
+const project = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
+
+/** Where set-up puts what it compiles. */
+export const BUILT = join(project, '.build', 'bench')
+
+const SVSFS = join(project, 'dist', 'bin', 'svsfs.js')
+
+/** Directories of one mount, the top one of `lowers` first; `upper` and `work` are new and empty. */
 export interface Place {
-  readonly lower: string
+  readonly lowers: readonly string[]
   readonly upper: string
   readonly work: string
   readonly mount: string
@@ -15,127 +28,142 @@ export interface Place {
 
 export interface Subject {
   readonly name: string
+  readonly kind: 'union' | 'branches' | 'mirror'
+  /** Mounted anew for each row, because it cannot hold the files of many. */
+  readonly afresh?: true
   /** Its version; throws an Error that says what is missing. */
-  version(): string
+  version(): Promise<string>
   /** The command that mounts; null where the lower directory itself is worked on. */
   command(place: Place): readonly string[] | null
 }
 
-const SVSFS = new URL('../bin/svsfs.js', import.meta.url).pathname
+const layers = ({ lowers, upper, work }: Place) =>
+  `lowerdir=${lowers.join(':')},upperdir=${upper},workdir=${work}`
 
-const layers = ({ lower, upper, work }: Place) =>
-  `lowerdir=${lower},upperdir=${upper},workdir=${work}`
+const branches = ({ lowers, upper }: Place) =>
+  [`${upper}=RW`, ...lowers.map((lower) => `${lower}=RO`)].join(':')
 
-export const PLAIN: Subject = { name: 'plain', version: () => '', command: () => null }
+/** For daemons that keep a descriptor for each file: as many as they may have. */
+const MANY_FILES = ['sh', '-c', 'ulimit -n "$(ulimit -Hn)"; exec "$@"', 'sh']
+
+/** The version that a program prints. */
+async function versionOf(command: string[], pattern: RegExp): Promise<string> {
+  return pattern.exec(await run(command))?.[1] ?? ''
+}
+
+export const PLAIN: Subject = {
+  name: 'plain',
+  kind: 'mirror',
+  version: async () => '',
+  command: () => null,
+}
 
 export const KERNEL: Subject = {
   name: 'kernel overlayfs',
-  version() {
-    if (process.getuid!() !== 0) throw new Error('needs root')
-    return run(['uname', '-r']).trim()
+  kind: 'union',
+  async version() {
+    if (process.getuid!() !== 0) throw new Error('only root can mount it')
+    return (await run(['uname', '-r'])).trim()
   },
   command: (place) => ['mount', '-t', 'overlay', 'overlay', '-o', layers(place), place.mount],
 }
 
 export const FUSE_OVERLAYFS: Subject = {
   name: 'fuse-overlayfs',
-  version: () => /fuse-overlayfs: version (\S+)/.exec(run(['fuse-overlayfs', '--version']))![1]!,
+  kind: 'union',
+  version: () => versionOf(['fuse-overlayfs', '--version'], /fuse-overlayfs: version (\S+)/),
   command: (place) => ['fuse-overlayfs', '-o', layers(place), place.mount],
 }
 
-export const SVSFS_DIRECT: Subject = svsfs('svsfs', 'direct')
-export const SVSFS_NATIVE: Subject = svsfs('svsfs fuse-native', 'fuse-native')
+const UNIONFS: Subject = {
+  name: 'unionfs-fuse',
+  kind: 'union',
+  version: () => versionOf(['unionfs', '--version'], /unionfs-fuse version: (\S+)/),
+  command: (place) => [
+    ...MANY_FILES,
+    'unionfs',
+    '-o',
+    'cow,use_ino,allow_other',
+    branches(place),
+    place.mount,
+  ],
+}
 
-export const SUBJECTS = [PLAIN, KERNEL, FUSE_OVERLAYFS, SVSFS_DIRECT, SVSFS_NATIVE]
+const MERGERFS: Subject = {
+  name: 'mergerfs',
+  kind: 'branches',
+  version: () => versionOf(['mergerfs', '--version'], /mergerfs version: (\S+)/),
+  command: (place) => [
+    'mergerfs',
+    '-o',
+    'allow_other,use_ino,cache.files=partial,category.create=ff',
+    branches(place),
+    place.mount,
+  ],
+}
+
+const PASSTHROUGH: Subject = {
+  name: 'passthrough_hp',
+  kind: 'mirror',
+  afresh: true,
+  async version() {
+    if (!existsSync(`${BUILT}/passthrough_hp`))
+      throw new Error('not compiled: it needs root for set-up, g++, libfuse3-dev and a network')
+    return `libfuse ${await versionOf(['fusermount3', '--version'], /version:? (\S+)/)}`
+  },
+  command: (place) => [...MANY_FILES, `${BUILT}/passthrough_hp`, place.lowers[0]!, place.mount],
+}
+
+export const SVSFS_DIRECT: Subject = svsfs('svsfs', 'direct')
+const SVSFS_NATIVE: Subject = svsfs('svsfs fuse-native', 'fuse-native')
+
+export const SUBJECTS: readonly Subject[] = [
+  PLAIN,
+  KERNEL,
+  FUSE_OVERLAYFS,
+  UNIONFS,
+  MERGERFS,
+  PASSTHROUGH,
+  SVSFS_DIRECT,
+  SVSFS_NATIVE,
+]
+
+/** The command `svsfs` of this build. */
+export const svsfsCommand = (...words: string[]): string[] => [process.execPath, SVSFS, ...words]
 
 function svsfs(name: string, transport: string): Subject {
   return {
     name,
-    version() {
+    kind: 'union',
+    async version() {
       if (!existsSync(SVSFS)) throw new Error('not built')
-      return run([process.execPath, SVSFS, '--version']).trim()
+      return (await run(svsfsCommand('--version'))).trim()
     },
-    command: (place) => [
-      process.execPath,
-      SVSFS,
-      'overlay',
-      'bench',
-      place.mount,
-      '-o',
-      layers(place),
-      '--transport',
-      transport,
-    ],
+    command: (place) =>
+      svsfsCommand('overlay', 'bench', place.mount, '-o', layers(place), '--transport', transport),
   }
 }
 
-/** Mounts, and answers the root to work below. */
-export function mount(subject: Subject, place: Place): string {
+/** Mounts, and answers the root to work below. `before` goes in front of the command. */
+export async function mount(
+  subject: Subject,
+  place: Place,
+  before: readonly string[] = [],
+): Promise<string> {
   const command = subject.command(place)
-  if (command === null) return place.lower
-  run(command, { ...process.env, [MARK]: place.mount })
+  if (command === null) return place.lowers[0]!
+  await run([...before, ...command], { place: place.mount })
   return place.mount
 }
 
 /** Unmounts, and waits until the daemon has ended. */
-export async function unmount(place: Place): Promise<void> {
+export async function unmount(place: Pick<Place, 'mount'>): Promise<void> {
   if (!read('/proc/self/mounts').includes(` ${place.mount} `)) return
   const daemons = daemonsOf(place.mount)
   try {
-    run(['umount', place.mount])
+    await run(['umount', place.mount])
   } catch {
-    run(['umount', '-l', place.mount]) // a program that failed still has it open
+    await run(['umount', '-l', place.mount]) // a program that failed still has it open
   }
-  for (let tries = 0; daemons.some(runs) && tries < 200; tries++) await pause(50)
-}
-
-export const pause = (ms: number) => new Promise((wake) => setTimeout(wake, ms))
-
-// Daemons inherit it from the command that mounts.
-const MARK = 'SVSFS_BENCH_MOUNT'
-
-/** Processes that serve a mount point: what the command that mounted it left behind. */
-export function daemonsOf(mountPoint: string): number[] {
-  const mark = `${MARK}=${mountPoint}`
-  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name))
-  return pids.filter((pid) => read(`/proc/${pid}/environ`).split('\0').includes(mark)).map(Number)
-}
-
-/** Resident memory in MiB. */
-export function memoryOf(pid: number): number {
-  return Number(/VmRSS:\s+(\d+)/.exec(read(`/proc/${pid}/status`))?.[1] ?? 0) / 1024
-}
-
-/** Processor time used since the process began, in clock ticks. */
-export function ticksOf(pid: number): number {
-  const fields = read(`/proc/${pid}/stat`)
-    .replace(/^.*\) /, '')
-    .split(' ')
-  return Number(fields[11]) + Number(fields[12])
-}
-
-const runs = (pid: number) =>
-  !['', 'Z'].includes(/\) (.)/.exec(read(`/proc/${pid}/stat`))?.[1] ?? '')
-
-/** The file's text; '' where it, or its process, is gone. */
-function read(file: string): string {
-  try {
-    return readFileSync(file, 'latin1')
-  } catch {
-    return ''
-  }
-}
-
-/** A command that takes longer hangs. */
-const LONGEST = 300_000
-
-/** Runs a command and answers what it printed; throws what went wrong. */
-export function run([program, ...args]: readonly string[], env = process.env): string {
-  const ran = spawnSync(program!, args, { encoding: 'utf8', timeout: LONGEST, env })
-  if (ran.error !== undefined) {
-    const { code } = ran.error as NodeJS.ErrnoException
-    throw new Error(code === 'ENOENT' ? `${program} is not installed` : `${program}: ${code}`)
-  }
-  if (ran.status !== 0) throw new Error((ran.stderr || ran.stdout).trim().split('\n').at(-1))
-  return ran.stdout
+  await ended(daemons)
 }

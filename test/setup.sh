@@ -7,6 +7,7 @@
 #        and /etc/mtab                      what Debian's installer makes, and some containers lack
 #     3. npm ci                             when node_modules is missing or older than the lock file
 #     4. the build                          when a source is newer than dist/
+#     5. bench: what it compiles            into .build/bench: its loader, and a peer of which Debian has only the source
 #
 # Rule: it never asks for sudo. An ordinary user needs fuse3 and bubblewrap from root; where one is
 # missing it prints the one line to run and ends before anything is downloaded.
@@ -27,17 +28,25 @@ bubblewrap   bwrap            <demo test bench> svsfs run: a program with the vi
 libfuse2     libfuse.so.2     <test bench>      the second transport (npm package fuse-native)
 attr         setfattr         <test>            tests look at extended attributes from outside
 e2fsprogs    mkfs.ext4        <test>            tests fill small disks up, and break one
-git          git              <test>            the story of the tests: a repository is damaged and put back
-sqlite3      sqlite3          <test>            the story of the tests: so is a database
-xz-utils     xz               <test>            tests import archives of each compression
+git          git              <test bench>      the story of the tests: a repository is damaged and put back
+sqlite3      sqlite3          <test bench>      the story of the tests: so is a database
+xz-utils     xz               <test bench>      tests import archives of each compression
 zstd         zstd             <test>            and of this one
 bzip2        bzip2            <test>            and of this one
-fuse-overlayfs fuse-overlayfs <bench>           a peer that the benchmark compares with
+fuse-overlayfs fuse-overlayfs <bench>         a peer that the benchmark compares with
+unionfs-fuse unionfs          <bench>           another
+mergerfs     mergerfs         <bench>           another
+libfuse3-dev fuse3.pc         <bench>           the example passthrough_hp of libfuse is compiled, another
+gcc          gcc              <bench>           compiles the loader, which makes the calls that are timed
+g++          g++              <bench>           compiles passthrough_hp
+pkgconf      pkg-config       <bench>           says how
+fio          fio              <bench>           reads and writes at random
 LIST
 }
 
 present() {
   case $1 in
+    *.pc) ls /usr/lib/*/pkgconfig/"$1" >/dev/null 2>&1 ;;
     lib*) ldconfig -p 2>/dev/null | grep -q "$1" || ls /lib/*/"$1" /usr/lib/*/"$1" >/dev/null 2>&1 ;;
     *) PATH=$PATH:/usr/sbin:/sbin command -v "$1" >/dev/null 2>&1 ;;
   esac
@@ -121,4 +130,35 @@ if stale; then
   : >dist/.building
   node_modules/.bin/tsc -p . || end 'the build failed'
   mv dist/.building dist/.built
+fi
+
+# --- what the benchmark compiles ----------------------------------------------------------------------
+[ "$what" = bench ] || exit 0
+built=.build/bench
+mkdir -p "$built"
+if [ bench/load.c -nt "$built/load" ]; then
+  say "compiles $built/load, which makes the calls that are timed"
+  gcc -O2 -Wall -pthread -o "$built/load" bench/load.c || end 'the benchmark needs gcc for its loader'
+fi
+
+# From Debian's source package, verified by apt; package lists of its own leave the machine's alone.
+passthrough_hp() {
+  fetched=$(mktemp -d) && chmod 755 "$fetched" && mkdir "$fetched/lists" || return 1
+  . /etc/os-release
+  echo "deb-src http://deb.debian.org/debian $VERSION_CODENAME main" >"$fetched/sources.list"
+  (
+    cd "$fetched"
+    from="-o Dir::Etc::sourcelist=$fetched/sources.list -o Dir::Etc::sourceparts=- -o Dir::State::lists=$fetched/lists"
+    apt-get -q $from update && apt-get -q $from source --download-only fuse3 && tar -xf fuse3_*.orig.tar.xz
+  ) >"$fetched/log" 2>&1 &&
+    g++ -O2 -std=c++17 -o "$built/passthrough_hp" "$fetched"/fuse-3*/example/passthrough_hp.cc \
+      $(pkg-config --cflags --libs fuse3) -pthread >>"$fetched/log" 2>&1
+  compiled=$?
+  [ "$compiled" = 0 ] || tail -n 3 "$fetched/log" >&2
+  rm -rf "$fetched"
+  return "$compiled"
+}
+if [ "$uid" = 0 ] && [ ! -e "$built/passthrough_hp" ]; then
+  say "compiles $built/passthrough_hp from libfuse's examples"
+  passthrough_hp || say 'it could not be fetched or compiled; the benchmark leaves it out'
 fi

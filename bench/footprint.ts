@@ -5,19 +5,22 @@
 // so the daemon has to remember every one.
 
 import { mkdirSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { AT_FDCWD, must, O, sys } from '../lib/host/sys.ts'
-import { daemonsOf, memoryOf, pause, run, ticksOf } from './subjects.ts'
+import { daemonsOf, memoryOf, processorTimeOf, run } from './processes.ts'
 
 /** How often idle time is measured until nothing is used in it. */
 const WINDOWS = 6
+
+/** Less than this, in µs for a second, is nothing: the kernel's own bookkeeping. */
+const NOTHING = 100
 
 export interface Footprint {
   readonly files: number
   /** MiB of all processes that serve the mount. */
   readonly memory: number
-  readonly idleSeconds: number
-  /** Clock ticks (10 ms) used in that time. */
-  readonly idleTicks: number
+  /** Processor time in an idle second, in µs. */
+  readonly idle: number
 }
 
 /** Makes empty files below `dir`, 1000 a directory. */
@@ -31,18 +34,18 @@ export function makeEmptyFiles(dir: string, count: number): void {
 
 /** Walks the mount with a stat of each file, and looks at its daemon then. */
 export async function footprint(mountPoint: string, idleSeconds: number): Promise<Footprint> {
-  const found = run(['sh', '-c', `find '${mountPoint}' -type f -size -1000 | wc -l`])
+  const found = await run(['sh', '-c', `find '${mountPoint}' -type f -size -1000 | wc -l`])
   const daemons = daemonsOf(mountPoint)
   if (daemons.length === 0) throw new Error(`no process serves ${mountPoint}`)
   const sum = (of: (pid: number) => number) => daemons.reduce((total, pid) => total + of(pid), 0)
   const memory = sum(memoryOf)
   // V8 collects once more, some seconds after a thread became idle: a later window counts then.
-  let idleTicks = 0
+  let idle = 0
   for (let window = 0; window < WINDOWS; window++) {
-    const before = sum(ticksOf)
-    await pause(idleSeconds * 1000)
-    idleTicks = sum(ticksOf) - before
-    if (idleTicks === 0) break
+    const before = sum(processorTimeOf)
+    await sleep(idleSeconds * 1000)
+    idle = (sum(processorTimeOf) - before) / idleSeconds
+    if (idle < NOTHING) break
   }
-  return { files: Number(found), memory, idleSeconds, idleTicks }
+  return { files: Number(found), memory, idle }
 }

@@ -1,0 +1,97 @@
+// What a run found out, as it is kept in bench/results: every sample, and where it comes from.
+//
+//   cells["tmpfs one 1"]["lookup"]["svsfs"] = { rounds: [[µs, …], …], cpu: [µs, …] }
+//          backing cores layers
+//
+// Rule: samples are kept, not medians, so that a later run can be compared with their spread. A
+// file of another version is refused.
+
+import { readFileSync } from 'node:fs'
+import { cpus, loadavg, release, totalmem } from 'node:os'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { busyShare } from './processes.ts'
+import type { Amounts, Setting } from './rows/row.ts'
+
+export const VERSION = 2
+
+export interface Cell {
+  /** µs for one operation: one list a round, empty for a round that left it out. */
+  readonly rounds: number[][]
+  /** Processor time of the daemon for one operation in µs, one a round; empty without a daemon. */
+  readonly cpu: number[]
+  /** Why it was not measured. */
+  missing?: string
+}
+
+export interface Presence {
+  readonly name: string
+  readonly version: string
+  /** Why it takes no part; null where it does. */
+  missing: string | null
+}
+
+/** Cells of one place of the table, by row, then by subject. */
+export type Table = Record<string, Record<string, Cell>>
+
+export interface Results {
+  readonly version: number
+  readonly date: string
+  readonly machine: string
+  readonly kernel: string
+  readonly node: string
+  /** One minute's load average, and the share of processor time used in the second before the run. */
+  readonly before: { readonly load: number; readonly busy: number }
+  readonly dataPath: string
+  /** What lies below, by backing. */
+  readonly disks: Record<string, string>
+  readonly amounts: Amounts
+  rounds: number
+  minutes: number
+  readonly subjects: readonly Presence[]
+  /** Rows that this machine cannot do, and why. */
+  readonly missing: Record<string, string>
+  /** By place: backing, cores, number of layers. */
+  readonly cells: Record<string, Table>
+}
+
+export const placeName = ({ backing, cores }: Setting, layers: number): string =>
+  `${backing} ${cores} ${layers}`
+
+/** What a place's name says, in words. */
+export function placeWords(place: string, disks: Results['disks']): string {
+  const [backing, cores, layers] = place.split(' ')
+  const where = `${disks[backing!] ?? backing}`
+  const what = { one: 'caller and daemon on one core', free: 'all cores', busy: 'all cores, busy' }
+  return `${where}, ${what[cores as Setting['cores']]}, ${layers} layer${layers === '1' ? '' : 's'}`
+}
+
+/** The machine as it is before the run. */
+export async function machine(): Promise<
+  Pick<Results, 'version' | 'date' | 'machine' | 'kernel' | 'node' | 'before'>
+> {
+  const cores = cpus()
+  const busy = await busyShare(() => sleep(1000))
+  return {
+    version: VERSION,
+    date: new Date().toISOString().slice(0, 16).replace('T', ' '),
+    machine: `${cores.length} × ${cores[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB`,
+    kernel: release(),
+    node: process.version,
+    before: { load: loadavg()[0] ?? 0, busy },
+  }
+}
+
+/** Reads what was kept; null where nothing is. */
+export function readResults(file: string): Results | null {
+  let text: string
+  try {
+    text = readFileSync(file, 'utf8')
+  } catch (err) {
+    if ((err as NodeJS.ErrnoException).code === 'ENOENT') return null
+    throw err
+  }
+  const results = JSON.parse(text) as Results
+  if (results.version !== VERSION)
+    throw new Error(`${file} has format ${results.version}, this program reads ${VERSION}`)
+  return results
+}

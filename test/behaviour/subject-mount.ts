@@ -15,8 +15,10 @@ export interface MountSubject {
   readonly name: string
   readonly transport?: 'direct' | 'fuse-native'
   readonly kernelCap?: '6.1'
-  /** `dropIn` only. */
+  /** `dropIn` only; passthrough for files of every size. */
   readonly dataPath?: 'cached' | 'passthrough'
+  /** `dropIn` only. */
+  readonly readOnly?: boolean
   /** `store` only: the base takes the changes of what it alone has. */
   readonly baseWritable?: boolean
   readonly differs?: Readonly<Record<string, string>>
@@ -34,9 +36,11 @@ export function dropIn(subject: MountSubject): Subject {
       const root = makeGround()
       const { branches } = drawOneLayer(root, starts, subject.tree)
       const lowers = branches.slice(1).map(({ name }) => `${root}/${name}`)
-      const more =
-        subject.dataPath === undefined ? '' : `,data_path=${subject.dataPath},pass_from=0`
-      const options = `lowerdir=${lowers.join(':')},upperdir=${root}/up,workdir=${root}/work${more}`
+      const { dataPath, readOnly } = subject
+      const more = dataPath === undefined ? [] : [`data_path=${dataPath}`, 'pass_from=0']
+      if (readOnly) more.push('ro')
+      const places = `lowerdir=${lowers.join(':')},upperdir=${root}/up,workdir=${root}/work`
+      const options = [places, ...more].join(',')
       const words = ['overlay', 'behaviour', `${root}/mnt`, '-f', '-o', options]
       if (subject.transport !== undefined) words.push('--transport', subject.transport)
       return serve(root, lowers, () => Served.start(words, `${root}/mnt`))

@@ -2,8 +2,36 @@
 //
 // Layout: struct statx of linux/stat.h. One Stat is filled again and again; what has to
 // outlive the next call is copied out by `attrOf` (lib/union) or `clone`.
+//
+// The index of a published tree fills one, too (`fill`): then `position` says which file of the
+// index it is. The kernel leaves 0 there.
 
 const STATX_BTIME = 0x800
+/** Words of struct statx that Linux keeps for later, and clears. */
+const POSITION = 62
+
+/** What an index knows of a file. */
+export interface IndexedStat {
+  position: number
+  mode: number
+  nlink: number
+  uid: number
+  gid: number
+  ino: number
+  size: number
+  blocks: number
+  blksize: number
+  atime: number
+  atimeNsec: number
+  ctime: number
+  ctimeNsec: number
+  mtime: number
+  mtimeNsec: number
+  rdevMajor: number
+  rdevMinor: number
+  devMajor: number
+  devMinor: number
+}
 
 export class Stat {
   readonly bytes = Buffer.alloc(256)
@@ -82,8 +110,53 @@ export class Stat {
     return this.#u32[34]! * 0x10_0000 + this.#u32[35]!
   }
 
+  /** Number of the file in the index that filled it; 0 where the disk did. */
+  get position(): number {
+    return this.#u32[POSITION]!
+  }
+  get devMajor(): number {
+    return this.#u32[34]!
+  }
+  get devMinor(): number {
+    return this.#u32[35]!
+  }
+
   copyTo(other: Stat): void {
     this.bytes.copy(other.bytes)
+  }
+
+  /** Everything but the time of birth, as if the disk had said it. */
+  fill(from: IndexedStat): void {
+    const u32 = this.#u32
+    u32[0] = 0
+    u32[1] = from.blksize
+    u32[4] = from.nlink
+    u32[5] = from.uid
+    u32[6] = from.gid
+    this.#u16[14] = from.mode
+    this.#set64(8, from.ino)
+    this.#set64(10, from.size)
+    this.#set64(12, from.blocks)
+    this.setAtime(from.atime, from.atimeNsec)
+    this.#set64(24, from.ctime)
+    u32[26] = from.ctimeNsec
+    this.#set64(28, from.mtime)
+    u32[30] = from.mtimeNsec
+    u32[32] = from.rdevMajor
+    u32[33] = from.rdevMinor
+    u32[34] = from.devMajor
+    u32[35] = from.devMinor
+    u32[POSITION] = from.position
+  }
+
+  setAtime(seconds: number, nsec: number): void {
+    this.#set64(16, seconds)
+    this.#u32[18] = nsec
+  }
+
+  #set64(at: number, value: number): void {
+    this.#u32[at] = value
+    this.#u32[at + 1] = Math.floor(value / 0x1_0000_0000)
   }
 
   #u64(at: number): number {

@@ -10,6 +10,7 @@ import { type Attr, type Caller, FATTR, type SetattrRequest } from '../fuse/file
 import type { Stat } from '../host/stat.ts'
 import { must, S, sys, UTIME_NOW, UTIME_OMIT } from '../host/sys.ts'
 import { getXattr, listXattr, removeXattr, setXattr } from '../host/xattr.ts'
+import { HAS } from '../layer/index-tables.ts'
 import type { Override } from '../layer/layer.ts'
 import { isMarkName } from '../layer/marks.ts'
 import type { Branch } from './branch.ts'
@@ -50,8 +51,28 @@ function located(dir: number, name: string): Location {
   return location
 }
 
+/**
+ * The number of a node's topmost file in the index of a published tree; 0 where the disk is to be
+ * asked. It is asked for the tree's root, which was renamed since its index was made.
+ */
+function indexedAt(node: UnionNode): number {
+  const { index, numberBase } = node.top
+  if (index === null || node.fd !== -1 || node.stale) return 0
+  if (!node.isDirectory) {
+    const number = node.parent === null ? 0 : node.ino - numberBase
+    return number > 0 && number <= index.entries ? number : 0
+  }
+  const number = index.tables.directory(pathIn(node, node.places[0]!))
+  return number === 1 ? 0 : number
+}
+
 /** Fills `view.stat` with the node's own attributes on disk. */
 export function statNode(view: View, node: UnionNode): Stat {
+  const number = indexedAt(node)
+  if (number !== 0) {
+    node.top.index!.tables.fill(number, view.stat)
+    return view.stat
+  }
   const { dir, name } = locate(node)
   must(sys.stat(dir, name, view.stat), 'stat')
   return view.stat
@@ -81,7 +102,7 @@ export function attributesOf(view: View, node: UnionNode, stat: Stat): Attr {
   attr.rdev = stat.rdev
   attr.blksize = stat.blksize
   attr.nlink = linkCount(view, node, branch, stat)
-  if (branch.index !== null) override(attr, branch.index.override(stat.ino), view)
+  if (branch.index !== null) override(attr, branch.index.overrideOf(stat), view)
   return attr
 }
 
@@ -234,10 +255,19 @@ export function truncate(view: View, node: UnionNode, size: number, dropsFor: Ca
 
 const ACL = 'system.posix_acl_'
 
+/** What a link points to. Throws Errno. */
+export function readTarget(node: UnionNode, buffer: Buffer): string {
+  const number = indexedAt(node)
+  if (number !== 0) return node.top.index!.tables.target(number)
+  const { dir, name } = locate(node)
+  return buffer.latin1Slice(0, must(sys.readlinkat(dir, name, buffer), 'readlink'))
+}
+
 /** The value, or null where the attribute is not set. Throws Errno. */
 export function readXattr(node: UnionNode, name: string): Buffer | null {
   if (isMarkName(name)) return null
   if (name === CAPABILITY && node.noCapability) return null
+  if (isKnownAbsent(node, name)) return null
   const { dir, name: at } = locate(node)
   const value = getXattr(dir, at, name)
   if (typeof value !== 'number') return value
@@ -248,6 +278,18 @@ export function readXattr(node: UnionNode, name: string): Buffer | null {
     return null
   }
   throw new Errno(-value, 'getxattr')
+}
+
+// By the index, of a name that the disk would take: others are its to refuse.
+function isKnownAbsent(node: UnionNode, name: string): boolean {
+  const number = indexedAt(node)
+  if (number === 0) return false
+  const branch = node.top
+  const flags = branch.index!.tables.flags(number)
+  if (name === `${ACL}access`) return (flags & HAS.accessList) === 0
+  if (name === `${ACL}default`) return (flags & HAS.defaultList) === 0
+  const has = name === CAPABILITY ? flags & HAS.capability : flags
+  return has === 0 && branch.takesAttribute(name)
 }
 
 // A file that its owner may write but not read lists its attributes all the same.
@@ -261,6 +303,8 @@ function hasXattr(node: UnionNode, name: string): boolean {
 }
 
 export function listXattrs(node: UnionNode): string[] {
+  const number = indexedAt(node)
+  if (number !== 0 && node.top.index!.tables.flags(number) === 0) return []
   const { dir, name } = locate(node)
   return listXattr(dir, name).filter((attribute) => !isMarkName(attribute))
 }

@@ -12,7 +12,9 @@ import { baseName, isWithin, joinPath, parentPath, type RelPath, ROOT } from '..
 import { type DirEntry, DT, listDirectory } from '../host/directory.ts'
 import { Stat } from '../host/stat.ts'
 import { AT_FDCWD, must, O, sys } from '../host/sys.ts'
+import { getXattr } from '../host/xattr.ts'
 import type { TreeIndex } from '../layer/index-file.ts'
+import type { IndexTables } from '../layer/index-tables.ts'
 import type { MarkPrefix } from '../layer/marks.ts'
 import type { Ctimes } from './ctimes.ts'
 import { diskIdentity, keepsAtime } from './disks.ts'
@@ -22,6 +24,9 @@ import { Room } from './room.ts'
 
 /** Descriptors kept for one branch. A request needs at most a handful at once. */
 const MOST_DESCRIPTORS = 128
+
+/** What names of attributes begin with. */
+const SPACES = ['user.', 'security.', 'trusted.'] as const
 
 export class Branch {
   /** Absolute path, bytes as latin1. Two layers with one writable tree share the branch. */
@@ -35,6 +40,7 @@ export class Branch {
   readonly dev: number
   /** True where its disk sets access times. */
   readonly keepsAtime: boolean
+  /** Of a published tree: answers names and attributes without the disk. */
   readonly index: TreeIndex | null
   readonly room: Room
   /** Added to a position of the index to make an inode number; 0 where the disk's own are shown. */
@@ -54,6 +60,8 @@ export class Branch {
   /** What the disks are that it spans, by device. */
   readonly #disks = new Map<number, string>()
   #links: ReadonlyMap<number, readonly RelPath[]> | null = null
+  /** By SPACES: whether its disk has such attributes. */
+  readonly #spaces = new Map<string, boolean>()
 
   constructor(options: {
     path: string
@@ -97,7 +105,13 @@ export class Branch {
 
   /** Descriptor of a directory of the branch: valid until the request ends. Throws Errno. */
   dirFd(path: RelPath): number {
-    return must(this.#find(path), 'open directory')
+    const fd = this.#find(path)
+    return must(fd < 0 ? this.asDamage(fd) : fd, 'open directory')
+  }
+
+  /** Of a call on what was found: EIO where the index has what its tree has lost. */
+  asDamage(errno: number): number {
+    return errno === -ERRNO.ENOENT && this.index !== null ? -ERRNO.EIO : errno
   }
 
   /** As `dirFd`, or the negative errno. */
@@ -137,6 +151,7 @@ export class Branch {
 
   /** Attributes of a name in a directory. False when one of them is absent. Throws Errno otherwise. */
   peek(dir: RelPath, name: string, into: Stat): boolean {
+    if (this.index !== null && name !== '') return peekIndex(this.index.tables, dir, name, into)
     if (this.blocked !== null && this.#isBlocked(dir, name)) return false
     const fd = this.#find(dir)
     const done = fd < 0 ? fd : sys.stat(fd, name, into)
@@ -146,6 +161,17 @@ export class Branch {
     }
     if (done === -ERRNO.ENOENT || done === -ERRNO.ENOTDIR) return false
     throw new Errno(-done, 'stat')
+  }
+
+  /** True where the disk takes attributes of such a name: then one that is not there is absent. */
+  takesAttribute(name: string): boolean {
+    const space = SPACES.find((one) => name.startsWith(one))
+    if (space === undefined) return false
+    const known = this.#spaces.get(space)
+    if (known !== undefined) return known
+    const takes = getXattr(this.root, '', `${space}svsfs-none`) === -ERRNO.ENODATA
+    this.#spaces.set(space, takes)
+    return takes
   }
 
   /**
@@ -224,6 +250,13 @@ export class Branch {
     }
     this.#fds.set(path, fd)
   }
+}
+
+function peekIndex(tables: IndexTables, dir: RelPath, name: string, into: Stat): boolean {
+  const number = tables.child(tables.directory(dir), name)
+  if (number === 0) return false
+  tables.fill(number, into)
+  return true
 }
 
 /** O_PATH descriptor of an absolute path, which is followed. Throws Errno. */

@@ -102,7 +102,8 @@ function openFile(node: UnionNode, writable: boolean): number {
   const done =
     name === '' ? sys.reopen(dir, mode) : sys.openat(dir, name, mode | O.NOFOLLOW | O.NONBLOCK)
   if (done >= 0) return done
-  if (done !== -ERRNO.EACCES || !node.branch!.writable) throw new Errno(-done, 'open')
+  if (done !== -ERRNO.EACCES || !node.branch!.writable)
+    throw new Errno(-node.branch!.asDamage(done), 'open')
   const { ctimes } = node.branch!
   const force = () => openForced(dir, name, mode)
   return ctimes === null ? force() : ctimes.keeping(dir, name, force)

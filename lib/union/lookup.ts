@@ -73,6 +73,7 @@ class Merge {
   #bottom: Branch | null = null
   #bottomIno = 0
   #bottomDev = 0
+  #bottomPosition = 0
   /** A layer whose read-only part was found through a redirect already. */
   #redirected: UnionLayer | null = null
   #base: RelPath | null = null
@@ -103,19 +104,21 @@ class Merge {
 
   result(): Found {
     if (this.#base !== null) this.#addBase(this.#base)
-    return {
-      at: 'directory',
-      places: this.#places,
-      closed: this.#closed,
-      number: this.#view.numberOf(this.#bottom!, this.#bottomIno, this.#bottomDev),
-    }
+    const number = this.#view.numberOf(
+      this.#bottom!,
+      this.#bottomIno,
+      this.#bottomDev,
+      this.#bottomPosition,
+    )
+    return { at: 'directory', places: this.#places, closed: this.#closed, number }
   }
 
-  #push(branch: Branch, path: RelPath, { ino, dev }: Stat): void {
+  #push(branch: Branch, path: RelPath, { ino, dev, position }: Stat): void {
     this.#places.push({ branch, path: branch.writable ? null : path })
     this.#bottom = branch
     this.#bottomIno = ino
     this.#bottomDev = dev
+    this.#bottomPosition = position
   }
 
   #follow(branch: Branch, marks: Marks): boolean {

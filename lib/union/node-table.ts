@@ -77,18 +77,21 @@ export abstract class NodeTable {
     const bottom = places.at(-1)?.branch ?? fail('ENOENT')
     must(sys.stat(bottom.root, '', this.stat), 'root')
     this.#disks = new Disks(bottom.dev)
-    const ino = this.numberOf(bottom, this.stat.ino, this.stat.dev)
+    const ino = this.numberOf(bottom, this.stat.ino, this.stat.dev, 1)
     this.root = new UnionNode(ROOT_NODE, S.IFDIR, ino, null, '')
     this.root.places = places
     this.root.lookups = 1
     this.nodes.set(ROOT_NODE, this.root)
   }
 
-  /** The inode number programs see for a backing inode of a branch. */
-  numberOf(branch: Branch, backing: number, dev = branch.dev): number {
+  /**
+   * The inode number programs see for a backing inode of a branch; `position`: its number in the
+   * branch's index, where that is known.
+   */
+  numberOf(branch: Branch, backing: number, dev = branch.dev, position = 0): number {
     if (branch.index !== null) {
-      const position = branch.index.number(backing)
-      if (position !== 0) return branch.numberBase + position
+      const number = position === 0 ? branch.index.number(backing) : position
+      if (number !== 0) return branch.numberBase + number
     }
     const numbers = branch.writable ? branch.layer.numbers : null
     const own = this.#disks.number(backing, dev, () => branch.diskOf(dev))
@@ -130,12 +133,12 @@ export abstract class NodeTable {
     }
     const copy = this.#copyBehind(dir, name, found.branch)
     const branch = copy?.branch ?? found.branch
-    const { ino, dev, mode, nlink } = this.stat
+    const { ino, dev, mode, nlink, position } = this.stat
     const known = this.#linked.get(branch)?.get(ino)
     if (known !== undefined && (nlink > 1 ? canHave(known, branch) : isHeld(known, branch, ino))) {
       return this.#adoptLink(known, dir, name, found.dir, copy)
     }
-    const number = this.numberOf(branch, ino, dev)
+    const number = this.numberOf(branch, ino, dev, position)
     const node = this.#new(mode & S.IFMT, number, dir, name)
     node.branch = branch
     if (copy !== null) node.fd = copy.fd

@@ -6,8 +6,11 @@
 // new one.
 
 import { Errno } from '../base/errno.ts'
+import type { RelPath } from '../base/path.ts'
 import type { DirSink, HandleId } from '../fuse/filesystem.ts'
 import { type DirEntry, DT, listDirectory } from '../host/directory.ts'
+import { S } from '../host/sys.ts'
+import type { IndexTables } from '../layer/index-tables.ts'
 import { isWhiteout } from '../layer/marks.ts'
 import type { Branch } from './branch.ts'
 import { pathIn, type UnionNode } from './node.ts'
@@ -18,6 +21,9 @@ export interface Listed {
   ino: number
   type: number
 }
+
+/** In place of a type: deleted. */
+const GONE = -1
 
 /** A directory that the kernel has open. */
 export interface DirHandle {
@@ -38,17 +44,14 @@ export function listMerged(view: View, node: UnionNode, access = false): Listed[
   const byName = new Map<string, Listed | null>()
   for (const place of places) {
     const path = pathIn(node, place)
-    const dir = place.branch.dirFd(path)
-    const dev = diskOf(view, dir, place.branch)
-    for (const entry of listDirectory(dir, '', access)) {
+    for (const entry of contents(view, place.branch, path, access)) {
       if (isBlocked(place.branch, path, entry.name)) continue
       const known = byName.get(entry.name)
       if (known === undefined) {
-        const gone = entry.type === DT.CHR && deleted(view, dir, entry, place.branch)
-        byName.set(entry.name, gone ? null : listed(view, place.branch, dev, entry))
+        byName.set(entry.name, entry.type === GONE ? null : entry)
       } else if (known?.type === DT.DIR && entry.type === DT.DIR) {
         // A merged directory's number is its lowest place's.
-        known.ino = view.numberOf(place.branch, entry.ino, dev)
+        known.ino = entry.ino
       }
     }
   }
@@ -56,12 +59,29 @@ export function listMerged(view: View, node: UnionNode, access = false): Listed[
 }
 
 function listOne(view: View, node: UnionNode, branch: Branch, access: boolean): Listed[] {
-  const dir = branch.dirFd(pathIn(node, node.places[0]!))
+  const all = contents(view, branch, pathIn(node, node.places[0]!), access)
+  return branch.prefix === null ? all : all.filter(({ type }) => type !== GONE)
+}
+
+/** What one branch has in a directory; a whiteout's type is GONE. */
+function contents(view: View, branch: Branch, path: RelPath, access: boolean): Listed[] {
+  if (branch.index !== null) return indexed(branch, branch.index.tables, path)
+  const dir = branch.dirFd(path)
   const dev = diskOf(view, dir, branch)
+  return listDirectory(dir, '', access).map((entry) => ({
+    name: entry.name,
+    ino: view.numberOf(branch, entry.ino, dev),
+    type: entry.type === DT.CHR && deleted(view, dir, entry, branch) ? GONE : entry.type,
+  }))
+}
+
+function indexed({ numberBase }: Branch, tables: IndexTables, path: RelPath): Listed[] {
+  const [start, end] = tables.rows(tables.directory(path))
   const entries: Listed[] = []
-  for (const entry of listDirectory(dir, '', access)) {
-    if (entry.type === DT.CHR && deleted(view, dir, entry, branch)) continue
-    entries.push(listed(view, branch, dev, entry))
+  for (let row = start; row < end; row++) {
+    const number = tables.numberAt(row)
+    const type = (tables.mode(number) & S.IFMT) >> 12
+    entries.push({ name: tables.nameAt(row), ino: numberBase + number, type })
   }
   return entries
 }
@@ -69,12 +89,6 @@ function listOne(view: View, node: UnionNode, branch: Branch, access: boolean): 
 // A base may span several disks; a sublayer lies on one.
 const diskOf = (view: View, dir: number, branch: Branch): number =>
   branch.foreign && view.statQuiet(dir, '') ? view.below.dev : branch.dev
-
-const listed = (view: View, branch: Branch, dev: number, entry: DirEntry): Listed => ({
-  name: entry.name,
-  ino: view.numberOf(branch, entry.ino, dev),
-  type: entry.type,
-})
 
 // Where no marks are held, in the base above all, a device 0/0 is what it is.
 function deleted(view: View, dir: number, entry: DirEntry, branch: Branch): boolean {

@@ -104,7 +104,8 @@ function stillIs(view: View, node: UnionNode, found: Found): boolean {
   if (found.at !== 'file' || node.isDirectory) return false
   if (!sameData(found.data, node.data)) return false
   if (found.branch !== node.branch || (view.stat.mode & S.IFMT) !== node.type) return false
-  return view.numberOf(found.branch, view.stat.ino, view.stat.dev) === node.ino
+  const { ino, dev, position } = view.stat
+  return view.numberOf(found.branch, ino, dev, position) === node.ino
 }
 
 function recheckAbsent(view: View, dir: UnionNode): boolean {

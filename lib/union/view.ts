@@ -44,6 +44,7 @@ import {
   keepCtime,
   listXattrs,
   locate,
+  readTarget,
   readXattr,
   setAttributes,
   statNode,
@@ -186,9 +187,7 @@ export class View extends SharedView implements FileSystem {
   }
 
   readLink(node: UnionNode): string {
-    const { dir, name } = locate(node)
-    const length = must(sys.readlinkat(dir, name, this.#link), 'readlink')
-    return this.#link.latin1Slice(0, length)
+    return readTarget(node, this.#link)
   }
 
   /** What keeps a new name from simply being made: the layer of a whiteout, or something there. */

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { Errno } from '../../lib/base/errno.ts'
 import { Failure } from '../../lib/base/failure.ts'
-import type { RelPath } from '../../lib/base/path.ts'
+import { type RelPath, relPath } from '../../lib/base/path.ts'
 import { ROOT_NODE } from '../../lib/fuse/filesystem.ts'
 import { AT_FDCWD, must, O, S, sys } from '../../lib/host/sys.ts'
 import { setXattr } from '../../lib/host/xattr.ts'
@@ -260,7 +260,7 @@ t.test(
           index.override(ino)
           for (const name of index.names(ino) ?? []) if (name.includes('..')) faults.push(name)
         }
-        index.linkedWithin('dir')
+        index.linkedWithin(relPath('dir'))
       })
       if (left % 50 !== 0) continue
       attempt(faults, () => {

@@ -13,6 +13,7 @@ import { Failure } from '../base/failure.ts'
 import { bytesOf, isWithin } from '../base/path.ts'
 import { removeTree } from '../host/remove-tree.ts'
 import { AT_FDCWD } from '../host/sys.ts'
+import { accessesOf } from '../layer/accesses.ts'
 import { type Source, sourceOf } from '../layer/import.ts'
 import { fetchInThread, importInThread, type Waiter } from '../layer/import-job.ts'
 import { loadRecipe } from '../layer/recipe.ts'
@@ -86,7 +87,8 @@ export async function importVersion(
 
 /** Removes a version that no record names. */
 export function removeVersion(places: LayerPlaces, version: number): void {
-  for (const path of [places.index(version), places.ro(version)])
+  const index = places.index(version)
+  for (const path of [index, accessesOf(index), places.ro(version)])
     removeTree(AT_FDCWD, bytesOf(path))
 }
 

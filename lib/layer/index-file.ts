@@ -15,6 +15,7 @@ import { type RelPath, shown } from '../base/path.ts'
 import { readWhole, writeWhole } from '../host/file.ts'
 import { Stat } from '../host/stat.ts'
 import { AT_FDCWD, must, O, sys } from '../host/sys.ts'
+import { Accesses, accessesOf } from './accesses.ts'
 import { digestTree } from './digest.ts'
 import { encodeIndex, gather, overrideRows } from './index-build.ts'
 import {
@@ -83,6 +84,7 @@ export class TreeIndex implements TreeFacts {
   readonly bytes: number
   readonly #path: string
   readonly #root: number
+  readonly #accesses: Accesses
   #tables: IndexTables | null = null
   #damage: unknown = null
 
@@ -94,6 +96,7 @@ export class TreeIndex implements TreeFacts {
     this.bytes = bytes
     this.#path = path
     this.#root = root
+    this.#accesses = new Accesses(accessesOf(path))
     if (version === VERSION) intact(path, () => mustBeWhole(path, sizeOf(counts)))
   }
 
@@ -105,8 +108,10 @@ export class TreeIndex implements TreeFacts {
   #load(): IndexTables {
     if (this.#damage !== null) throw this.#damage
     try {
-      this.#tables = loadTables(this.#path, this.#root)
-      return this.#tables
+      const tables = loadTables(this.#path, this.#root)
+      this.#accesses.load(tables)
+      this.#tables = tables
+      return tables
     } catch (err) {
       // Not read again for every request.
       this.#damage = err
@@ -137,6 +142,21 @@ export class TreeIndex implements TreeFacts {
   /** The same, of the file with these attributes. */
   overrideOf({ position, ino }: Stat): Override | null {
     return this.#override(position, ino)
+  }
+
+  /** A program read a file of the tree, listed a directory or followed a link. */
+  accessed(number: number): void {
+    this.#accesses.note(this.tables, number)
+  }
+
+  /** Sets the time of the last access in what the disk says of a file of the tree. */
+  showAccess(into: Stat): void {
+    if (!this.#accesses.isEmpty) this.#accesses.show(this.tables, this.number(into.ino), into)
+  }
+
+  /** Writes down what programs accessed. */
+  close(): void {
+    if (this.#tables !== null) this.#accesses.close(this.#tables)
   }
 
   #override(position: number, ino: number): Override | null {

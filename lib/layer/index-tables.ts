@@ -4,7 +4,7 @@
 //   number   a file of the tree; 1 is the root, 0 none
 //   row      one name of a directory; names of one directory follow each other
 //
-// Rule: a tree is never changed, so nothing here is, but for access times (`noteAccess`).
+// Rule: a tree is never changed, so nothing here is, but for access times (accesses.ts).
 
 import { baseName, parentPath, type RelPath, ROOT } from '../base/path.ts'
 import type { IndexedStat, Stat } from '../host/stat.ts'
@@ -34,6 +34,7 @@ export const HAS = { any: 1, accessList: 2, defaultList: 4, capability: 8 } as c
 const MOST_PATHS = 4096
 
 const HIGH = 0x1_0000_0000
+const DAY = 24 * 60 * 60
 
 export class IndexTables {
   readonly columns: Columns
@@ -192,6 +193,32 @@ export class IndexTables {
   #nsec(low: number, high: number): number {
     const nsec = high & ODD_TIME
     return nsec === ODD_TIME ? this.columns.odd[low * 2 + 1]! : nsec
+  }
+
+  /** Seconds and nanoseconds of the last access. */
+  accessOf(number: number): readonly [seconds: number, nsec: number] {
+    const { atime, atimeNsec } = this.columns
+    const [low, high] = [atime[number]!, atimeNsec[number]!]
+    return [this.#seconds(low, high), this.#nsec(low, high)]
+  }
+
+  setAccess(number: number, seconds: number, nsec: number): void {
+    const epoch = Math.floor((seconds + HIGH / 2) / HIGH)
+    this.columns.atime[number] = seconds - epoch * HIGH
+    this.columns.atimeNsec[number] = epoch * 2 ** 30 + nsec
+  }
+
+  /** True where an access now is to be noted: once after a change, or in a day (relatime). */
+  isDue(number: number, seconds: number): boolean {
+    const { mtime, mtimeNsec, ctime, ctimeNsec } = this.columns
+    const [last, nsec] = this.accessOf(number)
+    if (seconds - last >= DAY) return true
+    const since = (low: number, high: number) => {
+      const changed = this.#seconds(low, high)
+      return last < changed || (last === changed && nsec <= this.#nsec(low, high))
+    }
+    const moved = since(mtime[number]!, mtimeNsec[number]!)
+    return moved || since(ctime[number]!, ctimeNsec[number]!)
   }
 
   /** What a symbolic link points to. */

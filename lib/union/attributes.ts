@@ -55,7 +55,7 @@ function located(dir: number, name: string): Location {
  * The number of a node's topmost file in the index of a published tree; 0 where the disk is to be
  * asked. It is asked for the tree's root, which was renamed since its index was made.
  */
-function indexedAt(node: UnionNode): number {
+export function indexedAt(node: UnionNode): number {
   const { index, numberBase } = node.top
   if (index === null || node.fd !== -1 || node.stale) return 0
   if (!node.isDirectory) {
@@ -75,6 +75,7 @@ export function statNode(view: View, node: UnionNode): Stat {
   }
   const { dir, name } = locate(node)
   must(sys.stat(dir, name, view.stat), 'stat')
+  node.top.index?.showAccess(view.stat)
   return view.stat
 }
 
@@ -258,7 +259,10 @@ const ACL = 'system.posix_acl_'
 /** What a link points to. Throws Errno. */
 export function readTarget(node: UnionNode, buffer: Buffer): string {
   const number = indexedAt(node)
-  if (number !== 0) return node.top.index!.tables.target(number)
+  if (number !== 0) {
+    node.top.accessed(number)
+    return node.top.index!.tables.target(number)
+  }
   const { dir, name } = locate(node)
   return buffer.latin1Slice(0, must(sys.readlinkat(dir, name, buffer), 'readlink'))
 }

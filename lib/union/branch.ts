@@ -163,9 +163,24 @@ export class Branch {
     throw new Errno(-done, 'stat')
   }
 
+  /**
+   * Attributes of what is to be copied: the disk's, but for the access time that programs see.
+   * Throws Errno.
+   */
+  statSource(dir: number, name: string, into: Stat): void {
+    const done = sys.stat(dir, name, into)
+    must(done < 0 ? this.asDamage(done) : done, 'copy up')
+    this.index?.showAccess(into)
+  }
+
+  /** A program accessed what has this number in the index. */
+  accessed(number: number): void {
+    if (this.keepsAtime && number !== 0) this.index!.accessed(number)
+  }
+
   /** True where the disk takes attributes of such a name: then one that is not there is absent. */
   takesAttribute(name: string): boolean {
-    const space = SPACES.find((one) => name.startsWith(one))
+    const space = SPACES.find((one) => name.startsWith(one) && name !== one)
     if (space === undefined) return false
     const known = this.#spaces.get(space)
     if (known !== undefined) return known
@@ -233,6 +248,7 @@ export class Branch {
 
   close(): void {
     this.ctimes?.close()
+    this.index?.close()
     for (const fd of this.#fds.values()) sys.close(fd)
     this.#fds.clear()
     sys.close(this.root)

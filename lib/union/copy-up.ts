@@ -90,7 +90,7 @@ function orphanLayer(view: View, node: UnionNode): UnionLayer {
 function orphanDirectory(view: View, node: UnionNode): void {
   if (node.top.writable) return
   const { work, rw } = orphanLayer(view, node)
-  must(sys.stat(node.fd, '', source), 'copy up')
+  node.top.statSource(node.fd, '', source)
   const temp = view.tempName()
   must(sys.mkdirat(work, temp, 0o700), 'copy up')
   try {
@@ -137,7 +137,7 @@ export function bring(view: View, node: UnionNode, layer: UnionLayer, need: Need
 
 function sourceOf(node: UnionNode): void {
   const { dir, name } = locate(node)
-  must(sys.stat(dir, name, source), 'copy up')
+  node.top.statSource(dir, name, source)
 }
 
 function canMetacopy(node: UnionNode, layer: UnionLayer): boolean {
@@ -497,7 +497,7 @@ export function ensureDirectory(view: View, node: UnionNode, layer: UnionLayer):
   ensureDirectory(view, node.parent!, layer)
   const model = node.places.find((place) => place.branch.layer === layer) ?? node.places[0]!
   const from = model.branch.dirFd(pathIn(node, model))
-  must(sys.stat(from, '', source), 'copy up')
+  model.branch.statSource(from, '', source)
   const shown = ctimeOf(model.branch, source)
   const temp = view.tempName()
   must(sys.mkdirat(layer.work, temp, 0o700), 'copy up')

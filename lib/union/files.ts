@@ -10,7 +10,7 @@ import { ERRNO, Errno, fail } from '../base/errno.ts'
 import type { Caller } from '../fuse/filesystem.ts'
 import { Stat } from '../host/stat.ts'
 import { must, O, sys, UTIME_OMIT } from '../host/sys.ts'
-import { ctimeOf, locate, truncate } from './attributes.ts'
+import { ctimeOf, indexedAt, locate, truncate } from './attributes.ts'
 import type { Branch } from './branch.ts'
 import { copyUp, openPlace } from './copy-up.ts'
 import { beforeChange } from './freeze.ts'
@@ -180,6 +180,7 @@ export function readNode(
   into: Buffer,
 ): number {
   const open = node.open ?? fail('EBADF')
+  if (node.branch!.index !== null && isAccess(flags)) node.branch!.accessed(indexedAt(node))
   const done = readBytes(open.fd, flags, offset, into)
   if (node.stamp !== null && node.branch!.foreign) noticeOverwritten(view, node, open)
   // The kernel would take zeros for what a file that got shorter behind the mount has no more.

@@ -65,7 +65,7 @@ function listOne(view: View, node: UnionNode, branch: Branch, access: boolean): 
 
 /** What one branch has in a directory; a whiteout's type is GONE. */
 function contents(view: View, branch: Branch, path: RelPath, access: boolean): Listed[] {
-  if (branch.index !== null) return indexed(branch, branch.index.tables, path)
+  if (branch.index !== null) return indexed(branch, branch.index.tables, path, access)
   const dir = branch.dirFd(path)
   const dev = diskOf(view, dir, branch)
   return listDirectory(dir, '', access).map((entry) => ({
@@ -75,13 +75,15 @@ function contents(view: View, branch: Branch, path: RelPath, access: boolean): L
   }))
 }
 
-function indexed({ numberBase }: Branch, tables: IndexTables, path: RelPath): Listed[] {
-  const [start, end] = tables.rows(tables.directory(path))
+function indexed(branch: Branch, tables: IndexTables, path: RelPath, access: boolean): Listed[] {
+  const directory = tables.directory(path)
+  const [start, end] = tables.rows(directory)
+  if (access) branch.accessed(directory)
   const entries: Listed[] = []
   for (let row = start; row < end; row++) {
     const number = tables.numberAt(row)
     const type = (tables.mode(number) & S.IFMT) >> 12
-    entries.push({ name: tables.nameAt(row), ino: numberBase + number, type })
+    entries.push({ name: tables.nameAt(row), ino: branch.numberBase + number, type })
   }
   return entries
 }

@@ -56,6 +56,15 @@ export class Accesses {
     this.#changed = true
   }
 
+  /** What the disk says of a file that was read past us. */
+  learn(tables: IndexTables, number: number, { atime, atimeNsec }: Stat): void {
+    const [seconds, nsec] = tables.accessOf(number)
+    if (atime < seconds || (atime === seconds && atimeNsec <= nsec)) return
+    tables.setAccess(number, atime, atimeNsec)
+    this.#mark(number)
+    this.#changed = true
+  }
+
   /** Sets the time of a file that was accessed. */
   show(tables: IndexTables, number: number, into: Stat): void {
     if (this.#has(number)) into.setAtime(...tables.accessOf(number))

@@ -149,6 +149,11 @@ export class TreeIndex implements TreeFacts {
     this.#accesses.note(this.tables, number)
   }
 
+  /** The kernel may have read a file by itself: its attributes as the disk says them. */
+  learnAccess(number: number, from: Stat): void {
+    if (number !== 0) this.#accesses.learn(this.tables, number, from)
+  }
+
   /** Sets the time of the last access in what the disk says of a file of the tree. */
   showAccess(into: Stat): void {
     if (!this.#accesses.isEmpty) this.#accesses.show(this.tables, this.number(into.ino), into)

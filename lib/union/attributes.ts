@@ -7,7 +7,7 @@
 import { ERRNO, Errno, fail } from '../base/errno.ts'
 import { joinPath } from '../base/path.ts'
 import { type Attr, type Caller, FATTR, type SetattrRequest } from '../fuse/filesystem.ts'
-import type { Stat } from '../host/stat.ts'
+import { Stat } from '../host/stat.ts'
 import { must, S, sys, UTIME_NOW, UTIME_OMIT } from '../host/sys.ts'
 import { getXattr, listXattr, removeXattr, setXattr } from '../host/xattr.ts'
 import { HAS } from '../layer/index-tables.ts'
@@ -19,7 +19,7 @@ import { openBacking } from './files.ts'
 import { beforeChange } from './freeze.ts'
 import { isLinkedBelow, linksShown } from './links.ts'
 import { lies } from './lookup.ts'
-import { type FilePlace, type Moment, pathIn, type UnionNode } from './node.ts'
+import { type FilePlace, type Moment, type OpenFile, pathIn, type UnionNode } from './node.ts'
 import { CAPABILITY, changeOwner, changesOwner, dropPrivileges } from './privileges.ts'
 import type { View } from './view.ts'
 
@@ -29,6 +29,7 @@ export interface Location {
   name: string
 }
 
+const onDisk = new Stat()
 const location: Location = { dir: -1, name: '' }
 
 /** The topmost file behind a node. The answer is filled anew by the next call. Throws Errno. */
@@ -70,6 +71,7 @@ export function indexedAt(node: UnionNode): number {
 export function statNode(view: View, node: UnionNode): Stat {
   const number = indexedAt(node)
   if (number !== 0) {
+    if (node.open !== null) learnAccess(node, node.open)
     node.top.index!.tables.fill(number, view.stat)
     return view.stat
   }
@@ -77,6 +79,13 @@ export function statNode(view: View, node: UnionNode): Stat {
   must(sys.stat(dir, name, view.stat), 'stat')
   node.top.index?.showAccess(view.stat)
   return view.stat
+}
+
+/** Of an open file: what the kernel read by itself, the disk alone knows. */
+export function learnAccess(node: UnionNode, open: OpenFile): void {
+  const { index } = node.branch!
+  if (open.passed === null || index === null) return
+  if (sys.stat(open.fd, '', onDisk) >= 0) index.learnAccess(indexedAt(node), onDisk)
 }
 
 /** When a file of a branch changed, as programs see it. */

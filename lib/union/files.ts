@@ -10,7 +10,7 @@ import { ERRNO, Errno, fail } from '../base/errno.ts'
 import type { Caller } from '../fuse/filesystem.ts'
 import { Stat } from '../host/stat.ts'
 import { must, O, sys, UTIME_OMIT } from '../host/sys.ts'
-import { ctimeOf, indexedAt, locate, truncate } from './attributes.ts'
+import { ctimeOf, indexedAt, learnAccess, locate, truncate } from './attributes.ts'
 import type { Branch } from './branch.ts'
 import { copyUp, openPlace } from './copy-up.ts'
 import { beforeChange } from './freeze.ts'
@@ -138,6 +138,7 @@ export function releaseNode(view: View, node: UnionNode): boolean {
   } finally {
     open.count -= 1
     if (open.count <= 0) {
+      learnAccess(node, open)
       if (open.passed !== null) unpass(view, open.passed)
       sys.close(open.fd)
       node.open = null

@@ -23,7 +23,7 @@ async function layersOf(t: { teardown(act: () => void): void }, ...names: string
 
 function drawingOf(name: string): Record<string, string> {
   const files = Array.from({ length: DIRECTORIES * FILES }, (_, n) => {
-    return [`shared/d${n % DIRECTORIES}/${name}${Math.floor(n / DIRECTORIES)}`, '']
+    return [`common/d${n % DIRECTORIES}/${name}${Math.floor(n / DIRECTORIES)}`, '']
   })
   return Object.fromEntries(files)
 }
@@ -31,7 +31,7 @@ function drawingOf(name: string): Record<string, string> {
 /** What `find -ls` asks: every directory listed with attributes, xattrs of each file, links read. */
 function walkAll(seen: Seen): number {
   const { view } = seen
-  const found = [seen.id('shared')]
+  const found = [seen.id('common')]
   for (const dir of found) {
     const { type } = describe(seen, dir)
     if (type === S.IFLNK) t.equal(view.readlink(CALLER, dir), 'target')
@@ -55,13 +55,13 @@ function describe({ view }: Seen, node: NodeId): { type: number } {
   return { type: view.getattr(CALLER, node, null).attr.mode & S.IFMT }
 }
 
-/** Names below `shared`. */
+/** Names below `common`. */
 const ALL = DIRECTORIES * (FILES + 1) + 1
 
 t.test('a walk over a layer asks the disk for no file', async (t) => {
   const layers = await layersOf(t, 'app')
   const tree = join(layers.dir, 'app/ro/1')
-  symlinkSync('target', join(tree, 'shared/link'))
+  symlinkSync('target', join(tree, 'common/link'))
   await publishIndex(tree, `${tree}.index`)
   const seen = layers.view(['app'])
   const calls = new DiskCalls(t)
@@ -73,11 +73,11 @@ t.test('looking up names costs no call, in one layer and in ten, present or abse
   const names = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j']
   const layers = await layersOf(t, ...names)
   const seen = layers.view(names)
-  for (let d = 0; d < DIRECTORIES; d++) seen.id(`shared/d${d}`)
+  for (let d = 0; d < DIRECTORIES; d++) seen.id(`common/d${d}`)
   let absent = 0
   const calls = new DiskCalls(t)
   for (let d = 0; d < DIRECTORIES; d++) {
-    const dir = seen.id(`shared/d${d}`)
+    const dir = seen.id(`common/d${d}`)
     for (let f = 0; f < FILES; f++) {
       for (const name of names)
         absent += seen.view.lookup(CALLER, dir, `${name}${f}`).node === 0 ? 1 : 0
@@ -91,7 +91,7 @@ t.test('looking up names costs no call, in one layer and in ten, present or abse
 t.test('names of attributes that no disk takes are refused as it does', async (t) => {
   const layers = await layersOf(t, 'app')
   const seen = layers.view(['app'])
-  const id = seen.id('shared/d1/app1')
+  const id = seen.id('common/d1/app1')
   const ask = (name: string) => () => seen.view.getxattr(CALLER, id, name)
   for (const name of ['user.', 'security.', 'nowhere.a', 'user'])
     t.throws(ask(name), { code: /EINVAL|EOPNOTSUPP/ }, name)
@@ -102,16 +102,16 @@ t.test('names of attributes that no disk takes are refused as it does', async (t
 t.test('a file that vanished from a published tree is EIO when it is opened', async (t) => {
   const layers = await layersOf(t, 'app')
   const seen = layers.view(['app'])
-  rmSync(join(layers.dir, 'app/ro/1/shared/d1/app1'))
-  rmSync(join(layers.dir, 'app/ro/1/shared/d2'), { recursive: true })
-  for (const path of ['shared/d1/app1', 'shared/d2/app1']) {
+  rmSync(join(layers.dir, 'app/ro/1/common/d1/app1'))
+  rmSync(join(layers.dir, 'app/ro/1/common/d2'), { recursive: true })
+  for (const path of ['common/d1/app1', 'common/d2/app1']) {
     const id = seen.id(path)
     t.not(id, 0, 'its name is known')
     t.throws(() => seen.open(id, O.RDONLY), { code: 'EIO' }, path)
     t.throws(() => seen.open(id, O.RDWR), { code: 'EIO' }, `${path}, to write`)
     t.throws(() => seen.chmod(path, 0o600), { code: 'EIO' }, `${path}, its mode`)
   }
-  t.equal(seen.read('shared/d1/app2'), '', 'the others are there')
+  t.equal(seen.read('common/d1/app2'), '', 'the others are there')
 })
 
 t.test('an access moves the access time once, also over a copy-up and a remount', async (t) => {

@@ -66,6 +66,7 @@ const FUSE: readonly Exception[] = [
 export const DIFFERS: Readonly<Record<string, readonly Exception[]>> = {
   'plain directory': [],
   'one layer': FUSE,
+  'one layer, passthrough': FUSE,
   'layers over a base': FUSE,
   'writable base': FUSE,
 }

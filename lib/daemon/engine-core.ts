@@ -270,7 +270,7 @@ export class EngineCore {
       if (branch === null) throw new Failure('SVS_INTERNAL', `layer ${layer} is not mounted`)
       const fd = must(sys.openat(AT_FDCWD, area, O.PATH | O.DIRECTORY), area)
       const freeze = new Freeze(this.#nextFreeze++, branch, fd)
-      preservePassed([...this.#peers], branch, freeze)
+      preservePassed(this.#peers, branch, freeze)
       this.#freezes.set(freeze.id, freeze)
       answer({ value: { freeze: freeze.id, at: Date.now() } })
     }

@@ -79,7 +79,7 @@ export class Freeze {
       else if (change === 'attributes') this.#attributes(dir, name)
       else this.#content(dir, name)
     } catch (err) {
-      this.#fail(err)
+      this.fail(err)
     }
   }
 
@@ -186,8 +186,8 @@ export class Freeze {
     this.#done.add(file)
   }
 
-  // Until the thaw it is still asked for the links it holds.
-  #fail(err: unknown): void {
+  /** Ends the image, for this reason. Until the thaw it is still asked for the links it holds. */
+  fail(err: unknown): void {
     this.#failed = true
     const why = err instanceof Error ? err.message : String(err)
     const fd = sys.openat(this.#area, 'failed', O.WRONLY | O.CREAT, 0o600)

@@ -145,8 +145,6 @@ export function noticeFile(view: View, node: UnionNode, news: FileNews): void {
 }
 
 function tellSize(node: UnionNode, { view, node: twin }: Cached, news: FileNews): void {
-  // Such a kernel takes both from our answers.
-  if (!view.kernelHasTimes) return
   const { dir, name } = locate(node)
   if (sys.stat(dir, name, stat) < 0) return
   const { size, mtime, mtimeNsec } = stat

@@ -96,30 +96,47 @@ export function changesUnseen(view: View, node: UnionNode, mode: number): boolea
 // After the last release a mapping may live on; the file on the disk is open for writing as long.
 function isMapped(view: View, node: UnionNode): boolean {
   if (node.open !== null) return true
-  const { fd, close } = openBacking(node, false)
-  const mapped = isOpenForWriting(fd)
-  close()
+  // Its name has another content by now, and who has it mapped is alone with it.
+  const isOut = node.parent === null && node.fd === -1
+  const mapped = !isOut && withFile(node, isOpenForWriting)
   if (!mapped) view.mapped.delete(node)
   return mapped
 }
 
+function withFile<T>(node: UnionNode, work: (fd: number) => T): T {
+  const { fd, close } = openBacking(node, false)
+  try {
+    return work(fd)
+  } finally {
+    close()
+  }
+}
+
 /** Copies, in the step in which a freeze begins, what programs change without asking us first. */
-export function preservePassed(views: readonly View[], branch: Branch, freeze: Freeze): void {
+export function preservePassed(views: Iterable<View>, branch: Branch, freeze: Freeze): void {
   for (const view of views) {
-    for (const node of view.opened) {
-      if (node.branch === branch && node.open!.passed?.writes) preserve(freeze, node)
-    }
-    for (const node of view.mapped) {
-      if (node.branch === branch && node.open === null && isMapped(view, node)) {
-        preserve(freeze, node)
+    for (const node of writtenUnseen(view, branch)) {
+      try {
+        if (node.open !== null || isMapped(view, node)) preserve(freeze, node)
+      } catch (err) {
+        freeze.fail(err)
+        return
       }
     }
   }
 }
 
+// What is open goes first: nobody can flush it meanwhile, so what was to follow a flush is not there.
+function* writtenUnseen(view: View, branch: Branch): Generator<UnionNode> {
+  for (const node of view.opened) {
+    if (node.branch === branch && node.open!.passed?.writes) yield node
+  }
+  for (const node of view.mapped) if (node.branch === branch && node.open === null) yield node
+}
+
 function preserve(freeze: Freeze, node: UnionNode): void {
-  const { fd, close } = openBacking(node, false)
-  // A removed file is in no image.
-  if (sys.stat(fd, '', stat) >= 0 && stat.nlink > 0) freeze.preserve('content', fd, '')
-  close()
+  withFile(node, (fd) => {
+    // A removed file is in no image.
+    if (sys.stat(fd, '', stat) >= 0 && stat.nlink > 0) freeze.preserve('content', fd, '')
+  })
 }

@@ -4,8 +4,8 @@
 //                └─▶ KernelCalls: sync of a mount, never from this thread
 //
 // Rule: a call's effect on what programs see is one step of this thread; the call is answered
-// when the kernel has been told. Calls that wait go on in callbacks, so requests are served
-// meanwhile.
+// when the kernel has been told. Calls that wait go on in callbacks, and what follows a change of
+// stacks goes on in small steps, so requests are served meanwhile.
 
 import { Failure } from '../base/failure.ts'
 import type { Log } from '../base/log.ts'
@@ -34,6 +34,8 @@ interface Mounted {
   link: MountLink | null
   /** Set while we unmount it: its end is no news then. */
   leaving: boolean
+  /** How many steps the kernel is still being told of. */
+  untold: number
 }
 
 /** What one mount is told at once, and who waits for that. */
@@ -42,6 +44,11 @@ interface Batch {
   readonly done: (() => void)[]
 }
 
+/** Milliseconds that requests may wait for a step of what follows a change of the stack. */
+const STEP = 1
+/** Steps of one mount that the kernel is told of at a time: others' notices stand behind them. */
+const MOST_UNTOLD = 8
+
 type Answer<T> = (outcome: { value: T } | { error: Error }) => void
 
 export class EngineCore {
@@ -49,6 +56,8 @@ export class EngineCore {
   readonly #kernel: KernelCalls
   readonly #connect: Connect
   readonly #emit: (event: EngineEvent) => void
+  readonly #later: (act: () => void) => void
+  #comesLater = false
   readonly #mounts = new Map<number, Mounted>()
   readonly #peers = new Set<View>()
   readonly #freezes = new Map<number, Freeze>()
@@ -62,11 +71,14 @@ export class EngineCore {
     kernel: KernelCalls
     connect: Connect
     emit: (event: EngineEvent) => void
+    /** Runs something when requests that wait were served. */
+    later: (act: () => void) => void
   }) {
     this.#log = options.log
     this.#kernel = options.kernel
     this.#connect = options.connect
     this.#emit = options.emit
+    this.#later = options.later
   }
 
   /** Carries out one call; `answer` is called once, now or later. Never throws. */
@@ -125,7 +137,15 @@ export class EngineCore {
       announce: (batch, done) => this.#announce(mounted, batch, done),
       log: this.#log,
     })
-    const mounted: Mounted = { spec, stack: spec.stack, view, link: null, leaving: false }
+    const mounted: Mounted = {
+      spec,
+      stack: spec.stack,
+      view,
+      link: null,
+      leaving: false,
+      untold: 0,
+    }
+    view.behind.onWork = () => this.#goOnLater()
     return mounted
   }
 
@@ -179,14 +199,48 @@ export class EngineCore {
   #restack(changes: { id: number; stack: StackSpec }[], answer: Answer<void>): void {
     const known = changes.filter(({ id }) => this.#mounts.has(id))
     const prepared = this.#prepare(known)
-    const closers: (() => void)[] = []
-    this.#inOneStep(() => {
-      for (const { mounted, stack, restacking } of prepared) {
-        closers.push(restacking.apply())
-        mounted.stack = stack
+    let waits = prepared.length
+    if (waits === 0) answer({ value: undefined })
+    for (const { mounted, stack, restacking } of prepared) {
+      mounted.stack = stack
+      restacking.apply(() => {
+        this.#announce(mounted, [], () => {
+          waits -= 1
+          if (waits === 0) answer({ value: undefined })
+        })
+      })
+    }
+    this.#goOn()
+  }
+
+  // What views still have to do, a little of each: topmost names of all mounts come first.
+  #goOn(): void {
+    for (const mounted of this.#mounts.values()) {
+      const { behind } = mounted.view
+      if (!behind.some || mounted.untold >= MOST_UNTOLD) continue
+      mounted.untold += 1
+      const told = () => {
+        mounted.untold -= 1
+        if (behind.some) this.#goOnLater()
       }
-    }, answer)
-    for (const close of closers) close()
+      const step = () => {
+        this.#announce(mounted, [], told)
+        behind.step(performance.now() + STEP)
+      }
+      this.#inOneStep(step, (outcome) => {
+        if ('error' in outcome) this.#log.error('following a new stack', outcome.error)
+      })
+      if (behind.some) this.#goOnLater()
+    }
+  }
+
+  #goOnLater(): void {
+    if (this.#comesLater) return
+    this.#comesLater = true
+    this.#later(() => {
+      this.#comesLater = false
+      this.#goOn()
+    })
   }
 
   // All that may fail: where one mount's cannot be opened, none changes.
@@ -210,6 +264,7 @@ export class EngineCore {
    */
   #inOneStep(act: () => void, answer: Answer<void>): void {
     const batch = new Map<Mounted, Batch>()
+    const outer = this.#batch
     this.#batch = batch
     let outcome: { value: undefined } | { error: Error } = { value: undefined }
     try {
@@ -217,7 +272,7 @@ export class EngineCore {
     } catch (err) {
       outcome = { error: err instanceof Error ? err : new Error(String(err)) }
     }
-    this.#batch = null
+    this.#batch = outer
     this.#tell(batch, () => answer(outcome))
   }
 

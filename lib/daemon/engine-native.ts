@@ -28,6 +28,7 @@ export async function createNativeEngine(log: Log): Promise<Engine> {
     kernel,
     connect: natively(Fuse, { log, jobs }),
     emit: (event) => void events.emit('event', event),
+    later: setImmediate,
   })
   const call = (name: Parameters<EngineCore['call']>[0], args: unknown[]) =>
     new Promise<unknown>((resolve, reject) => {

@@ -54,6 +54,7 @@ function main({ port, kernelPort, ioPorts, wakeFd, logFd }: FuseThreadData): voi
     kernel,
     connect: directly({ log, kernel, jobs, serve: (session) => loop.add(session) }),
     emit: (event) => post({ event }),
+    later: (act) => loop.soon(act),
   })
 
   function receive(): void {

@@ -321,6 +321,11 @@ export type Notification =
   | { kind: 'entry'; parent: NodeId; name: string; expire: boolean }
   /** Attributes, and bytes [offset, offset+length) of a file or the list of a directory, are stale. */
   | { kind: 'inode'; node: NodeId; offset: number; length: number }
+  /**
+   * The name at this path, told before, hid a large tree that the kernel has to take down: have it
+   * begin, or the first program that asks for the name waits for that.
+   */
+  | { kind: 'gone'; path: string }
   /** Tell inotify watchers of the directory at this path (from the mount's root, latin1). */
   | { kind: 'touch'; node: NodeId; path: string }
   /** The file has grown to `size` at least; `last` is its last byte. */

@@ -2,8 +2,8 @@
 //
 //   fuse thread ── {ticket, call} ─▶ this thread ── {ticket, answer} ─▶ and wakes the fuse thread
 //
-//   notify   writes notifications to a device, touches directories for inotify watchers, and sets
-//            times and sizes that the kernel keeps by itself
+//   notify   writes notifications to a device, touches directories for inotify watchers, sets
+//            times and sizes that the kernel keeps by itself, and asks for names that are gone
 //   sync     syncfs(2) of a mount: all pages that were dirty have been written to us
 //   mount    and umount: paths that may lead through a mount of ours
 //   close    of a device, after everything that was sent before
@@ -11,12 +11,13 @@
 // Rule: it alone in the process goes through a mount of ours, so it alone waits while the fuse
 // thread answers; nobody waits for it without a timeout. Its number is announced first: a SETATTR from
 // it is the touch. It keeps no descriptor of a mount open between two calls, or umount(2)
-// would find the mount busy.
+// would find the mount busy; what asks for a name that is gone
+// takes as long as the kernel needs, in a thread of its own, and umount(2) waits for it.
 
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { ERRNO, Errno, errnoOf } from '../base/errno.ts'
 import { Failure, type FailureCode } from '../base/failure.ts'
-import { changeFile, openInside, touchDirectory } from '../host/inside.ts'
+import { askInside, changeFile, openInside, touchDirectory } from '../host/inside.ts'
 import { type MountRequest, mountFuse, unmountFuse } from '../host/mount.ts'
 import { must, O, sys } from '../host/sys.ts'
 import { threadId, wake } from '../host/thread.ts'
@@ -68,7 +69,11 @@ if (parentPort !== null) {
     if (wakeFd !== -1) wake(wakeFd)
   }
   post({ tid: threadId() })
-  port.on('message', (request: KernelRequest) => post(answerTo(request)))
+  port.on('message', (request: KernelRequest) => {
+    const { call } = request
+    if (call.kind !== 'umount' || call.lazy || asking === null) post(answerTo(request))
+    else void asking.then(() => post(answerTo(request)))
+  })
 }
 
 function answerTo({ ticket, call }: KernelRequest): KernelAnswer {
@@ -103,17 +108,25 @@ type Told<Kind extends Notification['kind']> = Extract<Notification, { kind: Kin
 
 // Names and attributes first, in the caller's order; watchers look when all of it is true.
 function announce(call: Extract<KernelCall, { kind: 'notify' }>): number {
+  const gone: string[] = []
   const touches: Told<'touch' | 'change'>[] = []
   for (const told of call.batch) {
     if (told.kind === 'touch' || told.kind === 'change') {
       touches.push(told)
       continue
     }
+    if (told.kind === 'gone') {
+      gone.push(told.path)
+      continue
+    }
+    // Before anything else is told: somebody may ask for them now.
+    askForGone(call.mountPoint, gone)
     const length = encodeNotification(message, told, call.expireOnly)
     const done = sys.write(call.device, message, length)
     // ENOENT: the kernel does not know the name or node any more, as it should be.
     if (done < 0 && !isHarmless(-done)) throw new Errno(-done, `notification ${told.kind}`)
   }
+  askForGone(call.mountPoint, gone)
   if (touches.length > 0) touchAll(call.mountPoint, touches)
   return call.batch.length
 }
@@ -126,6 +139,20 @@ const isHarmless = (number: number): boolean =>
   number === ERRNO.EBUSY ||
   number === ERRNO.ENODEV ||
   number === ERRNO.ENOTCONN
+
+/** While the kernel takes down what lay below names that are gone; else null. */
+let asking: Promise<void> | null = null
+
+// One after the other: they block a thread that all of the process shares.
+function askForGone(mountPoint: string, paths: string[]): void {
+  for (const path of paths.splice(0)) {
+    const ask = () => askInside(mountPoint, path)
+    const last: Promise<void> = (asking === null ? ask() : asking.then(ask)).then(() => {
+      if (asking === last) asking = null
+    })
+    asking = last
+  }
+}
 
 function touchAll(mountPoint: string, all: readonly Told<'touch' | 'change'>[]): void {
   const root = openInside(mountPoint, O.PATH)

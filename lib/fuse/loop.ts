@@ -52,6 +52,7 @@ export class Loop {
   #sessions: readonly Session[] = []
   #polled: Buffer
   #stopped = false
+  #soon: (() => void)[] = []
 
   constructor(options: LoopOptions) {
     this.#options = options
@@ -72,6 +73,11 @@ export class Loop {
     this.#polled = this.#pollFds()
   }
 
+  /** From within the thread alone: runs something once, after the requests that are there by then. */
+  soon(act: () => void): void {
+    this.#soon.push(act)
+  }
+
   /** Ends run() after the turn under way. From every thread that has this object. */
   stop(): void {
     this.#stopped = true
@@ -81,9 +87,12 @@ export class Loop {
   /** Serves until stop(). */
   run(): void {
     while (!this.#stopped) {
-      const found = this.#wait()
+      const soon = this.#soon
+      if (soon.length > 0) this.#soon = []
+      const found = soon.length > 0 ? this.#poll(0) : this.#wait()
       for (const session of this.#sessions) session.letGoLate()
       if (found > 0) this.#turn()
+      for (const act of soon) act()
     }
   }
 

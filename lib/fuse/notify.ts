@@ -21,7 +21,7 @@ const CODES = {
   grow: NOTIFY.STORE,
 } as const
 
-export type Told = Exclude<Notification, { kind: 'touch' | 'change' }>
+export type Told = Exclude<Notification, { kind: 'touch' | 'change' | 'gone' }>
 
 /**
  * Encodes into `bytes` (at least NOTIFY_BUFFER long). Answers the length. A name that cannot be

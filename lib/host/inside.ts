@@ -6,9 +6,9 @@
 
 import { ERRNO } from '../base/errno.ts'
 import { baseName, parentPath, type RelPath } from '../base/path.ts'
-import { errno, libc } from './libc.ts'
+import { errno, libc, statAside } from './libc.ts'
 import { Stat } from './stat.ts'
-import { AT_FDCWD, O, S, sys, UTIME_NOW, UTIME_OMIT } from './sys.ts'
+import { AT_FDCWD, AT_SYMLINK_NOFOLLOW, O, S, sys, UTIME_NOW, UTIME_OMIT } from './sys.ts'
 
 const SYS_OPENAT2 = 437
 const RESOLVE_NO_XDEV = 1
@@ -43,6 +43,24 @@ export function touchDirectory(root: number, path: string): number {
   const done = sys.utimensat(fd, '', 0, UTIME_NOW, 0, UTIME_NOW)
   sys.close(fd)
   return done
+}
+
+const AT_NO_AUTOMOUNT = 0x800
+
+/**
+ * Asks for a name (path from the mount's root) in another thread, and does nothing with the answer:
+ * the kernel takes down what it knows below a name that is gone while it is asked for.
+ */
+export async function askInside(mountPoint: string, path: string): Promise<void> {
+  const root = openInside(mountPoint, O.PATH)
+  if (root < 0) return
+  const dir = openDirectory(root, parentPath(path as RelPath))
+  sys.close(root)
+  if (dir < 0) return
+  const name = Buffer.from(`${baseName(path as RelPath)}\0`, 'latin1')
+  const flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT
+  await statAside(dir, name, flags, new Stat().bytes)
+  sys.close(dir)
 }
 
 const found = new Stat()

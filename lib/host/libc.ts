@@ -113,3 +113,11 @@ export const libc = {
     'int64_t syscall(int64_t number, int dir, const void *path, const void *how, size_t size)',
   ),
 }
+
+type Aside = { async(...args: unknown[]): void }
+
+/** statx(2) in a thread of Node's pool: for a call that may take long, whose answer nobody needs. */
+export function statAside(dir: number, path: Buffer, flags: number, out: Buffer): Promise<void> {
+  const statx = libc.statx as unknown as Aside
+  return new Promise((resolve) => statx.async(dir, path, flags, 0, out, () => resolve()))
+}

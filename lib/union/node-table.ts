@@ -12,6 +12,7 @@ import { type NodeId, type Notification, ROOT_NODE } from '../fuse/filesystem.ts
 import { Stat } from '../host/stat.ts'
 import { must, O, S, sys } from '../host/sys.ts'
 import { locate } from './attributes.ts'
+import type { Behind } from './behind.ts'
 import type { Branch } from './branch.ts'
 import { discardCopy } from './copy-up.ts'
 import { Disks } from './disks.ts'
@@ -35,6 +36,7 @@ export abstract class NodeTable {
   abstract announce(told: Notification): void
   abstract readonly stat: Stat
   abstract stack: Stack
+  abstract readonly behind: Behind
   root!: UnionNode
   /** After `child` answered null: the layer whose whiteout hides the name, if one does. */
   hiddenBy: UnionLayer | null = null
@@ -106,6 +108,7 @@ export abstract class NodeTable {
   /** The node of a name, found and made where the kernel does not know it; null where absent. */
   child(dir: UnionNode, name: string): UnionNode | null {
     this.fresh = null
+    if (this.behind.some) this.behind.catchUpName(dir, name)
     const known = dir.children?.get(name)
     if (known !== undefined && !this.#changedBehind(known)) return known
     this.hiddenBy = null
@@ -134,7 +137,7 @@ export abstract class NodeTable {
     const copy = this.#copyBehind(dir, name, found.branch)
     const branch = copy?.branch ?? found.branch
     const { ino, dev, mode, nlink, position } = this.stat
-    const known = this.#linked.get(branch)?.get(ino)
+    const known = this.linkedNode(branch, ino)
     if (known !== undefined && (nlink > 1 ? canHave(known, branch) : isHeld(known, branch, ino))) {
       return this.#adoptLink(known, dir, name, found.dir, copy)
     }
@@ -246,6 +249,12 @@ export abstract class NodeTable {
 
   /** The node of a file with several names, where one is known. */
   linkedNode(branch: Branch, backing: number): UnionNode | undefined {
+    const known = this.#linked.get(branch)?.get(backing)
+    if (known === undefined || !this.behind.some) return known
+    // What it looks up must not be mistaken for what the caller found.
+    const found = Buffer.from(this.stat.bytes)
+    this.behind.catchUp(known)
+    found.copy(this.stat.bytes)
     return this.#linked.get(branch)?.get(backing)
   }
 
@@ -444,9 +453,9 @@ export abstract class NodeTable {
   detach(node: UnionNode, tell: boolean): void {
     const { parent, name } = node
     if (parent === null) return
-    for (const child of node.children?.values() ?? []) this.detach(child, false)
     if (node.isDirectory && node.lookups > 0) this.#keepDirectory(node)
     if (tell) this.announce({ kind: 'entry', parent: parent.id, name, expire: true })
+    if (tell && isLarge(node)) this.announce({ kind: 'gone', path: node.path })
     // Who has it open may ask for its link count.
     if (node.open !== null) this.announce({ kind: 'inode', node: node.id, offset: -1, length: 0 })
     for (const other of node.links ?? []) {
@@ -456,11 +465,13 @@ export abstract class NodeTable {
     }
     this.#forgetLinks(node)
     parent.children?.delete(name)
+    const { children } = node
     node.parent = null
     node.links = null
     node.children = null
     node.absent = null
     node.stale = true
+    if (children !== null && children.size > 0) this.behind.fall(children)
     this.forgetIfUnused(node)
   }
 
@@ -535,6 +546,22 @@ export abstract class NodeTable {
     }
     this.nodes.clear()
   }
+}
+
+/** More names than these below a directory: the kernel needs milliseconds to take them down. */
+const MANY = 256
+
+function isLarge(node: UnionNode): boolean {
+  let left = MANY
+  const directories = [node]
+  for (let dir = directories.pop(); dir !== undefined; dir = directories.pop()) {
+    for (const child of dir.children?.values() ?? []) {
+      left -= 1
+      if (left === 0) return true
+      if (child.isDirectory) directories.push(child)
+    }
+  }
+  return false
 }
 
 const parentOf = (path: RelPath): RelPath =>

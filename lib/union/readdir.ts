@@ -106,6 +106,7 @@ const isBlocked = (branch: Branch, path: string, name: string): boolean =>
 /** Tells the sink what comes after `offset`: 0 and 1 are `.` and `..`, the rest by position. */
 export function readdir(view: View, handle: DirHandle, offset: number, sink: DirSink): void {
   const { node } = handle
+  if (view.behind.some) view.behind.catchUpNames(node)
   if (offset === 0 || handle.entries === null) handle.entries = listMerged(view, node, true)
   if (offset < 1 && !sink.plain('.', node.ino, DT.DIR, 1)) return
   if (offset < 2 && !sink.plain('..', (node.parent ?? node).ino, DT.DIR, 2)) return

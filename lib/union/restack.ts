@@ -6,8 +6,10 @@
 //
 // Only directories that a changed branch has a part in are visited: what another layer alone
 // provides is not looked at, and below a name that changed only the name itself is told.
+//
+// Rule: what follows another stack takes as long as the kernel knows names, so it is done a little
+// at a time, between requests (behind.ts); a request sees the new stack all the same.
 
-import { Errno } from '../base/errno.ts'
 import { baseName, parentPath, type RelPath } from '../base/path.ts'
 import { S } from '../host/sys.ts'
 import type { Branch } from './branch.ts'
@@ -20,24 +22,24 @@ import type { View } from './view.ts'
 
 /** Another stack for a view, opened and not yet shown. Exactly one of both is called. */
 export interface Restacking {
-  /** Shows it, and tells the kernel. Answers what closes the old one's branches. Never throws Errno. */
-  apply(): () => void
+  /**
+   * Shows it from the next request on; the old one is closed when nothing needs it. `told` is called
+   * when all that the kernel has to know was announced (behind.ts). Never throws Errno.
+   */
+  apply(told: () => void): void
   cancel(): void
 }
 
 /** Throws Errno where a layer cannot be opened: nothing has changed then. */
 export function prepareRestack(view: View, spec: StackSpec): Restacking {
   const opened = view.openStack(spec)
-  return { apply: () => restack(view, opened), cancel: () => opened.close() }
+  return { apply: (told) => restack(view, opened, told), cancel: () => opened.close() }
 }
 
-function restack(view: View, opened: OpenStack): () => void {
+function restack(view: View, opened: OpenStack, told: () => void): void {
   const { old, close } = view.swapStack(opened)
-  const changed = changedBranches(old, view.stack)
-  const { root } = view
-  root.places = view.rootPlaces()
-  reconcile(view, root, (places) => places.some((place) => changed.has(place.branch)), false)
-  return close
+  view.root.places = view.rootPlaces()
+  view.behind.begin(changedBranches(old, view.stack), told, close)
 }
 
 /** Branches that came, went, or moved past another. */
@@ -54,29 +56,32 @@ function changedBranches(before: Stack, after: Stack): Set<Branch> {
   return changed
 }
 
-type Touched = (places: readonly Place[]) => boolean
-
-function reconcile(view: View, dir: UnionNode, touched: Touched, force: boolean): void {
+// All that the kernel knows of a directory whose files were exchanged.
+function reconcile(view: View, dir: UnionNode, force: boolean): void {
   let changed = false
   for (const [name, child] of [...(dir.children ?? [])]) {
-    if (recheck(view, dir, name, child, touched, force)) changed = true
+    const deeper = () => reconcile(view, child, force)
+    if (recheck(view, dir, name, child, force, deeper)) changed = true
   }
-  if (recheckAbsent(view, dir)) changed = true
+  if (recheckAbsences(view, dir)) changed = true
   tellList(view, dir)
   if (changed) view.announce({ kind: 'touch', node: dir.id, path: dir.path })
 }
 
-/** True where the name now shows something else. */
-function recheck(
+/**
+ * True where the name now shows something else. `onDirectory` is told where it is the same
+ * directory, with the places that it had.
+ */
+export function recheck(
   view: View,
   dir: UnionNode,
   name: string,
   child: UnionNode,
-  touched: Touched,
   force: boolean,
+  onDirectory: (before: readonly Place[]) => void,
 ): boolean {
-  const found = tryFind(view, dir, name)
-  if (found === null || !stillIs(view, child, found) || (force && !child.isDirectory)) {
+  const found = tryFind(view, dir, name, child)
+  if (found === null || (force && !child.isDirectory)) {
     view.detach(child, true)
     return true
   }
@@ -84,16 +89,17 @@ function recheck(
   const before = child.places
   child.places = found.places
   child.closed = found.closed
-  if (force || touched(before) || touched(found.places)) reconcile(view, child, touched, force)
+  onDirectory(before)
   return false
 }
 
-// Null where the disk cannot say: who asks for the name then is told why.
-function tryFind(view: View, dir: UnionNode, name: string): Found | null {
+// Null where it is another than the one known, or the disk cannot say: who asks for the name then
+// is told why.
+function tryFind(view: View, dir: UnionNode, name: string, known?: UnionNode): Found | null {
   try {
-    return find(view, dir, name)
+    const found = find(view, dir, name)
+    return known === undefined || stillIs(view, known, found) ? found : null
   } catch (err) {
-    if (!(err instanceof Errno)) throw err
     view.log.warn(`${name} cannot be looked up`, err)
     return null
   }
@@ -108,22 +114,28 @@ function stillIs(view: View, node: UnionNode, found: Found): boolean {
   return view.numberOf(found.branch, ino, dev, position) === node.ino
 }
 
-function recheckAbsent(view: View, dir: UnionNode): boolean {
+function recheckAbsences(view: View, dir: UnionNode): boolean {
   let changed = false
   for (const name of [...(dir.absent?.keys() ?? [])]) {
-    const found = tryFind(view, dir, name)
-    if (found?.at === 'nowhere' || found?.at === 'whiteout') {
-      dir.absent!.set(name, found.at === 'whiteout' ? found.layer : null)
-      continue
-    }
-    dir.absent!.delete(name)
-    view.announce({ kind: 'entry', parent: dir.id, name, expire: false })
-    changed = true
+    if (recheckAbsent(view, dir, name)) changed = true
   }
   return changed
 }
 
-function tellList(view: View, dir: UnionNode): void {
+/** True where a name that the kernel was told is absent now is there. */
+export function recheckAbsent(view: View, dir: UnionNode, name: string): boolean {
+  const found = tryFind(view, dir, name)
+  if (found?.at === 'nowhere' || found?.at === 'whiteout') {
+    dir.absent!.set(name, found.at === 'whiteout' ? found.layer : null)
+    return false
+  }
+  dir.absent!.delete(name)
+  view.announce({ kind: 'entry', parent: dir.id, name, expire: false })
+  return true
+}
+
+/** The kernel reads the directory's names anew. */
+export function tellList(view: View, dir: UnionNode): void {
   view.announce({ kind: 'inode', node: dir.id, offset: 0, length: 0 })
 }
 
@@ -154,13 +166,14 @@ export function recheckNames(
   names: readonly string[],
   force: boolean,
 ): void {
-  const all: Touched = () => true
   let changed = false
   for (const name of names) {
     const child = dir.children?.get(name)
-    if (child !== undefined && recheck(view, dir, name, child, all, force)) changed = true
+    if (child === undefined) continue
+    const deeper = () => reconcile(view, child, force)
+    if (recheck(view, dir, name, child, force, deeper)) changed = true
   }
-  if (recheckAbsent(view, dir)) changed = true
+  if (recheckAbsences(view, dir)) changed = true
   tellList(view, dir)
   if (changed || names.length > 0) {
     view.announce({ kind: 'touch', node: dir.id, path: dir.path })
@@ -169,6 +182,7 @@ export function recheckNames(
 
 /** The loaded directory at a path, its places looked up anew; null where the kernel knows none. */
 export function refreshed(view: View, path: RelPath): UnionNode | null {
+  if (view.behind.some) view.behind.catchUpPath(path)
   let dir = view.root
   for (const name of path === '' ? [] : path.split('/')) {
     const child = dir.children?.get(name)

@@ -28,6 +28,7 @@ export function* peersOf(view: View, branches: readonly Branch[]): Generator<Vie
 
 /** The directory that a view's kernel knows at a path, or null. */
 export function loadedDirectory(view: View, path: RelPath): UnionNode | null {
+  if (view.behind.some) view.behind.catchUpPath(path)
   let dir: UnionNode = view.root
   for (const name of path === '' ? [] : path.split('/')) {
     const child = dir.children?.get(name)
@@ -40,6 +41,7 @@ export function loadedDirectory(view: View, path: RelPath): UnionNode | null {
 /** What a view's kernel knows at a path, or null. */
 export function loadedAt(view: View, path: RelPath): UnionNode | null {
   if (path === '') return view.root
+  if (view.behind.some) view.behind.catchUpPath(path)
   return loadedDirectory(view, parentPath(path))?.children?.get(baseName(path)) ?? null
 }
 

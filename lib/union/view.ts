@@ -50,6 +50,7 @@ import {
   statNode,
   writeXattr,
 } from './attributes.ts'
+import { Behind } from './behind.ts'
 import * as bytes from './bytes.ts'
 import { discardCopy } from './copy-up.ts'
 import {
@@ -87,6 +88,7 @@ export class View extends SharedView implements FileSystem {
   readonly options: ViewOptions
   readonly log: Log
   readonly pool: Pool
+  readonly behind = new Behind(this)
   /** Attributes of what the last walk found on top; filled again by the next. */
   readonly stat = new Stat()
   readonly below = new Stat()
@@ -193,6 +195,7 @@ export class View extends SharedView implements FileSystem {
   /** What keeps a new name from simply being made: the layer of a whiteout, or something there. */
   whatHides(dir: UnionNode, name: string): UnionLayer | null | 'something' {
     checkName(name)
+    if (this.behind.some) this.behind.catchUpName(dir, name)
     const known = toldAbsent(dir, name)
     if (known !== undefined) return known
     if (dir.children?.has(name) && this.child(dir, name) !== null) return 'something'
@@ -415,6 +418,7 @@ export class View extends SharedView implements FileSystem {
   release(_caller: Caller, id: NodeId, _handle: HandleId): void {
     const node = this.nodes.get(id)
     if (node === undefined) return
+    if (this.behind.some) this.behind.catchUp(node)
     if (node.open?.passed?.writes) this.resized(node, null)
     if (releaseNode(this, node)) this.detach(node, true)
     else if (node.stamp === null) this.restamp(node)
@@ -519,6 +523,7 @@ export class View extends SharedView implements FileSystem {
   destroy(): void {
     this.peers.delete(this)
     this.owed.giveUp()
+    this.behind.giveUp()
     this.opened.clear()
     this.#handles.clear()
     this.closeAll()
@@ -543,7 +548,9 @@ export class View extends SharedView implements FileSystem {
   node(id: NodeId): UnionNode {
     this.fresh = null
     this.forgetUntold()
-    return this.nodes.get(id) ?? fail('ESTALE')
+    const node = this.nodes.get(id) ?? fail('ESTALE')
+    if (this.behind.some) this.behind.catchUp(node)
+    return node
   }
 
   directory(id: NodeId): UnionNode {

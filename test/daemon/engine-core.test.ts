@@ -35,6 +35,7 @@ function mounted(t: { teardown(act: () => void): void }): Engine {
       return { requests: 0, umount() {}, tell: (_batch, done) => done(null) }
     },
     emit() {},
+    later: (act) => act(),
   })
   const layer = {
     id: 'app',

@@ -114,6 +114,37 @@ t.test('what changes behind the kernel is announced', async (t) => {
   t.equal(await server.line('announced'), '{"value":1}', 'an unknown name is no failure')
 })
 
+t.test(
+  'what is gone the kernel takes down with nobody asking for it, and only where told so',
+  async (t) => {
+    const server = await served(t)
+    const { mountPoint } = server
+    for (const name of ['large', 'small']) {
+      mkdirSync(`${mountPoint}/${name}`)
+      writeFileSync(`${mountPoint}/${name}/below`, '')
+    }
+    const calls = async () => {
+      server.command('calls')
+      return JSON.parse(await server.line('calls')) as string[]
+    }
+    await calls()
+    server.command('vanish small quietly')
+    await server.line('announced')
+    server.command('vanish large')
+    await server.line('announced')
+    const seen: string[] = []
+    const isDone = () => seen.filter((call) => call.startsWith('forget')).length >= 2
+    for (let tries = 0; tries < 100 && !isDone(); tries++) {
+      seen.push(...(await calls()))
+      await pause(20)
+    }
+    t.ok(seen.includes('lookup large'), 'asked for')
+    t.ok(isDone(), 'the directory and the name in it are forgotten')
+    t.notOk(seen.includes('lookup small'))
+    t.throws(() => statSync(`${mountPoint}/large`), { code: 'ENOENT' })
+  },
+)
+
 t.test('a touch reaches watchers and changes nothing', async (t) => {
   const server = await served(t)
   const { mountPoint } = server

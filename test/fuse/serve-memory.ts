@@ -108,6 +108,13 @@ const commands: Record<string, (argument: string) => void> = {
     fs.put('hello', text)
     announce({ kind: 'entry', parent: fs.root.id, name: 'hello', expire: true })
   },
+  /** A directory is gone; where `quietly`, the kernel is not made to take it down. */
+  vanish(argument) {
+    const [name = '', quietly] = argument.split(' ')
+    fs.root.children.delete(name)
+    const expired = { kind: 'entry', parent: fs.root.id, name, expire: true } as const
+    announce(expired, ...(quietly === undefined ? [{ kind: 'gone', path: name } as const] : []))
+  },
   touch(path) {
     announce({ kind: 'touch', node: fs.root.id, path })
   },

@@ -249,7 +249,8 @@ export class Seen {
   }
 
   restack(spec: StackSpec): void {
-    prepareRestack(this.view, spec).apply()()
+    prepareRestack(this.view, spec).apply(() => {})
+    this.view.behind.finish()
   }
 
   /** Names the kernel was told to ask for again, as `parent id/name`. */

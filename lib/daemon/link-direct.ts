@@ -87,6 +87,7 @@ class DirectLink implements MountLink {
       onReady: (agreed) => {
         this.#view.mayWriteThrough = agreed.flags.has('DIRECT_IO_ALLOW_MMAP')
         this.#view.passes = agreed.passthrough
+        kernel.call({ kind: 'readahead', mountPoint: this.#spec.mountPoint }, () => {})
         this.#events.ready(agreed.passthrough ? 'passthrough' : 'cached')
       },
       onEnded: (reason) => this.#ended(reason),

@@ -5,7 +5,7 @@
 //   notify   writes notifications to a device, touches directories for inotify watchers, sets
 //            times and sizes that the kernel keeps by itself, and asks for names that are gone
 //   sync     syncfs(2) of a mount: all pages that were dirty have been written to us
-//   mount    and umount: paths that may lead through a mount of ours
+//   mount    and umount, readahead: paths that may lead through a mount of ours
 //   close    of a device, after everything that was sent before
 //
 // Rule: it alone in the process goes through a mount of ours, so it alone waits while the fuse
@@ -19,6 +19,7 @@ import { ERRNO, Errno, errnoOf } from '../base/errno.ts'
 import { Failure, type FailureCode } from '../base/failure.ts'
 import { askInside, changeFile, openInside, touchDirectory } from '../host/inside.ts'
 import { type MountRequest, mountFuse, unmountFuse } from '../host/mount.ts'
+import { readAhead } from '../host/readahead.ts'
 import { must, O, sys } from '../host/sys.ts'
 import { threadId, wake } from '../host/thread.ts'
 import type { Notification } from './filesystem.ts'
@@ -35,6 +36,8 @@ export type KernelCall =
   | { readonly kind: 'sync'; readonly mountPoint: string }
   /** Answers the descriptor of the device. */
   | { readonly kind: 'mount'; readonly request: MountRequest }
+  /** Of a mount that answers. */
+  | { readonly kind: 'readahead'; readonly mountPoint: string }
   | { readonly kind: 'umount'; readonly mountPoint: string; readonly lazy: boolean }
   /** A device that no call of before needs any more. */
   | { readonly kind: 'close'; readonly fd: number }
@@ -94,6 +97,9 @@ function perform(call: KernelCall): number {
       return sync(call.mountPoint)
     case 'mount':
       return mountFuse(call.request)
+    case 'readahead':
+      readAhead(call.mountPoint)
+      return 0
     case 'umount':
       unmountFuse(call.mountPoint, call.lazy)
       return 0

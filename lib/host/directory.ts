@@ -28,9 +28,15 @@ const block = Buffer.alloc(64 * 1024)
 
 /**
  * All entries but `.` and `..`, in the disk's order. `name` '' lists `dir` itself. Only where a
- * program asked for them (`access`) is the access time moved. Throws Errno.
+ * program asked for them (`access`) is the access time moved. With more than `most` entries, not all
+ * of them. Throws Errno.
  */
-export function listDirectory(dir: number, name = '', access = false): DirEntry[] {
+export function listDirectory(
+  dir: number,
+  name = '',
+  access = false,
+  most = Number.POSITIVE_INFINITY,
+): DirEntry[] {
   const flags = O.RDONLY | O.DIRECTORY | O.NOFOLLOW
   const at = name === '' ? '.' : name
   let fd = sys.openat(dir, at, access ? flags : flags | O.NOATIME)
@@ -43,7 +49,7 @@ export function listDirectory(dir: number, name = '', access = false): DirEntry[
     const entries: DirEntry[] = []
     for (;;) {
       const length = must(sys.getdents(fd, block), 'getdents')
-      if (length === 0) return entries
+      if (length === 0 || entries.length > most) return entries
       readBlock(length, entries)
     }
   } finally {

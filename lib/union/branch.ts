@@ -17,8 +17,9 @@ import type { TreeIndex } from '../layer/index-file.ts'
 import type { IndexTables } from '../layer/index-tables.ts'
 import type { MarkPrefix } from '../layer/marks.ts'
 import type { Ctimes } from './ctimes.ts'
-import { diskIdentity, keepsAtime } from './disks.ts'
+import { diskIdentity, keepsAtime, listsAll } from './disks.ts'
 import type { Freeze } from './freeze.ts'
+import { KnownNames } from './known-names.ts'
 import type { UnionLayer } from './layer.ts'
 import { Room } from './room.ts'
 
@@ -62,6 +63,8 @@ export class Branch {
   #links: ReadonlyMap<number, readonly RelPath[]> | null = null
   /** By SPACES: whether its disk has such attributes. */
   readonly #spaces = new Map<string, boolean>()
+  /** null where names may come, where a list may lack some, and where the index knows them. */
+  readonly #names: KnownNames | null
 
   constructor(options: {
     path: string
@@ -87,6 +90,8 @@ export class Branch {
     this.dev = stat.dev
     this.#disks.set(stat.dev, diskIdentity(this.root, stat.dev))
     this.keepsAtime = keepsAtime(this.root)
+    const stays = !this.writable && !this.foreign && this.index === null && listsAll(this.root)
+    this.#names = stays ? new KnownNames(this.dev) : null
   }
 
   /** What the disk of a device is, which the branch was seen to have a part on. */
@@ -153,14 +158,16 @@ export class Branch {
   peek(dir: RelPath, name: string, into: Stat): boolean {
     if (this.index !== null && name !== '') return peekIndex(this.index.tables, dir, name, into)
     if (this.blocked !== null && this.#isBlocked(dir, name)) return false
+    if (name !== '' && this.#names?.lacks(dir, name)) return false
     const fd = this.#find(dir)
     const done = fd < 0 ? fd : sys.stat(fd, name, into)
     if (done >= 0) {
       if (into.dev !== this.dev) this.#meet(fd, name, into.dev)
       return true
     }
-    if (done === -ERRNO.ENOENT || done === -ERRNO.ENOTDIR) return false
-    throw new Errno(-done, 'stat')
+    if (done !== -ERRNO.ENOENT && done !== -ERRNO.ENOTDIR) throw new Errno(-done, 'stat')
+    if (fd >= 0) this.#names?.wasAbsent(dir, fd)
+    return false
   }
 
   /**

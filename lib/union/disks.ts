@@ -32,6 +32,15 @@ export function keepsAtime(fd: number): boolean {
   return (statfs.readUInt32LE(80) & (1 | 1024)) === 0
 }
 
+/** Kinds of disks (linux/magic.h) whose directories list all that can be found in them. */
+const LISTED = [0xef53, 0x58465342, 0x9123683e, 0x01021994] as const
+
+/** True for ext4, XFS, btrfs and tmpfs; on others a name may be there that no list has. */
+export function listsAll(fd: number): boolean {
+  must(sys.fstatfs(fd, statfs), 'statfs')
+  return LISTED.some((type) => type === statfs.readUInt32LE(0))
+}
+
 export class Disks {
   readonly #first: number
   readonly #places = new Map<number, number>()

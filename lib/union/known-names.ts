@@ -1,0 +1,79 @@
+// Names of directories in a tree that nobody changes and that has no index: what a program asks
+// for in vain, it asks for in one directory again and again (a library in each folder of a search
+// path, the names a program is about to make).
+//
+//   some names absent in a directory ─▶ its list is read once ─▶ further ones cost no call
+//
+// Rule: only absence is taken from a list; what is there is looked at. What cannot be listed, is too
+// large for one request, or finds names in other letters than they have, is asked name by name for ever.
+
+import { Errno } from '../base/errno.ts'
+import type { RelPath } from '../base/path.ts'
+import { type DirEntry, listDirectory } from '../host/directory.ts'
+import { Stat } from '../host/stat.ts'
+import { sys } from '../host/sys.ts'
+
+/** Absences that the disk answered, after which the list is read. */
+const ENOUGH = 8
+/** Names of a directory whose list is worth reading. */
+const LARGEST = 2048
+/** Names kept of one tree, and directories that are watched: above these it begins anew. */
+const MOST_NAMES = 32_768
+const MOST_DIRECTORIES = 4096
+
+const NEVER = Number.NEGATIVE_INFINITY
+const stat = new Stat()
+
+export class KnownNames {
+  readonly #dev: number
+  /** By directory: its names, or how many were absent so far. */
+  readonly #known = new Map<RelPath, ReadonlySet<string> | number>()
+  #names = 0
+
+  /** `dev`: the disk of the tree. What is mounted inside is asked. */
+  constructor(dev: number) {
+    this.#dev = dev
+  }
+
+  /** True where the directory is known not to have the name. */
+  lacks(dir: RelPath, name: string): boolean {
+    const known = this.#known.get(dir)
+    return typeof known === 'object' && !known.has(name)
+  }
+
+  /** The disk said that a name is absent in a directory, which is open as `fd`. */
+  wasAbsent(dir: RelPath, fd: number): void {
+    const known = this.#known.get(dir) ?? 0
+    if (typeof known === 'object') return
+    if (this.#known.size >= MOST_DIRECTORIES || this.#names >= MOST_NAMES) this.#forget()
+    this.#known.set(dir, known + 1 < ENOUGH ? known + 1 : this.#read(fd))
+  }
+
+  #read(fd: number): ReadonlySet<string> | number {
+    try {
+      if (sys.stat(fd, '', stat) < 0 || stat.dev !== this.#dev) return NEVER
+      const entries = listDirectory(fd, '', false, LARGEST)
+      if (entries.length > LARGEST || !tellsLetters(fd, entries)) return NEVER
+      this.#names += entries.length
+      return new Set(entries.map(({ name }) => name))
+    } catch (err) {
+      if (err instanceof Errno) return NEVER
+      throw err
+    }
+  }
+
+  #forget(): void {
+    this.#known.clear()
+    this.#names = 0
+  }
+}
+
+/** True where small and large letters are different names. */
+function tellsLetters(fd: number, entries: readonly DirEntry[]): boolean {
+  const listed = entries.find(({ name }) => /[A-Za-z]/.test(name))?.name
+  if (listed === undefined) return entries.every(({ name }) => /^[\0-\x7f]*$/.test(name))
+  const other = listed.replace(/[A-Za-z]/, (letter) =>
+    String.fromCharCode(letter.charCodeAt(0) ^ 0x20),
+  )
+  return entries.some(({ name }) => name === other) || sys.stat(fd, other, stat) < 0
+}

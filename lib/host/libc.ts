@@ -82,6 +82,9 @@ export const libc = {
   xattrAt: declare(
     'int64_t syscall(int64_t number, int dir, const void *path, uint32_t flags, const void *name, const void *args, size_t size)',
   ),
+  removexattrAt: declare(
+    'int64_t syscall(int64_t number, int dir, const void *path, uint32_t flags, const void *name)',
+  ),
   listxattrAt: declare(
     'int64_t syscall(int64_t number, int dir, const void *path, uint32_t flags, void *list, size_t size)',
   ),

@@ -176,10 +176,10 @@ export const sys = {
     mSec: number,
     mNsec: number,
   ): number => {
-    times[0] = BigInt(aSec)
-    times[1] = BigInt(aNsec)
-    times[2] = BigInt(mSec)
-    times[3] = BigInt(mNsec)
+    putSeconds(0, aSec)
+    times[2] = aNsec
+    putSeconds(4, mSec)
+    times[6] = mNsec
     return result(
       libc.utimensat(dir, put(nameA, name), timesBytes, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH),
     )
@@ -226,8 +226,13 @@ export const sys = {
 // struct fuse_backing_map {fd s32, flags u32, padding u64}
 const backing = Buffer.alloc(16)
 const backingId = Buffer.alloc(4)
-const times = new BigInt64Array(4)
+// struct timespec[2]: seconds s64, nanoseconds s64, each in two halves.
+const times = new Uint32Array(8)
 const timesBytes = Buffer.from(times.buffer)
+function putSeconds(at: number, seconds: number): void {
+  times[at] = seconds
+  times[at + 1] = Math.floor(seconds / 0x1_0000_0000)
+}
 const offsets = new BigInt64Array(2)
 const offsetIn = Buffer.from(offsets.buffer, 0, 8)
 const offsetOut = Buffer.from(offsets.buffer, 8, 8)

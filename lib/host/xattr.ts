@@ -31,12 +31,12 @@ function named(attribute: string): void {
 const result = (value: number): number => (value < 0 ? -errno() : value)
 
 /** The same on x86-64 and arm64. */
-const SYS = { getxattrat: 464, listxattrat: 465 } as const
+const SYS = { setxattrat: 463, getxattrat: 464, listxattrat: 465, removexattrat: 466 } as const
 
 /** False once the kernel has said that it does not know these calls. */
 let relative = true
 
-// struct xattr_args {value u64, size u32, flags u32}: where getxattrat puts the value.
+// struct xattr_args {value u64, size u32, flags u32}: where the value lies.
 const args = Buffer.alloc(16)
 args.writeBigUInt64LE(addressOf(scratch), 0)
 
@@ -66,6 +66,7 @@ function readUpTo(most: number, dir: number, name: string): number {
   if (relative) {
     entry(name)
     args.writeUInt32LE(most, 8)
+    args.writeUInt32LE(0, 12)
     const length = result(
       libc.xattrAt(SYS.getxattrat, dir, path, AT_SYMLINK_NOFOLLOW, key, args, args.length),
     )
@@ -90,16 +91,31 @@ export function setXattr(
   value: Buffer,
   flags = 0,
 ): number {
-  at(dir, name)
   named(attribute)
+  if (relative && value.length <= LARGEST) {
+    entry(name)
+    value.copy(scratch)
+    args.writeUInt32LE(value.length, 8)
+    args.writeUInt32LE(flags, 12)
+    const done = result(
+      libc.xattrAt(SYS.setxattrat, dir, path, AT_SYMLINK_NOFOLLOW, key, args, args.length),
+    )
+    if (!mustWalk(done, name)) return done
+  }
+  at(dir, name)
   const call = name === '' ? libc.setxattr : libc.lsetxattr
   return result(call(path, key, value, value.length, flags))
 }
 
 /** 0 or the negative errno. */
 export function removeXattr(dir: number, name: string, attribute: string): number {
-  at(dir, name)
   named(attribute)
+  if (relative) {
+    entry(name)
+    const done = result(libc.removexattrAt(SYS.removexattrat, dir, path, AT_SYMLINK_NOFOLLOW, key))
+    if (!mustWalk(done, name)) return done
+  }
+  at(dir, name)
   return result((name === '' ? libc.removexattr : libc.lremovexattr)(path, key))
 }
 

@@ -173,11 +173,13 @@ export function setAttributes(
   view.changed(node)
 }
 
-/** The ctime that the kernel told is shown: the disk has a later one, of when it was told. */
-export function keepCtime(view: View, node: UnionNode, request: SetattrRequest): void {
-  const { ctimes } = node.top
-  if (ctimes === null || (request.valid & FATTR.CTIME) === 0) return
-  ctimes.keep(statNode(view, node), { seconds: request.ctime, nsec: request.ctimeNsec })
+/**
+ * The ctime that the kernel told is shown: the disk has a later one, of when it was told. `stat` has
+ * the file's attributes of now.
+ */
+export function keepCtime(node: UnionNode, request: SetattrRequest, stat: Stat): void {
+  if ((request.valid & FATTR.CTIME) === 0) return
+  node.top.ctimes?.keep(stat, { seconds: request.ctime, nsec: request.ctimeNsec })
 }
 
 // The kernel tells the ctime of a file that lost one of its names with the mtime it had: no reason
@@ -210,14 +212,14 @@ function setTimes(dir: number, name: string, request: SetattrRequest): number {
  */
 export function keepMtime<T>(view: View, branch: Branch, fd: number, change: () => T): T {
   if (!view.kernelHasTimes) return change()
-  const keeping = () => {
-    must(sys.stat(fd, '', view.below), 'stat')
-    const { mtime, mtimeNsec } = view.below
-    const answer = change()
-    must(sys.utimensat(fd, '', 0, UTIME_OMIT, mtime, mtimeNsec), 'utimens')
-    return answer
-  }
-  return branch.ctimes === null ? keeping() : branch.ctimes.keeping(fd, '', keeping)
+  const { below } = view
+  must(sys.stat(fd, '', below), 'stat')
+  const { mtime, mtimeNsec } = below
+  const shown = ctimeOf(branch, below)
+  const answer = change()
+  must(sys.utimensat(fd, '', 0, UTIME_OMIT, mtime, mtimeNsec), 'utimens')
+  if (branch.ctimes !== null && sys.stat(fd, '', below) >= 0) branch.ctimes.keep(below, shown)
+  return answer
 }
 
 /**

@@ -40,6 +40,7 @@ import {
 } from './node.ts'
 import { noticeLinkedCopy } from './notice.ts'
 import { part } from './passing.ts'
+import { CAPABILITY } from './privileges.ts'
 import { layerOf } from './route.ts'
 import type { View } from './view.ts'
 
@@ -123,12 +124,13 @@ export function bring(view: View, node: UnionNode, layer: UnionLayer, need: Need
   const temp =
     node.type === S.IFREG && !meta && need !== 'nothing' && source.size > 0
       ? withBytes(view, node, layer)
-      : makeTemp(view, node, layer)
+      : makeTemp(view, node, layer, meta ? source.size : 0)
   try {
     if (meta) markMetacopy(node, layer, temp)
     if (isLinkedBelow(node.branch!, source)) markOrigin(node, layer, temp)
-    copyAttributes(view, node, layer.work, temp)
+    const names = copyAttributes(view, node, layer.work, temp)
     publish(view, node, layer, temp, meta)
+    node.noCapability = !layer.rw.foreign && !names.includes(CAPABILITY)
   } catch (err) {
     sys.unlinkat(layer.work, temp)
     throw err
@@ -152,11 +154,15 @@ function canMetacopy(node: UnionNode, layer: UnionLayer): boolean {
   )
 }
 
-function makeTemp(view: View, node: UnionNode, layer: UnionLayer): string {
+function makeTemp(view: View, node: UnionNode, layer: UnionLayer, size: number): string {
   const temp = view.tempName()
   const { work } = layer
   if (node.type === S.IFREG) {
-    sys.close(must(sys.openat(work, temp, O.WRONLY | O.CREAT | O.EXCL, 0o600), 'copy up'))
+    const fd = must(sys.openat(work, temp, O.WRONLY | O.CREAT | O.EXCL, 0o600), 'copy up')
+    const done = size === 0 ? 0 : sys.ftruncate(fd, size)
+    sys.close(fd)
+    if (done < 0) sys.unlinkat(work, temp)
+    must(done, 'copy up')
   } else if (node.type === S.IFLNK) {
     must(sys.symlinkat(view.readLink(node), work, temp), 'copy up')
   } else {
@@ -278,10 +284,6 @@ export function openPlace({ branch, dir, name }: FilePlace): number {
 /** What makes a file that lies in the layer's read-only part findable from its metacopy. */
 function markMetacopy(node: UnionNode, layer: UnionLayer, temp: string): void {
   const { prefix } = layer.rw!
-  const fd = must(sys.openat(layer.work, temp, O.WRONLY), 'metacopy')
-  const done = sys.ftruncate(fd, source.size)
-  sys.close(fd)
-  must(done, 'metacopy')
   setMark(layer.work, temp, 'metacopy', prefix!)
   const at = joinPath(node.inDir!, node.inName!)
   if (naturalPath(node.parent!, node.branch!, node.name) !== at) {
@@ -313,10 +315,13 @@ function indexCopy(view: View, node: UnionNode, layer: UnionLayer, temp: string)
   return known === undefined ? null : links.add(known.key, made.ino, known.unseen, layer.work, temp)
 }
 
-/** Owner, mode, extended attributes and times of a node's file, put on (work, temp). */
-function copyAttributes(view: View, node: UnionNode, work: number, temp: string): void {
+/**
+ * Owner, mode, extended attributes and times of a node's file, put on (work, temp), which is in `made`
+ * then. Answers the attributes' names.
+ */
+function copyAttributes(view: View, node: UnionNode, work: number, temp: string): string[] {
   const { dir, name } = locate(node)
-  carryOver(view, dir, name, source, node.top.index?.override(source.ino)?.mode, work, temp)
+  return carryOver(view, dir, name, source, node.top.index?.override(source.ino)?.mode, work, temp)
 }
 
 function carryOver(
@@ -327,9 +332,13 @@ function carryOver(
   mode: number | undefined,
   to: number,
   toName: string,
-): void {
-  if (view.options.privileged) must(sys.chownat(to, toName, stat.uid, stat.gid), 'copy up')
-  for (const attribute of listXattr(dir, name)) {
+): string[] {
+  must(sys.stat(to, toName, made), 'copy up')
+  const owned = made.uid === stat.uid && made.gid === stat.gid
+  if (view.options.privileged && !owned)
+    must(sys.chownat(to, toName, stat.uid, stat.gid), 'copy up')
+  const names = listXattr(dir, name)
+  for (const attribute of names) {
     if (isMarkName(attribute)) continue
     const value = getXattr(dir, name, attribute)
     if (typeof value === 'number') continue
@@ -342,6 +351,7 @@ function carryOver(
   }
   const { atime, atimeNsec, mtime, mtimeNsec } = stat
   must(sys.utimensat(to, toName, atime, atimeNsec, mtime, mtimeNsec), 'copy up')
+  return names
 }
 
 /** Attributes that only root, or the security module, may set. */
@@ -356,7 +366,6 @@ function publish(
   meta: boolean,
 ): void {
   const rw = layer.rw!
-  must(sys.stat(layer.work, temp, made), 'copy up')
   const backing = made.ino
   const linked = source.nlink > 1
   layer.numbers?.set(backing, node.ino)
@@ -419,6 +428,7 @@ function publishLinked(view: View, node: UnionNode, layer: UnionLayer, temp: str
       to: inRw(layer, dir.path, name),
       leaves: false,
       unseen: true,
+      fileOnly: true as const,
     }))
     carryOut(view, moves)
     return moves.length
@@ -470,14 +480,12 @@ function fillMetacopy(view: View, node: UnionNode, layer: UnionLayer, need: Need
 
 /** Does something in a directory whose times programs must not see change. */
 export function keepTimes(rw: Branch, dir: number, act: () => void): void {
-  const keeping = () => {
-    must(sys.stat(dir, '', parentStat), 'stat')
-    const { atime, atimeNsec, mtime, mtimeNsec } = parentStat
-    act()
-    sys.utimensat(dir, '', atime, atimeNsec, mtime, mtimeNsec)
-  }
-  if (rw.ctimes === null) keeping()
-  else rw.ctimes.keeping(dir, '', keeping)
+  must(sys.stat(dir, '', parentStat), 'stat')
+  const { atime, atimeNsec, mtime, mtimeNsec } = parentStat
+  const shown = ctimeOf(rw, parentStat)
+  act()
+  sys.utimensat(dir, '', atime, atimeNsec, mtime, mtimeNsec)
+  if (rw.ctimes !== null && sys.stat(dir, '', parentStat) >= 0) rw.ctimes.keep(parentStat, shown)
 }
 
 /** A copy shows when what it is a copy of was changed, until it is changed itself. */
@@ -507,7 +515,6 @@ export function ensureDirectory(view: View, node: UnionNode, layer: UnionLayer):
     redirectIfMoved(node, layer, temp)
     const into = rw.dirFd(node.parent!.path)
     beforeChange(rw, 'names', into, '')
-    must(sys.stat(layer.work, temp, made), 'copy up')
     born(rw, made.ino)
     layer.numbers?.set(made.ino, node.ino)
     keepTimes(rw, into, () => must(moveAsOwner(layer.work, temp, into, node.name), 'copy up'))

@@ -58,7 +58,9 @@ function openAsFar(node: UnionNode, wanted: boolean, writes: boolean) {
 
 /** Takes a freshly created file's descriptor as the node's open file. */
 export function adoptOpen(view: View, node: UnionNode, fd: number): void {
-  node.open = { ...opened(fd, true), count: 1, cached: true }
+  node.open = opened(fd, true)
+  node.open.count = 1
+  node.open.cached = true
   view.opened.add(node)
 }
 

@@ -44,6 +44,8 @@ export interface Move {
   readonly leaves: boolean
   /** The directories' times stay as they are: a copy came, the view is the same. */
   readonly unseen: boolean
+  /** No directory moves or is replaced: descriptors of directories stay good. */
+  readonly fileOnly?: true
 }
 
 /** A name in a tree on the disk. */
@@ -149,12 +151,13 @@ function look({ from, to }: Move): Before {
 }
 
 /** `alone`: a whiteout that hides nothing may stay behind, where it cannot be removed. */
-function make({ from, to, leaves, unseen }: Move, alone: boolean): void {
+function make(move: Move, alone: boolean): void {
+  const { from, to, leaves, unseen } = move
   const [a, b] = [nameOf(from), nameOf(to)]
   const keeping = (act: () => void) =>
     unseen && !to.work ? keepTimes(to.layer.rw!, b.dir, act) : act()
   keeping(() => {
-    if (!mustExchange(a, b)) {
+    if (move.fileOnly || !mustExchange(a, b)) {
       const flags = leaves ? RENAME_WHITEOUT : 0
       must(moveAsOwner(a.dir, a.name, b.dir, b.name, flags), 'rename')
       return
@@ -164,8 +167,7 @@ function make({ from, to, leaves, unseen }: Move, alone: boolean): void {
     const done = sys.unlinkat(a.dir, a.name)
     if (!alone) must(done, 'rename')
   })
-  movedIn(from)
-  movedIn(to)
+  moved(move)
 }
 
 // A directory cannot replace a whiteout, as a file can.
@@ -188,18 +190,21 @@ function timesOf(moves: readonly Move[]): () => void {
   }
 }
 
-function movedIn({ layer, work, dir, name }: Spot): void {
-  if (!work) layer.rw!.moved(joinPath(dir, name))
+function moved({ from, to, fileOnly }: Move): void {
+  if (fileOnly) return
+  for (const { layer, work, dir, name } of [from, to]) {
+    if (!work) layer.rw!.moved(joinPath(dir, name))
+  }
 }
 
-function takeBack(view: View, { from, to }: Move, before: Before): void {
+function takeBack(view: View, move: Move, before: Before): void {
+  const { from, to } = move
   try {
     restore(nameOf(from), nameOf(to), before)
   } catch (err) {
     view.log.error(`a rename of ${from.name} failed half-way, and was not taken back`, err)
   }
-  movedIn(from)
-  movedIn(to)
+  moved(move)
 }
 
 /** Puts one move back as it was before, however far it or an earlier `restore` came. */

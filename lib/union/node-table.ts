@@ -31,6 +31,8 @@ const MOST_KEPT = 4096
 const inside = new Stat()
 
 export abstract class NodeTable {
+  // A field: V8 calls a private getter by way of its runtime.
+  readonly #view = this as unknown as View
   readonly nodes = new Map<NodeId, UnionNode>()
   abstract readonly options: ViewOptions
   abstract announce(told: Notification): void
@@ -62,10 +64,6 @@ export abstract class NodeTable {
   protected abstract placeAdded(node: UnionNode, branch: Branch): void
   /** Told after a node was renamed, before the change of either name is. */
   protected abstract nameMoved(node: UnionNode, dir: RelPath, name: string): void
-
-  get #view(): View {
-    return this as unknown as View
-  }
 
   /** The root lies in every branch of the stack. */
   rootPlaces(): Place[] {

@@ -200,7 +200,7 @@ function fileMoves(
   if (hiding.length > 0 && layer.rw!.peek(to.path, newName, stat)) {
     hiding.push(takeOut(view, layer, to, newName))
   }
-  return [...hiding, { ...own, leaves, unseen: false }]
+  return [...hiding, { ...own, leaves, unseen: false, fileOnly: true }]
 }
 
 /** What the layer's scratch area has at a name hides what comes there. */

@@ -26,6 +26,7 @@ import { Owed } from './owed.ts'
 import type { View } from './view.ts'
 
 export abstract class SharedView extends NodeTable {
+  readonly #view = this as unknown as View
   /** All views of the process, itself among them. */
   readonly peers: Set<View>
   readonly owed = new Owed()
@@ -39,10 +40,6 @@ export abstract class SharedView extends NodeTable {
     super()
     this.peers = peers
     this.#announce = announce
-  }
-
-  get #view(): View {
-    return this as unknown as View
   }
 
   get sharesBranches(): boolean {

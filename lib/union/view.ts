@@ -286,12 +286,13 @@ export class View extends SharedView implements FileSystem {
   setattr(caller: Caller, id: NodeId, request: SetattrRequest): AttrReply {
     const node = this.node(id)
     setAttributes(this, caller, node, request)
-    keepCtime(this, node, request)
-    return this.#attributes(node)
+    const stat = statNode(this, node)
+    keepCtime(node, request, stat)
+    return this.#attributes(node, stat)
   }
 
-  #attributes(node: UnionNode): AttrReply {
-    attributesOf(this, node, statNode(this, node))
+  #attributes(node: UnionNode, stat = statNode(this, node)): AttrReply {
+    attributesOf(this, node, stat)
     this.#attrReply.attrValid = changesUnseen(this, node, this.attr.mode) ? 0 : this.#trust(node)
     return this.#attrReply
   }

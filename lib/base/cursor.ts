@@ -20,19 +20,35 @@ export class ShortMessage extends Error {
 
 const HIGH = 0x1_0000_0000
 
+const viewOf = ({ buffer, byteOffset, length }: Buffer) => new DataView(buffer, byteOffset, length)
+
 export class Cursor {
-  bytes: Buffer
+  #bytes: Buffer
+  #view: DataView
   #at = 0
   #end: number
 
   constructor(bytes: Buffer) {
-    this.bytes = bytes
+    this.#bytes = bytes
+    this.#view = viewOf(bytes)
     this.#end = bytes.length
+  }
+
+  get bytes(): Buffer {
+    return this.#bytes
+  }
+
+  /** Other bytes to read, from the next `reset` on. */
+  set bytes(bytes: Buffer) {
+    if (bytes === this.#bytes) return
+    this.#bytes = bytes
+    this.#view = viewOf(bytes)
   }
 
   /** Reads `bytes[start, end)` from here on. Throws ShortMessage where that is not within. */
   reset(start: number, end: number): this {
-    if (start < 0 || end < start || end > this.bytes.length) throw new ShortMessage('no such range')
+    if (start < 0 || end < start || end > this.#bytes.length)
+      throw new ShortMessage('no such range')
     this.#at = start
     this.#end = end
     return this
@@ -47,14 +63,11 @@ export class Cursor {
   }
 
   u16(): number {
-    const at = this.#take(2)
-    return this.bytes[at]! + this.bytes[at + 1]! * 0x100
+    return this.#view.getUint16(this.#take(2), true)
   }
 
   u32(): number {
-    const at = this.#take(4)
-    const b = this.bytes
-    return b[at]! + b[at + 1]! * 0x100 + b[at + 2]! * 0x1_0000 + b[at + 3]! * 0x100_0000
+    return this.#view.getUint32(this.#take(4), true)
   }
 
   i32(): number {
@@ -80,14 +93,14 @@ export class Cursor {
   /** The next `count` bytes, without copying them. */
   take(count: number): Buffer {
     const at = this.#take(count)
-    return this.bytes.subarray(at, at + count)
+    return this.#bytes.subarray(at, at + count)
   }
 
   /** Bytes up to the next NUL, which is skipped, as latin1 text. */
   name(): string {
-    const end = this.bytes.indexOf(0, this.#at)
+    const end = this.#bytes.indexOf(0, this.#at)
     if (end === -1 || end >= this.#end) throw new ShortMessage('name without terminator')
-    const name = this.bytes.latin1Slice(this.#at, end)
+    const name = this.#bytes.latin1Slice(this.#at, end)
     this.#at = end + 1
     return name
   }
@@ -108,7 +121,7 @@ export class Writer {
 
   constructor(bytes: Buffer) {
     this.bytes = bytes
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+    this.#view = viewOf(bytes)
   }
 
   get at(): number {
@@ -131,8 +144,9 @@ export class Writer {
   /** Any safe integer; negative ones in two's complement. */
   u64(value: number): void {
     const at = this.#need(8)
-    this.#view.setUint32(at, value % HIGH, true)
-    this.#view.setUint32(at + 4, Math.floor(value / HIGH), true)
+    const high = Math.floor(value / HIGH)
+    this.#view.setUint32(at, value - high * HIGH, true)
+    this.#view.setUint32(at + 4, high, true)
   }
 
   put(bytes: Buffer): void {

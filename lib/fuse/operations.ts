@@ -123,7 +123,7 @@ export const OPERATIONS = {
   rename: call(12, read.rename, (fs, who, node, request) => fs.rename(who, node, request), done, { otherNode: 0 }),
   link: call(13, read.link, (fs, who, node, request) => fs.link(who, node, request), entry, { otherNode: 0 }),
   open: call(14, read.open, (fs, who, node, { flags, killPriv }) => fs.open(who, node, flags, killPriv), (reply, opened) => reply.opened(opened)),
-  read: call(15, read.read, (fs, who, node, { handle, offset, size, flags }, reply) => fs.read(who, node, { handle, offset, flags }, reply.room(size)), (reply, length) => reply.filled(length), READS),
+  read: call(15, read.read, (fs, who, node, request, reply) => fs.read(who, node, request, reply.room(request.size)), (reply, length) => reply.filled(length), READS),
   write: call(16, read.write, (fs, who, node, request) => fs.write(who, node, request), count),
   statfs: call(17, read.nothing, (fs, who, node) => fs.statfs(who, node), (reply, answer) => reply.statfs(answer), READS),
   release: call(18, read.release, (fs, who, node, handle) => fs.release(who, node, handle), done),

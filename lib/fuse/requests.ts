@@ -161,10 +161,11 @@ function creation(from: Cursor): { flags: number; mode: number; umask: number } 
 }
 
 export function read(from: Cursor): ReadRequest & { size: number } {
-  const request = { handle: handle(from), offset: from.u64(), size: from.u32() }
-  from.u32() // what the lock owner is for
-  from.u64()
-  return { ...request, flags: from.u32() }
+  const fh = handle(from)
+  const offset = from.u64()
+  const size = from.u32()
+  from.skip(12) // lock owner, and what it is for
+  return { handle: fh, offset, size, flags: from.u32() }
 }
 
 export function write(from: Cursor): WriteRequest {

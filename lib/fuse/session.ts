@@ -303,7 +303,7 @@ export class Session {
     out.at = 0
     out.u32(length)
     out.u32(error === 0 ? 0 : -error)
-    request.copy(reply.bytes, 8, 8, 16)
+    for (let at = 8; at < 16; at++) reply.bytes[at] = request[at]!
     if (!waits || !this.#held.keep(reply.bytes, length)) this.send(reply.bytes, length)
     if (this.#trace !== null) {
       const took = (performance.now() - started) * 1000

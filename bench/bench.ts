@@ -11,15 +11,17 @@ import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Command, InvalidArgumentError, Option } from 'commander'
-import { benchMount, type MountOptions } from './mount.ts'
+import { MEASURES } from './daemon-rows.ts'
+import { benchMount, type MountOptions, SETTINGS } from './mount.ts'
 import { writeReadme } from './readme.ts'
 import { ROWS } from './rows/rows.ts'
-import { SUBJECTS } from './subjects.ts'
+import { subjectsOf } from './subjects.ts'
 
 const project = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
 
-const groups = [...new Set(Object.values(ROWS).map(({ group }) => group))]
-const names = SUBJECTS.map(({ name }) => name)
+const groups = [...new Set(Object.values(ROWS).map(({ group }) => group)), 'daemon']
+const rowNames = [...Object.keys(ROWS), ...Object.keys(MEASURES)]
+const names = subjectsOf('cached').map(({ name }) => name)
 
 /** A list with commas, each one of `known`; `expand` makes several of one word. */
 const listOf =
@@ -47,9 +49,11 @@ function minutes(text: string): number {
 }
 
 const rowsOf = (word: string) =>
-  groups.includes(word)
-    ? Object.entries(ROWS).flatMap(([name, { group }]) => (group === word ? [name] : []))
-    : [word]
+  word === 'daemon'
+    ? Object.keys(MEASURES)
+    : groups.includes(word)
+      ? Object.entries(ROWS).flatMap(([name, { group }]) => (group === word ? [name] : []))
+      : [word]
 
 const program = new Command('npm run bench --')
   .description('svsfs beside its peers, over the same directories, in one run')
@@ -60,16 +64,15 @@ program
   .description('measure rows of a mount; without --quick, --rows and --subjects the result is kept')
   .option('--quick', 'the core rows in two minutes, held against the kept result')
   .option('--full', 'ten times as much of what takes long: 50,000 files, 1 GiB')
-  .option(
-    '--rows <list>',
-    `rows or groups (${groups.join(', ')})`,
-    listOf(Object.keys(ROWS), rowsOf),
-  )
+  .option('--rows <list>', `rows or groups (${groups.join(', ')})`, listOf(rowNames, rowsOf))
   .option('--subjects <list>', names.join(', '), listOf(names))
   .option('--rounds <n>', 'rounds (default: as many as the minutes allow, 3 to 9)', count)
   .option('--minutes <n>', 'begin no round that would end later', minutes)
-  .option('--backing <list>', 'tmpfs, disk', listOf(['tmpfs', 'disk']))
-  .option('--cores <list>', 'one, free, busy', listOf(['one', 'free', 'busy']))
+  .option(
+    '--settings <list>',
+    `${Object.keys(SETTINGS).join(', ')}: what lies below, and whether caller and daemon share one core, have all, or have all beside other work`,
+    listOf(Object.keys(SETTINGS)),
+  )
   .option(
     '--layers <list>',
     'numbers of layers (default 1,3,10; --quick: 1)',
@@ -86,7 +89,7 @@ program
   .option('--keep', 'keep the result in bench/results, whatever was measured')
   .addHelpText(
     'after',
-    `\nRows: ${Object.keys(ROWS).join(', ')}\nThis machine has ${availableParallelism()} cores.`,
+    `\nRows: ${rowNames.join(', ')}\nThis machine has ${availableParallelism()} cores.`,
   )
   .action(async (options: MountOptions) => {
     process.exitCode = await benchMount(options, join(project, 'bench', 'results'))

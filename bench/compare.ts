@@ -29,7 +29,7 @@ export function compare(now: Results, kept: Results): number {
     }
   const failed = failures(now)
   process.stdout.write(
-    `\nHeld against the result of ${kept.date}, ${compared} rows:\n${[...lines, ...failed].map((line) => `  ${line}\n`).join('')}` +
+    `\nHeld against the result of ${kept.runs.at(-1)!.date}, ${compared} rows:\n${[...lines, ...failed].map((line) => `  ${line}\n`).join('')}` +
       `${slower === 0 ? 'Nothing became slower' : `${slower} rows became slower`}.\n`,
   )
   return slower > 0 || failed.length > 0 || compared === 0 ? 1 : 0

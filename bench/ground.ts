@@ -4,7 +4,7 @@
 // first, because a directory is never removed through one.
 
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { processesIn, read } from './processes.ts'
 
@@ -14,6 +14,7 @@ const made: string[] = []
 export function makeGround(parent: string): string {
   const dir = mkdtempSync(join(resolve(parent), 'svsfs-bench-'))
   made.push(dir)
+  chmodSync(dir, 0o755) // a database server is another user
   return dir
 }
 

@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import { makeGround } from './ground.ts'
 import { run } from './processes.ts'
 import type { Amounts, Row } from './rows/row.ts'
+import type { Templates } from './rows/templates.ts'
 import type { Subject } from './subjects.ts'
 
 export interface Lower {
@@ -23,12 +24,19 @@ export interface Lower {
 /** The name of a row's directory. */
 export const directoryOf = (row: string): string => row.replaceAll(/[^\w]+/g, '-')
 
+export interface LowerPlan {
+  readonly rows: Readonly<Record<string, Row>>
+  readonly subjects: readonly Subject[]
+  readonly amounts: Lower['amounts']
+  /** The largest number of layers. */
+  readonly deepest: number
+  readonly templates: Templates
+}
+
+/** Makes what lies below all mounts on one disk, in a new directory of `parent`. */
 export async function makeLower(
   parent: string,
-  rows: Readonly<Record<string, Row>>,
-  subjects: readonly Subject[],
-  amounts: Lower['amounts'],
-  deepest: number,
+  { rows, subjects, amounts, deepest, templates }: LowerPlan,
 ): Promise<Lower> {
   const home = makeGround(parent)
   const mirrors = subjects.filter(({ kind }) => kind === 'mirror')
@@ -37,8 +45,9 @@ export async function makeLower(
       join(home, directoryOf(mirror.name)),
       Object.fromEntries(Object.entries(rows).filter(([, row]) => !row.changesLower)),
       amounts,
+      templates,
     )
-  await prepare(join(home, 'l0'), rows, amounts)
+  await prepare(join(home, 'l0'), rows, amounts, templates)
   for (let layer = 1; layer < deepest; layer++) makeAbove(home, layer, rows)
   await run(['sync', '-f', home])
   return {
@@ -55,12 +64,13 @@ async function prepare(
   root: string,
   rows: Readonly<Record<string, Row>>,
   amounts: Lower['amounts'],
+  templates: Templates,
 ): Promise<void> {
   for (const [name, row] of Object.entries(rows))
     for (const part of ['warm', 'timed'] as const) {
       const dir = join(root, directoryOf(name), part)
       mkdirSync(dir, { recursive: true })
-      if (part === 'timed' || row.warm) await row.prepare?.(dir, amounts[part])
+      if (part === 'timed' || row.warm) await row.prepare?.(dir, amounts[part], templates)
     }
 }
 

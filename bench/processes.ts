@@ -24,12 +24,15 @@ export interface RunOptions {
   readonly longest?: number
 }
 
+/** The environment of a process that belongs to a place. */
+export const markedEnvironment = (place: string) => ({ ...process.env, [MARK]: place })
+
 /** Runs a program and answers what it printed; throws an Error that says what went wrong. */
 export function run(command: readonly string[], options: RunOptions = {}): Promise<string> {
   const [program, ...args] = command
   return new Promise((answer, reject) => {
     const child = spawn(program!, args, {
-      env: { ...process.env, ...options.env, [MARK]: options.place ?? '' },
+      env: { ...markedEnvironment(options.place ?? ''), ...options.env },
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
       timeout: options.longest ?? LONGEST_MS,
       killSignal: 'SIGKILL',

@@ -2,10 +2,11 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { MEASURES } from './daemon-rows.ts'
 import { plots } from './plots.ts'
-import { type Cell, placeWords, type Results, type Table } from './results.ts'
+import { type Cell, placeWords, type Results, type Run, type Table } from './results.ts'
 import type { Row } from './rows/row.ts'
-import { geometricMean, type Interval, medianOf, ratioOf, verdictOf } from './statistics.ts'
+import { geometricMean, type Interval, median, medianOf, ratioOf, verdictOf } from './statistics.ts'
 
 export interface Shown {
   readonly results: Results
@@ -28,11 +29,12 @@ export function keep(shown: Shown, folder: string): void {
 
 /** The result as Markdown. */
 export function show({ results, rows }: Shown): string {
-  const { before } = results
   return [
-    `# svsfs beside its peers, ${results.date}`,
+    `# svsfs beside its peers, ${results.runs.at(-1)!.date}`,
     '',
-    `${results.machine}; Linux ${results.kernel}; Node ${results.node}. Before the run the load was ${before.load.toFixed(1)}, and other programs used ${(before.busy * 100).toFixed(0)} % of the processors. Data path: ${results.dataPath}. ${results.rounds} rounds in ${results.minutes.toFixed(0)} minutes.`,
+    `${results.machine}; Linux ${results.kernel}; Node ${results.node}; data path: ${results.dataPath}.`,
+    '',
+    ...results.runs.map(runLine),
     '',
     'Medians, with 95 % intervals (bootstrap over rounds and samples). A ratio says how many times as fast svsfs is; it is ahead or',
     'behind where the interval of the ratio leaves out 1. "First" and "cold" mean: not looked at before through this mount; the disk\'s own',
@@ -49,12 +51,32 @@ export function show({ results, rows }: Shown): string {
     ...Object.entries(results.cells).flatMap(([place, table]) =>
       placeLines(results, rows, place, table),
     ),
+    ...measureLines(results.measures),
     '',
     ...Object.keys(rows)
       .filter((row) => Object.values(results.cells).some((table) => row in table))
       .map((row) => `- **${row}**: ${rows[row]!.what}`),
     '',
   ].join('\n')
+}
+
+const runLine = ({ date, rows, rounds, minutes, load, busy }: Run) =>
+  `- ${date}: ${rows} rows, ${rounds} rounds in ${minutes.toFixed(0)} minutes; the load before was ${load.toFixed(1)}, and other programs used ${(busy * 100).toFixed(0)} % of the processors`
+
+function measureLines(measures: Results['measures']): string[] {
+  const lines = Object.entries(measures).flatMap(([name, { values, files, missing }]) => {
+    const { what, unit } = MEASURES[name] ?? { what: '', unit: '' }
+    if (missing !== undefined) return [[name, what, `failed: ${missing}`, '']]
+    return Object.entries(values).map(([of, tries]) => [
+      name,
+      `${what}${/find$|find in/.test(name) ? `, ${files} files` : ''}`,
+      of,
+      `${short(median(tries))} ${unit}${tries.length > 1 ? ` (${short(Math.min(...tries))}–${short(Math.max(...tries))})` : ''}`,
+    ])
+  })
+  if (lines.length === 0) return []
+  const head = ['measure', 'of', 'who or what', 'median (lowest–highest)']
+  return ['', '## Daemon and store', '', ...markdownTable([head, head.map(() => '---'), ...lines])]
 }
 
 function placeLines(results: Results, rows: Shown['rows'], place: string, table: Table): string[] {
@@ -90,6 +112,18 @@ export function ratioIn(table: Table, row: string, rival: string): Ratio | null 
   const ours = table[row]?.svsfs
   const theirs = table[row]?.[rival]
   if (ours === undefined || theirs === undefined) return null
+  const known = RATIOS.get(ours)?.get(theirs)
+  if (known !== undefined) return known
+  const ratio = withVerdict(ours, theirs)
+  if (!RATIOS.has(ours)) RATIOS.set(ours, new WeakMap())
+  RATIOS.get(ours)!.set(theirs, ratio)
+  return ratio
+}
+
+/** Ratios of cells that are asked for again: in the table, the plot, the README. */
+const RATIOS = new WeakMap<Cell, WeakMap<Cell, Ratio | null>>()
+
+function withVerdict(ours: Cell, theirs: Cell): Ratio | null {
   const ratio = ratioOf(ours.rounds, theirs.rounds)
   if (ratio === null) return null
   const samples = Math.min(ours.rounds.flat().length, theirs.rounds.flat().length)

@@ -5,7 +5,7 @@
 // Rule: what is compared is measured within a moment of each other, and who comes first changes
 // from row to row. A task that fails is named, and the round goes on.
 
-import { mkdirSync, mkdtempSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync } from 'node:fs'
 import { join } from 'node:path'
 import { directoryOf, type Lower } from './lower.ts'
 import { daemonsOf, processorTimeOf, run } from './processes.ts'
@@ -60,8 +60,10 @@ export async function measureRound(plan: RoundPlan, table: Table): Promise<void>
 
 async function mountFor(subject: Subject, plan: RoundPlan): Promise<Mounted | null> {
   const presence = plan.presences.find(({ name }) => name === subject.name)!
-  if (presence.missing !== null) return null
+  if (presence.missing !== null || plan.number >= (subject.most ?? Number.POSITIVE_INFINITY))
+    return null
   const dir = mkdtempSync(join(plan.lower.home, 'mount-'))
+  chmodSync(dir, 0o755)
   const mountPoint = join(dir, 'mount')
   const place = { upper: join(dir, 'upper'), work: join(dir, 'work'), mount: mountPoint }
   for (const made of Object.values(place)) mkdirSync(made)

@@ -31,6 +31,8 @@ export interface Subject {
   readonly kind: 'union' | 'branches' | 'mirror'
   /** Mounted anew for each row, because it cannot hold the files of many. */
   readonly afresh?: true
+  /** In no more rounds than this: who is far behind need not be known exactly. */
+  readonly most?: number
   /** Its version; throws an Error that says what is missing. */
   version(): Promise<string>
   /** The command that mounts; null where the lower directory itself is worked on. */
@@ -78,6 +80,7 @@ export const FUSE_OVERLAYFS: Subject = {
 const UNIONFS: Subject = {
   name: 'unionfs-fuse',
   kind: 'union',
+  most: 2,
   version: () => versionOf(['unionfs', '--version'], /unionfs-fuse version: (\S+)/),
   command: (place) => [
     ...MANY_FILES,
@@ -92,6 +95,7 @@ const UNIONFS: Subject = {
 const MERGERFS: Subject = {
   name: 'mergerfs',
   kind: 'branches',
+  most: 2,
   version: () => versionOf(['mergerfs', '--version'], /mergerfs version: (\S+)/),
   command: (place) => [
     'mergerfs',
@@ -114,24 +118,25 @@ const PASSTHROUGH: Subject = {
   command: (place) => [...MANY_FILES, `${BUILT}/passthrough_hp`, place.lowers[0]!, place.mount],
 }
 
-export const SVSFS_DIRECT: Subject = svsfs('svsfs', 'direct')
-const SVSFS_NATIVE: Subject = svsfs('svsfs fuse-native', 'fuse-native')
+export const SVSFS_DIRECT: Subject = svsfs('svsfs', 'direct', 'cached')
 
-export const SUBJECTS: readonly Subject[] = [
+/** All subjects; svsfs with one of its data paths. */
+export const subjectsOf = (dataPath: string): readonly Subject[] => [
   PLAIN,
   KERNEL,
   FUSE_OVERLAYFS,
   UNIONFS,
   MERGERFS,
   PASSTHROUGH,
-  SVSFS_DIRECT,
-  SVSFS_NATIVE,
+  svsfs('svsfs', 'direct', dataPath),
+  { ...svsfs('svsfs fuse-native', 'fuse-native', 'cached'), most: 2 },
 ]
 
 /** The command `svsfs` of this build. */
 export const svsfsCommand = (...words: string[]): string[] => [process.execPath, SVSFS, ...words]
 
-function svsfs(name: string, transport: string): Subject {
+function svsfs(name: string, transport: string, dataPath: string): Subject {
+  const path = dataPath === 'cached' ? '' : `,data_path=${dataPath}`
   return {
     name,
     kind: 'union',
@@ -140,7 +145,15 @@ function svsfs(name: string, transport: string): Subject {
       return (await run(svsfsCommand('--version'))).trim()
     },
     command: (place) =>
-      svsfsCommand('overlay', 'bench', place.mount, '-o', layers(place), '--transport', transport),
+      svsfsCommand(
+        'overlay',
+        'bench',
+        place.mount,
+        '-o',
+        `${layers(place)}${path}`,
+        '--transport',
+        transport,
+      ),
   }
 }
 

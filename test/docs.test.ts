@@ -84,3 +84,9 @@ t.test('the README has what a newcomer needs, in order', async (t) => {
     at.toSorted((a, b) => a - b),
   )
 })
+
+t.test('what the README says of speed is what bench/results has', async (t) => {
+  const bench = join(project, 'dist/bench/bench.js')
+  const check = spawnSync(process.execPath, [bench, 'readme', '--check'], { encoding: 'utf8' })
+  t.equal(check.status, 0, `npm run bench -- readme makes it anew ${check.stderr}`)
+})

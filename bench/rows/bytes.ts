@@ -1,7 +1,7 @@
 // Rows of bytes: large files read and written, in order and at random (by fio), and mapped.
 
 import { run } from '../processes.ts'
-import { installed, load, make, type Row, type Sample, type Task } from './row.ts'
+import { installed, inTwoPlaces, load, make, type Row, type Sample, type Task } from './row.ts'
 
 const MIB = 1 << 20
 const ONE = { dirs: 1, files: 1, batches: 1 }
@@ -22,6 +22,7 @@ function sequential(
     what,
     unit: 'MiB/s',
     large: true,
+    where: inTwoPlaces,
     quick: true,
     ...(before === null
       ? {}
@@ -49,6 +50,7 @@ function random(
     what,
     unit: 'µs',
     large: true,
+    where: inTwoPlaces,
     needs: () => installed('fio'),
     prepare: (dir, { large }) => make('create', dir, ONE, { size: large * MIB }),
     ...(job === 'write'

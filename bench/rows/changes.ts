@@ -1,7 +1,7 @@
 // Rows of changes: names and files made, renamed and removed, and the first change of a lower file.
 
 import { run } from '../processes.ts'
-import { load, make, namesOf, type Row, type Shape, type Task } from './row.ts'
+import { inTwoPlaces, load, make, namesOf, type Row, type Shape, type Task } from './row.ts'
 
 const shapeIn = (task: Task): Shape => namesOf(task.amounts)
 
@@ -30,7 +30,7 @@ function first(operation: string, what: string, shape: Shape | null, size: numbe
     unit: shape === null ? 'µs' : 'ms',
     changesLower: true,
     ...(small ? { warm: true, quick: true } : {}),
-    ...(size < 1 << 30 ? {} : { most: 3, where: ({ cores }) => cores !== 'busy' }),
+    ...(size < 1 << 30 ? {} : { most: 3, where: inTwoPlaces }),
     prepare: (dir, amounts) => make('create', dir, shapeOf(amounts), { size }),
     run: (task) => load(task, operation, task.root, shapeOf(task.amounts)),
     // The copies of all subjects at once would fill the disk.

@@ -8,8 +8,9 @@
 // what it makes goes into `task.out`.
 
 import { existsSync } from 'node:fs'
-import { run } from '../processes.ts'
+import { type RunOptions, run } from '../processes.ts'
 import { BUILT } from '../subjects.ts'
+import type { Templates } from './templates.ts'
 
 export const UNITS = {
   µs: 'per operation',
@@ -77,12 +78,16 @@ export interface Row {
   readonly where?: (setting: Setting) => boolean
   /** Throws an Error that says what this machine lacks for it. */
   needs?(): Promise<unknown>
-  prepare?(dir: string, amounts: Amounts): Promise<unknown>
+  prepare?(dir: string, amounts: Amounts, templates: Templates): Promise<unknown>
   /** What must have happened before, uncounted. */
   before?(task: Task): Promise<unknown>
   run(task: Task): Promise<Sample>
   after?(task: Task): Promise<unknown>
 }
+
+/** For what takes long: one place where the processors' share shows, and one where the disk's does. */
+export const inTwoPlaces = ({ backing, cores }: Setting): boolean =>
+  (backing === 'tmpfs') === (cores === 'one')
 
 /** Names are spread over so many directories. */
 const DIRS = 10
@@ -129,16 +134,16 @@ export async function load(
 export const make = (operation: string, dir: string, shape: Shape, options: LoadOptions = {}) =>
   load({ pinned: [], place: '' }, operation, dir, shape, options)
 
-/** Times one command; `amount` is how many operations it stands for. */
+/** Times one command. */
 export async function command(
   task: Task,
   words: readonly string[],
-  { amount = 1, ...options }: { amount?: number; cwd?: string; env?: Record<string, string> } = {},
+  options: Pick<RunOptions, 'cwd' | 'env' | 'input'> = {},
 ): Promise<Sample> {
   const start = process.hrtime.bigint()
   await run([...task.pinned, ...words], { place: task.place, ...options })
   const microseconds = Number(process.hrtime.bigint() - start) / 1000
-  return { costs: [microseconds / amount], amount }
+  return { costs: [microseconds], amount: 1 }
 }
 
 /** Throws an Error that names the first of the programs that is not installed. */

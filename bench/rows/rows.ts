@@ -4,5 +4,13 @@ import { BYTES } from './bytes.ts'
 import { CHANGES } from './changes.ts'
 import { NAMES } from './names.ts'
 import type { Row } from './row.ts'
+import { SERVERS } from './servers.ts'
+import { REAL_WORK } from './work.ts'
 
-export const ROWS: Readonly<Record<string, Row>> = { ...NAMES, ...CHANGES, ...BYTES }
+export const ROWS: Readonly<Record<string, Row>> = {
+  ...NAMES,
+  ...CHANGES,
+  ...BYTES,
+  ...REAL_WORK,
+  ...SERVERS,
+}

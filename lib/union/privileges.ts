@@ -50,6 +50,8 @@ export function dropPrivileges(caller: Caller, fd: number): void {
 export function changesOwner(view: View, caller: Caller, node: UnionNode, valid: number): boolean {
   if (valid & (FATTR.UID | FATTR.GID)) return true
   if (valid & ~(FATTR.CTIME | FATTR.FH | FATTR.LOCKOWNER)) return false
+  // A kernel that does not keep the times says the same for both; and both clear what is set.
+  if (!view.kernelHasTimes) return true
   const { mode, uid, gid } = statNode(view, node)
   if (node.isDirectory || (mode & (S.ISUID | S.ISGID)) === 0)
     return (valid & FATTR.CTIME) !== 0 || node.type !== S.IFREG

@@ -159,11 +159,14 @@ export class Stat {
     this.#u32[at + 1] = Math.floor(value / 0x1_0000_0000)
   }
 
+  // Small numbers stay small integers of the engine: those it keeps without an object of their own.
   #u64(at: number): number {
-    return this.#u32[at]! + this.#u32[at + 1]! * 0x1_0000_0000
+    const high = this.#u32[at + 1]!
+    return high === 0 ? this.#u32[at]! : this.#u32[at]! + high * 0x1_0000_0000
   }
   #i64(at: number): number {
-    return this.#u32[at]! + (this.#u32[at + 1]! | 0) * 0x1_0000_0000
+    const high = this.#u32[at + 1]! | 0
+    return high === 0 ? this.#u32[at]! : this.#u32[at]! + high * 0x1_0000_0000
   }
 }
 

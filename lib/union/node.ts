@@ -7,6 +7,9 @@
 // the node and renaming a directory touches no child. In a read-only branch the place was
 // fixed when it was found.
 //
+// What only directories have, and what few files have, lies in objects of its own
+// (node-parts.ts): a mount knows a node for every file that its kernel has in its cache.
+//
 // Rule: a node stands for one content. When something other than a request of this mount
 // exchanges the content behind a name, the name gets a new node (`detach`), and the old one
 // answers OPEN with ESTALE.
@@ -16,6 +19,7 @@ import type { Job, NodeId } from '../fuse/filesystem.ts'
 import { S } from '../host/sys.ts'
 import type { Branch } from './branch.ts'
 import type { UnionLayer } from './layer.ts'
+import { NodeParts } from './node-parts.ts'
 import type { RefusedPages } from './room.ts'
 
 /** A directory in one branch; path null where it is the node's own path (writable branches). */
@@ -86,7 +90,7 @@ export interface PendingCopy {
   readonly changed: Moment
 }
 
-export class UnionNode {
+export class UnionNode extends NodeParts {
   /** Number the kernel knows it by. Never reused while the mount lives. */
   readonly id: NodeId
   /** Type bits of the mode. */
@@ -99,40 +103,16 @@ export class UnionNode {
   /** Where the node hangs. Changed by rename; null for the root, a removed and a detached node. */
   parent: UnionNode | null
   name: string
-  /** Further names of a hard-linked file that the kernel was told of. */
-  links: { parent: UnionNode; name: string }[] | null = null
-  /** Where the link registry has it, for a file with several names. */
-  known: { branch: Branch; backing: number }[] | null = null
   /** How many times the kernel was told of this node and has not yet forgotten it. */
   lookups = 0
-  /** Keeps a removed or detached node's file in hand; -1 while it has a name. */
-  fd = -1
-  /** True where it lost its name by being hidden from above: on the disk it still has it. */
-  hidden = false
-  /** True when its content was exchanged behind it: OPEN answers ESTALE. */
-  stale = false
 
-  // Directories.
-
-  /** Path in the view; '' for the root. */
-  path: RelPath = '' as RelPath
-  places: Place[] = NONE
-  /** True where nothing of lower layers may show inside, here or further down. */
-  closed = false
-  children: Map<string, UnionNode> | null = null
-  /** Absent names the kernel was told, with the layer whose whiteout hides them, if one does. */
-  absent: Map<string, UnionLayer | null> | null = null
-
-  // Everything else.
+  // Of all but directories.
 
   branch: Branch | null = null
   /** Directory and name in a read-only branch; null in a writable one. */
   inDir: RelPath | null = null
   inName: string | null = null
-  /** Where the bytes of a metacopy lie. */
-  data: FilePlace | null = null
   open: OpenFile | null = null
-  pending: PendingCopy | null = null
   /**
    * True where the file is known to have no capabilities: the kernel asks before the first write
    * of every file.
@@ -142,6 +122,7 @@ export class UnionNode {
   stamp: Stamp | null = null
 
   constructor(id: NodeId, type: number, ino: number, parent: UnionNode | null, name: string) {
+    super()
     this.id = id
     this.type = type
     this.ino = ino
@@ -180,8 +161,6 @@ export const sameStamp = (stamp: Stamp, stat: Stamp): boolean =>
   stamp.mtimeNsec === stat.mtimeNsec &&
   stamp.ctime === stat.ctime &&
   stamp.ctimeNsec === stat.ctimeNsec
-
-const NONE: Place[] = []
 
 /** Path of a directory in the branch of one of its places. */
 export const pathIn = (node: UnionNode, place: Place): RelPath => place.path ?? node.path

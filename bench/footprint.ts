@@ -39,13 +39,19 @@ export async function footprint(mountPoint: string, idleSeconds: number): Promis
   if (daemons.length === 0) throw new Error(`no process serves ${mountPoint}`)
   const sum = (of: (pid: number) => number) => daemons.reduce((total, pid) => total + of(pid), 0)
   const memory = sum(memoryOf)
+  const idle = await idleTimeOf(() => sum(processorTimeOf), idleSeconds)
+  return { files: Number(found), memory, idle }
+}
+
+/** Processor time in an idle second, in µs. */
+export async function idleTimeOf(processorTime: () => number, seconds: number): Promise<number> {
   // V8 collects once more, some seconds after a thread became idle: a later window counts then.
   let idle = 0
   for (let window = 0; window < WINDOWS; window++) {
-    const before = sum(processorTimeOf)
-    await sleep(idleSeconds * 1000)
-    idle = (sum(processorTimeOf) - before) / idleSeconds
+    const before = processorTime()
+    await sleep(seconds * 1000)
+    idle = (processorTime() - before) / seconds
     if (idle < NOTHING) break
   }
-  return { files: Number(found), memory, idle }
+  return idle
 }

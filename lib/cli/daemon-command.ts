@@ -1,10 +1,10 @@
 // svsfs daemon: what the background process runs. Started by svsfs mount and svsfs overlay,
-// which tell it over a channel what to be (lib/daemon/detach.ts).
+// which tell it over a channel what to be (lib/daemon/detached.ts).
 
 import { serve } from './overlay-command.ts'
 
 export async function daemon(): Promise<void> {
-  const { receiveOrder, reportStart } = await import('../daemon/detach.ts')
+  const { receiveOrder, reportStart } = await import('../daemon/detached.ts')
   const order = await receiveOrder()
   let reported = false
   const ready = async (failure: unknown) => {

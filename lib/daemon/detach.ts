@@ -2,6 +2,7 @@
 // channel over which it says that it is ready, or why it is not.
 //
 //   command ─▶ spawn `svsfs daemon` ─▶ order ─▶ … ─▶ { ready } or { error } ─▶ channel closed
+//                                      (detached.ts)
 //
 // Rule: the command never ends before it has heard; the daemon keeps nothing of the command's,
 // neither its terminal nor its working directory.
@@ -10,17 +11,8 @@ import { spawn } from 'node:child_process'
 import { closeSync } from 'node:fs'
 import { z } from 'zod'
 import { Failure } from '../base/failure.ts'
-import { checked, errorWords, failureOf } from './errors.ts'
-import type { OverlayOrder } from './overlay.ts'
-
-/** What the new process is to be. */
-export type Order =
-  | {
-      readonly kind: 'store'
-      readonly root: string
-      readonly transport: 'direct' | 'fuse-native'
-    }
-  | { readonly kind: 'overlay'; readonly overlay: OverlayOrder }
+import type { Order } from './detached.ts'
+import { checked, failureOf } from './errors.ts'
 
 const errorShape = z.object({
   code: z.string(),
@@ -61,23 +53,4 @@ export async function startDetached(order: Order, log: number): Promise<void> {
     if (child.connected) child.disconnect()
     child.unref()
   }
-}
-
-/** In the new process: the order it was started with. */
-export function receiveOrder(): Promise<Order> {
-  return new Promise((resolve, reject) => {
-    if (process.send === undefined)
-      return reject(new Failure('SVS_BAD_REQUEST', 'svsfs daemon', 'svsfs mount starts it'))
-    // The parent is this same program, over a channel that nobody else has.
-    process.once('message', (order) => resolve(order as Order))
-    process.once('disconnect', () => process.exit(1))
-  })
-}
-
-/** Tells the command that started this process how it went, and lets it go. */
-export async function reportStart(failure: unknown): Promise<void> {
-  const message = failure === null ? { ready: true } : { error: errorWords(failure) }
-  process.removeAllListeners('disconnect')
-  await new Promise<void>((resolve) => process.send?.(message, undefined, {}, () => resolve()))
-  process.disconnect()
 }

@@ -3,7 +3,7 @@
 
 import { EventEmitter } from 'node:events'
 import type { Log } from '../base/log.ts'
-import { Jobs, startIoThreads } from '../fuse/io.ts'
+import { IoThreads, Jobs } from '../fuse/io.ts'
 import { KernelCalls, startKernelThread } from '../fuse/kernel-calls.ts'
 import { loadFuseNative } from '../fuse/native-load.ts'
 import { raiseFileLimit } from '../host/thread.ts'
@@ -18,8 +18,8 @@ export async function createNativeEngine(log: Log): Promise<Engine> {
   raiseFileLimit()
   const events = new EventEmitter()
   const kernelThread = startKernelThread(-1)
-  const io = startIoThreads(1, -1)
-  const jobs = new Jobs(io.ports)
+  const io = new IoThreads(1, -1)
+  const jobs = new Jobs(io.ports, (thread) => void io.start(thread))
   const kernel = new KernelCalls(kernelThread.port)
   jobs.listen()
   kernel.listen()

@@ -1,6 +1,6 @@
 // The engine as the daemon's main thread has it: calls in, answers and events out.
 //
-//   direct        a fuse thread with its loop; a kernel-call thread; two io threads
+//   direct        a fuse thread with its loop; a kernel-call thread; two io threads, once there is work for them
 //   fuse-native   the same core in this thread, because that library needs the process's own loop
 //
 // Rule: an answer is a promise; nothing here waits for the union.
@@ -9,7 +9,7 @@ import { EventEmitter } from 'node:events'
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import { failureFrom } from '../base/failure-data.ts'
 import type { Log } from '../base/log.ts'
-import { startIoThreads } from '../fuse/io.ts'
+import { IoThreads } from '../fuse/io.ts'
 import { startKernelThread } from '../fuse/kernel-calls.ts'
 import { must, sys } from '../host/sys.ts'
 import { wake } from '../host/thread.ts'
@@ -17,6 +17,12 @@ import type { Engine, EngineCalls, EngineEvent, MountSpec } from './engine-api.t
 import type { FromFuseThread, FuseThreadData, ToFuseThread } from './fuse-thread.ts'
 
 const IO_THREADS = 2
+
+/**
+ * MiB that the fuse thread may fill with new objects before V8 looks which of them live (48 by
+ * default). Measured: a walk costs no more time, and a third less memory.
+ */
+const YOUNG = 12
 
 /** Starts an engine for mounts of one transport. `logFd` is where its threads write their log. */
 export async function createEngine(options: {
@@ -62,6 +68,7 @@ class ThreadedEngine {
   readonly #wakeFd = must(sys.eventfd(), 'eventfd')
   readonly #port: MessagePort
   readonly #workers: Worker[]
+  readonly #io: IoThreads
   readonly #waiting = new Map<number, PromiseWithResolvers<unknown>>()
   readonly #stopped = withResolvers<void>()
   #ticket = 0
@@ -70,21 +77,23 @@ class ThreadedEngine {
   constructor(log: Log, logFd: number) {
     this.#log = log
     const kernel = startKernelThread(this.#wakeFd)
-    const io = startIoThreads(IO_THREADS, this.#wakeFd)
+    this.#io = new IoThreads(IO_THREADS, this.#wakeFd)
+    const ioPorts = this.#io.ports
     const { port1, port2 } = new MessageChannel()
     this.#port = port1
     const workerData: FuseThreadData = {
       port: port2,
       kernelPort: kernel.port,
-      ioPorts: io.ports,
+      ioPorts,
       wakeFd: this.#wakeFd,
       logFd,
     }
     const fuse = new Worker(new URL('./fuse-thread.js', import.meta.url), {
       workerData,
-      transferList: [port2, kernel.port, ...io.ports],
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG },
+      transferList: [port2, kernel.port, ...ioPorts],
     })
-    this.#workers = [fuse, kernel.worker, ...io.workers]
+    this.#workers = [fuse, kernel.worker]
     this.#port.on('message', (message: FromFuseThread) => this.#take(message))
     for (const worker of this.#workers) worker.on('error', (err) => this.#died(err))
     this.engine = engineOf(
@@ -110,6 +119,8 @@ class ThreadedEngine {
   #take(message: FromFuseThread): void {
     if ('event' in message) this.#events.emit('event', message.event)
     else if ('stopped' in message) this.#stopped.resolve()
+    else if ('wanted' in message)
+      this.#io.start(message.wanted)?.on('error', (err) => this.#died(err))
     else {
       const answer = this.#waiting.get(message.ticket)
       this.#waiting.delete(message.ticket)
@@ -134,7 +145,8 @@ class ThreadedEngine {
     this.#send({ stop: true })
     await this.#stopped.promise
     this.#port.close()
-    await Promise.all(this.#workers.map((worker) => worker.terminate()))
+    const workers = [...this.#workers, ...this.#io.workers]
+    await Promise.all(workers.map((worker) => worker.terminate()))
   }
 }
 

@@ -39,6 +39,8 @@ export type FromFuseThread =
   | { readonly ticket: number; readonly failure: FailureData }
   | { readonly event: EngineEvent }
   | { readonly stopped: true }
+  /** The io thread that is to be started. */
+  | { readonly wanted: number }
 
 function main({ port, kernelPort, ioPorts, wakeFd, logFd }: FuseThreadData): void {
   raiseFileLimit()
@@ -46,7 +48,7 @@ function main({ port, kernelPort, ioPorts, wakeFd, logFd }: FuseThreadData): voi
   ownUmask()
   const log = logTo(logFd, 'fuse')
   const post = (message: FromFuseThread) => port.postMessage(message)
-  const jobs = new Jobs(ioPorts)
+  const jobs = new Jobs(ioPorts, (wanted) => post({ wanted }))
   const kernel = new KernelCalls(kernelPort)
   const loop = new Loop({ wakeFd, spin: SPIN, onMessages: () => receive() })
   const core = new EngineCore({

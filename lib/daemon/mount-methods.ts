@@ -3,7 +3,6 @@
 // Rule: everything that can be refused is refused before the engine is asked, with a failure
 // that says which word of the caller's was wrong.
 
-import { existsSync, readFileSync } from 'node:fs'
 import { realpath } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { z } from 'zod'
@@ -15,7 +14,13 @@ import type { LayerRecord } from '../snapshot/records.ts'
 import type { BaseSpec } from '../union/spec.ts'
 import type { Control } from './control.ts'
 import { method } from './method.ts'
-import { freeMountPoint, isOurs, realDirectory, resolvedMountPoint } from './mount-point.ts'
+import {
+  freeMountPoint,
+  isOurs,
+  mayAllowOther,
+  realDirectory,
+  resolvedMountPoint,
+} from './mount-point.ts'
 import type { Mounts } from './mounts.ts'
 import { refuseOwnMount } from './own-mounts.ts'
 import { STACKS } from './queue.ts'
@@ -173,14 +178,3 @@ function idOf(records: readonly LayerRecord[], name: string): string {
   if (found === undefined) throw new Failure('SVS_LAYER_NOT_FOUND', name)
   return found.id
 }
-
-/** Whether other users may enter: root's mounts by default; a user's where fuse.conf permits it and it was asked for. */
-export function mayAllowOther(wanted: boolean | null): boolean {
-  if (process.geteuid?.() === 0) return wanted ?? true
-  if (wanted !== true) return false
-  const conf = existsSync(FUSE_CONF) ? readFileSync(FUSE_CONF, 'utf8') : ''
-  if (!/^\s*user_allow_other\s*$/m.test(conf)) throw new Failure('SVS_ALLOW_OTHER_REFUSED')
-  return true
-}
-
-const FUSE_CONF = '/etc/fuse.conf'

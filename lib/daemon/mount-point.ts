@@ -4,6 +4,7 @@
 // Rule: never synchronous where this process may be the one that serves the path: asked
 // through the thread pool, so that the thread of the union can answer meanwhile.
 
+import { existsSync, readFileSync } from 'node:fs'
 import { stat, statfs } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { Failure } from '../base/failure.ts'
@@ -69,3 +70,14 @@ export async function isDead(place: string): Promise<boolean> {
     return code === 'ENOTCONN' || code === 'ECONNABORTED'
   }
 }
+
+/** Whether other users may enter: root's mounts by default; a user's where fuse.conf permits it and it was asked for. */
+export function mayAllowOther(wanted: boolean | null): boolean {
+  if (process.geteuid?.() === 0) return wanted ?? true
+  if (wanted !== true) return false
+  const conf = existsSync(FUSE_CONF) ? readFileSync(FUSE_CONF, 'utf8') : ''
+  if (!/^\s*user_allow_other\s*$/m.test(conf)) throw new Failure('SVS_ALLOW_OTHER_REFUSED')
+  return true
+}
+
+const FUSE_CONF = '/etc/fuse.conf'

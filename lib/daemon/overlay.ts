@@ -17,8 +17,7 @@ import { settleWork } from '../union/intent.ts'
 import type { LayerSpec, StackSpec } from '../union/spec.ts'
 import { createEngine } from './engine.ts'
 import { type Engine, usualDataPath } from './engine-api.ts'
-import { mayAllowOther } from './mount-methods.ts'
-import { freeMountPoint, realDirectory } from './mount-point.ts'
+import { freeMountPoint, mayAllowOther, realDirectory } from './mount-point.ts'
 import type { OverlayOptions } from './overlay-options.ts'
 
 export interface OverlayOrder {

@@ -1,7 +1,7 @@
 // Io threads as the thread of the union sees them.
 //
-//   const [io, ports] = startIoThreads(2, wakeFd)      in the main thread; ports move to the union's
-//   const jobs = new Jobs(ports)                       there
+//   const io = new IoThreads(2, wakeFd)                in the main thread; io.ports move to the union's
+//   const jobs = new Jobs(ports, wanted)               there; `wanted` has io.start called
 //   new Session({ submit: jobs.submit, ... })
 //   onMessages: () => { jobs.receive(); ... }          the loop was woken
 //   jobs.listen()                                      instead, where Node's own loop runs
@@ -23,11 +23,15 @@ export class Jobs {
   readonly #ports: readonly MessagePort[]
   readonly #load: number[]
   readonly #given = new Map<number, Given>()
+  readonly #wanted: (thread: number) => void
+  readonly #used = new Set<number>()
   #ticket = 0
 
-  constructor(ports: readonly MessagePort[]) {
+  /** `wanted` is told of a thread's first job: it may not run yet, its port keeps what it is sent. */
+  constructor(ports: readonly MessagePort[], wanted: (thread: number) => void = () => {}) {
     this.#ports = ports
     this.#load = ports.map(() => 0)
+    this.#wanted = wanted
   }
 
   /** Jobs that are not done. */
@@ -42,6 +46,9 @@ export class Jobs {
     this.#given.set(ticket, { job, done, thread })
     this.#load[thread]!++
     this.#ports[thread]!.postMessage({ ticket, work: workOf(job) } satisfies IoRequest)
+    if (this.#used.has(thread)) return
+    this.#used.add(thread)
+    this.#wanted(thread)
   }
 
   /** Nobody waits for the job any more: it ends soon, with ECANCELED where it was not done before. */
@@ -87,23 +94,31 @@ function workOf(job: Job): JobWork {
   return work
 }
 
-/** Starts io threads, and makes the ports by which one other thread gives them work. */
-export function startIoThreads(
-  count: number,
-  wakeFd: number,
-): { workers: Worker[]; ports: MessagePort[] } {
-  const workers: Worker[] = []
-  const ports: MessagePort[] = []
-  for (let i = 0; i < count; i++) {
-    const { port1, port2 } = new MessageChannel()
-    const workerData: IoThreadData = { port: port2, wakeFd }
-    workers.push(
-      new Worker(new URL('./io-thread.js', import.meta.url), {
-        workerData,
-        transferList: [port2],
-      }),
-    )
-    ports.push(port1)
+/** Io threads, each started when it is wanted: one that has no work takes 8 MiB all the same. */
+export class IoThreads {
+  /** By which one other thread gives them work. */
+  readonly ports: readonly MessagePort[]
+  /** Those that were started. */
+  readonly workers: Worker[] = []
+  readonly #wakeFd: number
+  readonly #own: (MessagePort | null)[]
+
+  constructor(count: number, wakeFd: number) {
+    const channels = Array.from({ length: count }, () => new MessageChannel())
+    this.ports = channels.map(({ port1 }) => port1)
+    this.#own = channels.map(({ port2 }) => port2)
+    this.#wakeFd = wakeFd
   }
-  return { workers, ports }
+
+  /** Starts one of them. Answers it, or null where it runs already. */
+  start(thread: number): Worker | null {
+    const port = this.#own[thread] ?? null
+    if (port === null) return null
+    this.#own[thread] = null
+    const workerData: IoThreadData = { port, wakeFd: this.#wakeFd }
+    const url = new URL('./io-thread.js', import.meta.url)
+    const worker = new Worker(url, { workerData, transferList: [port] })
+    this.workers.push(worker)
+    return worker
+  }
 }

@@ -9,7 +9,7 @@ import { logTo } from '../../lib/base/log.ts'
 import { bytesOf } from '../../lib/base/path.ts'
 import type { Job, JobWork, Notification } from '../../lib/fuse/filesystem.ts'
 import type { KernelCap } from '../../lib/fuse/init.ts'
-import { Jobs, startIoThreads } from '../../lib/fuse/io.ts'
+import { IoThreads, Jobs } from '../../lib/fuse/io.ts'
 import { KernelCalls, startKernelThread } from '../../lib/fuse/kernel-calls.ts'
 import { Loop } from '../../lib/fuse/loop.ts'
 import { Session } from '../../lib/fuse/session.ts'
@@ -50,7 +50,8 @@ const loop = new Loop({
     kernel.receive()
   },
 })
-const io = startIoThreads(1, loop.wakeFd)
+const io = new IoThreads(1, loop.wakeFd)
+io.start(0)
 const jobs = new Jobs(io.ports)
 const thread = startKernelThread(loop.wakeFd)
 const kernel = new KernelCalls(thread.port)

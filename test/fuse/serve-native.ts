@@ -4,14 +4,15 @@
 
 import { logTo } from '../../lib/base/log.ts'
 import { bytesOf } from '../../lib/base/path.ts'
-import { Jobs, startIoThreads } from '../../lib/fuse/io.ts'
+import { IoThreads, Jobs } from '../../lib/fuse/io.ts'
 import { mountNative } from '../../lib/fuse/native.ts'
 import { MemoryFileSystem } from './memory-filesystem.ts'
 
 const [mountPoint = ''] = process.argv.slice(2)
 const fs = new MemoryFileSystem()
 fs.put('hello', 'hello\n')
-const io = startIoThreads(1, -1)
+const io = new IoThreads(1, -1)
+io.start(0)
 const jobs = new Jobs(io.ports)
 jobs.listen()
 fs.onCommand = (method) => {

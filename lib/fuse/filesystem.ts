@@ -326,6 +326,8 @@ export type Notification =
    * begin, or the first program that asks for the name waits for that.
    */
   | { kind: 'gone'; path: string }
+  /** Of these nodes, at most MOST_PRUNED, the kernel is to forget what it does not use. */
+  | { kind: 'prune'; nodes: readonly NodeId[] }
   /** Tell inotify watchers of the directory at this path (from the mount's root, latin1). */
   | { kind: 'touch'; node: NodeId; path: string }
   /** The file has grown to `size` at least; `last` is its last byte. */

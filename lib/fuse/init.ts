@@ -43,6 +43,8 @@ export interface Negotiated {
   /** The kernel leaves the clearing of setuid, setgid and capabilities to us. */
   readonly killPriv: boolean
   readonly setxattrExt: boolean
+  /** The kernel can be asked to forget nodes that it does not use. */
+  readonly prunes: boolean
 }
 
 export interface InitRequest {
@@ -108,8 +110,9 @@ export function negotiate(request: InitRequest, wishes: InitWishes): Negotiated 
   const flags = new Set<InitFlag>()
   for (const flag of wanted) if (offers(flag)) flags.add(flag)
   const large = flags.has('MAX_PAGES')
+  const minor = Math.min(request.minor, cap?.minor ?? MINOR)
   return {
-    minor: Math.min(request.minor, cap?.minor ?? MINOR),
+    minor,
     flags,
     // Without MAX_PAGES a request carries 32 pages.
     maxWrite: large ? MAX_WRITE : 32 * 4096,
@@ -120,6 +123,7 @@ export function negotiate(request: InitRequest, wishes: InitWishes): Negotiated 
     expireOnly: flags.has('HAS_EXPIRE_ONLY'),
     killPriv: flags.has('HANDLE_KILLPRIV_V2'),
     setxattrExt: flags.has('SETXATTR_EXT'),
+    prunes: minor >= 45,
   }
 }
 

@@ -69,6 +69,8 @@ export const NOTIFY = {
   INVAL_INODE: 2,
   INVAL_ENTRY: 3,
   STORE: 4,
+  /** 7.45 */
+  PRUNE: 9,
 } as const
 
 /** "For ever" in seconds: nothing the kernel does to it overflows. */

@@ -20,6 +20,7 @@ import type { UnionLayer } from './layer.ts'
 import { copyBehind, type FoundCopy, isLinkedBelow } from './links.ts'
 import { type Found, find } from './lookup.ts'
 import { type Place, sameStamp, stampOf, toldAbsent, UnionNode } from './node.ts'
+import type { NodeBound } from './node-bound.ts'
 import { keepFile } from './remove.ts'
 import type { ViewOptions } from './spec.ts'
 import type { Stack } from './stack.ts'
@@ -37,6 +38,8 @@ export abstract class NodeTable {
   abstract readonly options: ViewOptions
   abstract announce(told: Notification): void
   abstract readonly stat: Stat
+  /** How many nodes the kernel may keep in its cache for nothing. */
+  abstract readonly bound: NodeBound
   abstract stack: Stack
   abstract readonly behind: Behind
   root!: UnionNode
@@ -233,6 +236,7 @@ export abstract class NodeTable {
     this.#made.push(node)
     dir.children ??= new Map()
     dir.children.set(name, node)
+    this.bound.made()
     return node
   }
 

@@ -10,6 +10,7 @@ import type { Announce, Notification } from '../fuse/filesystem.ts'
 import { stampDirectory } from './attributes.ts'
 import type { Branch } from './branch.ts'
 import type { UnionNode } from './node.ts'
+import { NodeBound } from './node-bound.ts'
 import { NodeTable } from './node-table.ts'
 import {
   type CopiedFrom,
@@ -34,12 +35,14 @@ export abstract class SharedView extends NodeTable {
   readonly opened = new Set<UnionNode>()
   /** The device by which this view's kernel can be asked for its pages; -1 where it keeps none. */
   device = -1
+  readonly bound: NodeBound
   readonly #announce: Announce
 
   constructor(peers: Set<View>, announce: Announce) {
     super()
     this.peers = peers
     this.#announce = announce
+    this.bound = new NodeBound(this.nodes, announce)
   }
 
   get sharesBranches(): boolean {

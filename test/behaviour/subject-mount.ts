@@ -25,6 +25,8 @@ export interface MountSubject {
   readonly tree?: Tree
   readonly changeable?: readonly Aspect[]
   readonly compareEvery?: number
+  /** What its daemon's environment has beside this process's. */
+  readonly env?: NodeJS.ProcessEnv
 }
 
 /** `svsfs overlay -o lowerdir=l1:l2:l3,upperdir=up,workdir=work`. */
@@ -43,7 +45,7 @@ export function dropIn(subject: MountSubject): Subject {
       const options = [places, ...more].join(',')
       const words = ['overlay', 'behaviour', `${root}/mnt`, '-f', '-o', options]
       if (subject.transport !== undefined) words.push('--transport', subject.transport)
-      return serve(root, lowers, () => Served.start(words, `${root}/mnt`))
+      return serve(root, lowers, () => Served.start(words, `${root}/mnt`, subject.env))
     },
   }
 }
@@ -56,7 +58,7 @@ export function store(subject: MountSubject): Subject {
     async make(starts) {
       const root = makeGround()
       drawStoreBranches(root, starts, subject.tree)
-      const env = { ...process.env, SVSFS_STORE: `${root}/store` }
+      const env = { ...process.env, ...subject.env, SVSFS_STORE: `${root}/store` }
       const lowers = LAYER_NAMES.map((name, i) => importLayer(root, name, 10 - i, env))
       const words = ['mount', `${root}/mnt`, '--foreground', '--base', `${root}/base`]
       if (subject.transport !== undefined) words.push('--transport', subject.transport)

@@ -9,5 +9,6 @@ await exerciseAll(t, [
   { subject: 'passthrough', trees: 8, files: 5 },
   { subject: 'three-layers', trees: 15, files: 5 },
   { subject: 'base-writable', trees: 8, files: 3 },
+  { subject: 'forgetful', trees: 8, files: 3 },
   { subject: 'fuse-native', trees: 8, files: 0 },
 ])

@@ -104,6 +104,13 @@ export const SUBJECTS = {
     shows: all,
     subject: (tree) => store({ name: 'three layers', tree }),
   },
+  forgetful: {
+    name: 'mount whose kernel is asked to forget all it does not use',
+    needsRoot: false,
+    traits: without(),
+    shows: all,
+    subject: (tree) => store({ name: 'forgetful', tree, env: { SVSFS_MOST_NODES: '2' } }),
+  },
   'base-writable': {
     name: 'mount over a writable base',
     needsRoot: false,

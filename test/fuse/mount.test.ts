@@ -145,6 +145,31 @@ t.test(
   },
 )
 
+t.test('the kernel forgets the nodes it is asked to, but for those in use', async (t) => {
+  const server = await served(t)
+  const { mountPoint } = server
+  for (const name of ['open', 'idle']) writeFileSync(`${mountPoint}/${name}`, name)
+  mkdirSync(`${mountPoint}/watched`)
+  const held = openSync(`${mountPoint}/open`, 'r')
+  const watcher = watch(`${mountPoint}/watched`)
+  t.teardown(() => watcher.close())
+  const inode = statSync(`${mountPoint}/open`).ino
+  if (!server.agreed!.prunes) {
+    t.comment('this kernel cannot be asked')
+    return
+  }
+  server.command('prune')
+  t.equal(await server.line('announced'), '{"value":1}')
+  // FORGET comes when nobody waits for anything else.
+  await pause(200)
+  server.command('calls')
+  t.equal((await server.line('calls')).match(/forget \d+/g)?.length, 1, 'what is idle alone')
+  t.equal(readSync(held, Buffer.alloc(10)), 4)
+  t.equal(statSync(`${mountPoint}/open`).ino, inode)
+  t.equal(readFileSync(`${mountPoint}/idle`, 'utf8'), 'idle', 'it is looked up again')
+  closeSync(held)
+})
+
 t.test('a touch reaches watchers and changes nothing', async (t) => {
   const server = await served(t)
   const { mountPoint } = server

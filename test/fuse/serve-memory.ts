@@ -119,6 +119,10 @@ const commands: Record<string, (argument: string) => void> = {
   touch(path) {
     announce({ kind: 'touch', node: fs.root.id, path })
   },
+  /** Of all nodes the kernel is to forget those that it does not use. */
+  prune() {
+    announce({ kind: 'prune', nodes: [...fs.nodes.keys()] })
+  },
   unknown() {
     announce({ kind: 'entry', parent: fs.root.id, name: 'never', expire: true })
   },

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Test } from 'tap'
+import type { Negotiated } from '../../lib/fuse/init.ts'
 import type { ServeOptions } from './serve-memory.ts'
 
 export class Served {
@@ -13,6 +14,8 @@ export class Served {
   readonly lines: string[] = []
   readonly child: ChildProcess
   stderr = ''
+  /** What was agreed with the kernel; its flags are a list here. */
+  agreed: Pick<Negotiated, 'minor' | 'prunes'> | null = null
   #wake: () => void = () => {}
 
   constructor(
@@ -85,6 +88,6 @@ export async function served(
     await server.exit()
     rmdirSync(mountPoint)
   })
-  await server.line('ready')
+  server.agreed = JSON.parse(await server.line('ready'))
   return server
 }

@@ -6,6 +6,7 @@
 // Rule: an answer is a promise; nothing here waits for the union.
 
 import { EventEmitter } from 'node:events'
+import { setFlagsFromString } from 'node:v8'
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import { failureFrom } from '../base/failure-data.ts'
 import type { Log } from '../base/log.ts'
@@ -20,9 +21,11 @@ const IO_THREADS = 2
 
 /**
  * MiB that the fuse thread may fill with new objects before V8 looks which of them live (48 by
- * default). Measured: a walk costs no more time, and a third less memory.
+ * default), and percent by which what lived may grow before it looks again (up to 300). Measured:
+ * a walk costs no more time, and much less memory, most of all where the kernel forgets.
  */
 const YOUNG = 12
+const GROWTH = 50
 
 /** Starts an engine for mounts of one transport. `logFd` is where its threads write their log. */
 export async function createEngine(options: {
@@ -76,6 +79,7 @@ class ThreadedEngine {
 
   constructor(log: Log, logFd: number) {
     this.#log = log
+    setFlagsFromString(`--heap-growing-percent=${GROWTH}`)
     const kernel = startKernelThread(this.#wakeFd)
     this.#io = new IoThreads(IO_THREADS, this.#wakeFd)
     const ioPorts = this.#io.ports

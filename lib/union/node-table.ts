@@ -7,7 +7,7 @@
 // the table and the link registry always agree.
 
 import { ERRNO, fail } from '../base/errno.ts'
-import { baseName, joinPath, type RelPath } from '../base/path.ts'
+import { baseName, joinPath, parentPath, type RelPath } from '../base/path.ts'
 import { type NodeId, type Notification, ROOT_NODE } from '../fuse/filesystem.ts'
 import { Stat } from '../host/stat.ts'
 import { must, O, S, sys } from '../host/sys.ts'
@@ -527,7 +527,7 @@ export abstract class NodeTable {
     if (node.parent === null || last === undefined || !last.branch.foreign) return false
     const { branch } = last
     const path = last.path ?? node.path
-    const gone = sys.stat(branch.dirFd(parentOf(path)), baseName(path), this.stat)
+    const gone = sys.stat(branch.dirFd(parentPath(path)), baseName(path), this.stat)
     if (gone === 0 && this.stat.ino === inoOf(branch, path)) return false
     branch.moved(path)
     // What layers have of it stays: only its list is another.
@@ -565,9 +565,6 @@ function isLarge(node: UnionNode): boolean {
   }
   return false
 }
-
-const parentOf = (path: RelPath): RelPath =>
-  path.slice(0, Math.max(path.lastIndexOf('/'), 0)) as RelPath
 
 // A copy that has no name cannot get one any more: the two go separate ways.
 const canHave = (known: UnionNode, branch: Branch): boolean =>

@@ -47,7 +47,7 @@ export interface Plan {
 
 const AMOUNTS: Amounts = { names: 1000, batches: 5, large: 256, random: 2000, tree: 5000 }
 const FULL: Amounts = { ...AMOUNTS, large: 1024, tree: 50_000 }
-const WARM: Amounts = { names: 300, batches: 1, large: 8, random: 200, tree: 100 }
+const WARM: Amounts = { names: 600, batches: 1, large: 8, random: 200, tree: 100 }
 
 /** Kinds of disk below, and what the cores do. */
 export const SETTINGS: Readonly<Record<string, Setting>> = Object.fromEntries(
@@ -82,9 +82,15 @@ export async function benchMount(options: MountOptions, folder: string): Promise
   const shown: Shown = { results, rows: ROWS }
   if (options.json) process.stdout.write(`${JSON.stringify(results, null, 1)}\n`)
   else process.stdout.write(show(shown))
-  const whole = !options.quick && !options.rows && !options.subjects && !options.settings
-  if (whole || options.keep)
-    keep({ ...shown, results: whole ? results : merged(kept, results) }, folder)
+  const part = [options.quick, options.rows, options.subjects, options.settings, options.layers]
+  const whole = part.every((option) => option === undefined)
+  if (whole)
+    // What only --full measures stays.
+    keep(
+      { ...shown, results: { ...results, measures: { ...kept?.measures, ...results.measures } } },
+      folder,
+    )
+  else if (options.keep) keep({ ...shown, results: merged(kept, results) }, folder)
   return options.quick ? compare(results, kept!) : 0
 }
 

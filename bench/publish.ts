@@ -1,6 +1,6 @@
 // How results are shown and kept: a Markdown table for people, JSON for comparing later, plots.
 
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { MEASURES } from './daemon-rows.ts'
 import { plots } from './plots.ts'
@@ -20,11 +20,15 @@ export const RIVALS = ['fuse-overlayfs', 'kernel overlayfs'] as const
 export function keep(shown: Shown, folder: string): void {
   mkdirSync(folder, { recursive: true })
   const file = join(folder, shown.results.dataPath)
+  for (const name of readdirSync(folder))
+    if (name.startsWith(`${shown.results.dataPath}-`)) rmSync(join(folder, name))
   writeFileSync(`${file}.md`, show(shown))
   writeFileSync(`${file}.json`, `${JSON.stringify(shown.results)}\n`)
   for (const [name, picture] of Object.entries(plots(shown)))
     writeFileSync(`${file}-${name}.svg`, picture)
-  process.stderr.write(`kept as ${file}.md, .json and .svg\n`)
+  process.stderr.write(
+    `kept as ${file}.md, .json and .svg; the README follows by: npm run bench -- readme\n`,
+  )
 }
 
 /** The result as Markdown. */

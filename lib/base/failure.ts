@@ -123,7 +123,9 @@ export const FAILURES = {
     9,
     '%s lies inside %s, which this daemon serves itself; name a directory outside of it',
   ],
+  SVS_UNSETTLED: [1, '%s cannot be settled: %s; it shows what it showed, try again later'],
   SVS_USAGE: [2, '%s (svsfs help shows the commands)'],
+  SVS_WORKDIR_BUSY: [5, 'workdir %s belongs to a mount; unmount that first'],
   SVS_ZSTD_MISSING: [8, 'the library libzstd.so.1 is missing; install the package libzstd1'],
 } as const satisfies Record<`SVS_${string}`, readonly [exit: number, text: string]>
 

@@ -21,6 +21,7 @@ import { addOrderCommands } from './order-commands.ts'
 import { Output } from './output.ts'
 import { OVERLAY_HELP, overlay } from './overlay-command.ts'
 import { addRunCommand } from './run-command.ts'
+import { addSettleCommand } from './settle-command.ts'
 import { addStateCommands } from './state-commands.ts'
 import { addStatusCommands } from './status-commands.ts'
 import { version } from './version.ts'
@@ -87,6 +88,7 @@ export function makeProgram(): Command {
   addOrderCommands(program)
   addRunCommand(program)
   addStateCommands(program)
+  addSettleCommand(program)
   // Reads its own words (overlay-command.ts); here for the list of commands and for its help.
   program
     .command('overlay')

@@ -25,6 +25,11 @@ With --data-path passthrough, the kernel reads and writes files past the daemon:
     option('--layer <name...>', 'show these layers only, of the active ones; may be repeated'),
     option('--write-to <name>', 'the layer that new files go to where nothing else decides'),
     option('--read-only', 'refuse every change'),
+    option('--whole-copies', 'copy large files up whole at their first write, not by blocks'),
+    option(
+      '--settle-rate <MiB>',
+      'a second: what follows the first write to a large file (default 32; 0: svsfs settle does it)',
+    ),
     option('--allow-other', 'let other users in (the default for root)'),
     option('--no-allow-other', 'keep other users out'),
     option(
@@ -55,6 +60,8 @@ With --data-path passthrough, the kernel reads and writes files past the daemon:
       mountPoint: resolve(dir),
       base: base === null ? null : resolve(base),
       baseWritable: words.flag('baseWritable'),
+      wholeCopies: words.flag('wholeCopies'),
+      settleRate: words.number('settleRate', { least: 0 }),
       baseTimeout: words.number('baseTimeout', { least: 0 }) ?? 1,
       layers,
       writeTo: words.text('writeTo'),

@@ -19,7 +19,9 @@ the mount is read-only. For mount -t fuse.svsfs, /etc/fstab, and Podman's mount_
 Options:
   -o <options>         lowerdir, upperdir, workdir, ro, data_path (cached, or passthrough:
                        the default without upperdir and with ro), pass_from (bytes: what is
-                       smaller is cached for readers; 131072), allow_other, nosuid, nodev,
+                       smaller is cached for readers; 131072), settle_rate (MiB a second
+                       that follow the first write to a large file; 32), whole_copies
+                       (at that write, nothing follows), allow_other, nosuid, nodev,
                        noexec, noatime; what only tunes other programs is ignored (threads, caches,
                        timeouts, sizes); what changes owners or promises is refused
                        (uidmapping, gidmapping, squash_to_*, xattr_permissions, allow_root,

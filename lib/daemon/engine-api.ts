@@ -48,6 +48,8 @@ export interface EngineCalls {
   /** Syncs the mounts that show the layer, then starts a preservation area in one step. */
   freeze(layer: string, area: string): { freeze: number; at: number }
   thaw(freeze: number): void
+  /** Settles files of a layer's writable sublayer (paths as latin1) at once; answers those that it could not. */
+  settle(layer: string, paths: readonly string[]): { path: string; errno: number }[]
   /** Applies a redo plan in one step, then tells the kernel. `dirs` as LayerSpec has them. */
   applyRedo(layer: string, plan: RedoPlan): void
   /** Which sublayer provides a path of a mount (relative, latin1), top first, with what it hides. */

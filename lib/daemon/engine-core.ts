@@ -7,10 +7,12 @@
 // when the kernel has been told. Calls that wait go on in callbacks, and what follows a change of
 // stacks goes on in small steps, so requests are served meanwhile.
 
+import { ERRNO, errnoOf } from '../base/errno.ts'
 import { Failure } from '../base/failure.ts'
 import type { Log } from '../base/log.ts'
 import { isWithin, joinPath, type RelPath, relPath, shown } from '../base/path.ts'
 import type { Notification } from '../fuse/filesystem.ts'
+import type { Jobs } from '../fuse/io.ts'
 import type { KernelCalls } from '../fuse/kernel-calls.ts'
 import type { Stat } from '../host/stat.ts'
 import { AT_FDCWD, must, O, S, sys } from '../host/sys.ts'
@@ -22,6 +24,7 @@ import { pathIn } from '../union/node.ts'
 import { preservePassed } from '../union/passing.ts'
 import { Pool } from '../union/pool.ts'
 import { prepareRestack, type Restacking, replaced } from '../union/restack.ts'
+import { resume, Settler, unsettledAt, viewOfLayer } from '../union/settler.ts'
 import type { LayerSpec, StackSpec } from '../union/spec.ts'
 import { View } from '../union/view.ts'
 import type { DataPath, EngineCalls, EngineEvent, MountSpec } from './engine-api.ts'
@@ -62,6 +65,7 @@ export class EngineCore {
   readonly #peers = new Set<View>()
   readonly #freezes = new Map<number, Freeze>()
   readonly #pools = new Map<boolean, Pool>()
+  readonly #settler: Settler
   #nextFreeze = 1
   /** Collects notifications while one step changes many names. */
   #batch: Map<Mounted, Batch> | null = null
@@ -73,7 +77,10 @@ export class EngineCore {
     emit: (event: EngineEvent) => void
     /** Runs something when requests that wait were served. */
     later: (act: () => void) => void
+    /** Gives jobs to the io threads. */
+    submit: Jobs['submit']
   }) {
+    this.#settler = new Settler({ submit: options.submit, log: options.log })
     this.#log = options.log
     this.#kernel = options.kernel
     this.#connect = options.connect
@@ -107,6 +114,7 @@ export class EngineCore {
       for (const fd of orphans) this.#kernel.call({ kind: 'close', fd }, () => {})
       answer({ value: undefined })
     },
+    settle: (answer, layer, paths) => this.#settle(layer, paths, answer),
     applyRedo: (answer, layer, plan) => this.#applyRedo(layer, plan, answer),
     which: (answer, id, path) => answer({ value: which(this.#mounted(id).view, relPath(path)) }),
     stats: (answer, id) => {
@@ -121,7 +129,7 @@ export class EngineCore {
   }
 
   #pool(privileged: boolean): Pool {
-    const pool = this.#pools.get(privileged) ?? new Pool(privileged)
+    const pool = this.#pools.get(privileged) ?? new Pool(privileged, this.#settler)
     this.#pools.set(privileged, pool)
     return pool
   }
@@ -169,9 +177,14 @@ export class EngineCore {
   #mount(spec: MountSpec, answer: Answer<DataPath>): void {
     const { id } = spec
     const mounted = this.#open(spec)
+    const { settleRate } = spec.view
+    if (settleRate !== undefined) this.#settler.rate = settleRate
     this.#mounts.set(id, mounted)
     mounted.link = this.#connect(spec, mounted.view, {
-      ready: (dataPath) => answer({ value: dataPath }),
+      ready: (dataPath) => {
+        resume(mounted.view)
+        answer({ value: dataPath })
+      },
       failed: (error) => {
         this.#mounts.delete(id)
         answer({ error })
@@ -204,6 +217,7 @@ export class EngineCore {
     for (const { mounted, stack, restacking } of prepared) {
       mounted.stack = stack
       restacking.apply(() => {
+        resume(mounted.view)
         this.#announce(mounted, [], () => {
           waits -= 1
           if (waits === 0) answer({ value: undefined })
@@ -342,6 +356,41 @@ export class EngineCore {
           answer({ error: err as Error })
         }
       })
+    }
+  }
+
+  #settle(
+    layer: string,
+    paths: readonly string[],
+    answer: Answer<{ path: string; errno: number }[]>,
+  ): void {
+    const showing = this.#showing(layer)
+    const spec = showing[0]?.stack.layers.find(({ id }) => id === layer)
+    if (spec === undefined) throw new Failure('SVS_INTERNAL', `layer ${layer} is not mounted`)
+    const failed: { path: string; errno: number }[] = []
+    let waits = paths.length + 1
+    const one = (path: string, errno: number) => {
+      if (errno !== 0) failed.push({ path, errno })
+      waits -= 1
+      if (waits === 0) answer({ value: failed })
+    }
+    // In the mounts another layer may hide some of them.
+    const view = viewOfLayer(this.#pool(this.#privileged(showing)), spec, this.#log)
+    try {
+      for (const path of paths) this.#settleOne(view, relPath(path), (errno) => one(path, errno))
+    } finally {
+      view.destroy()
+    }
+    one('', 0)
+  }
+
+  #settleOne(view: View, path: RelPath, done: (errno: number) => void): void {
+    try {
+      const blocks = unsettledAt(view, path)
+      if (blocks === null) done(0)
+      else this.#settler.now(blocks, done)
+    } catch (err) {
+      done(errnoOf(err) ?? ERRNO.EIO)
     }
   }
 

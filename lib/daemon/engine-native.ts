@@ -29,6 +29,7 @@ export async function createNativeEngine(log: Log): Promise<Engine> {
     connect: natively(Fuse, { log, jobs }),
     emit: (event) => void events.emit('event', event),
     later: setImmediate,
+    submit: jobs.submit,
   })
   const call = (name: Parameters<EngineCore['call']>[0], args: unknown[]) =>
     new Promise<unknown>((resolve, reject) => {

@@ -45,6 +45,7 @@ const CALLS: readonly (keyof EngineCalls)[] = [
   'restack',
   'freeze',
   'thaw',
+  'settle',
   'applyRedo',
   'which',
   'stats',

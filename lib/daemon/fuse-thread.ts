@@ -57,6 +57,7 @@ function main({ port, kernelPort, ioPorts, wakeFd, logFd }: FuseThreadData): voi
     connect: directly({ log, kernel, jobs, serve: (session) => loop.add(session) }),
     emit: (event) => post({ event }),
     later: (act) => loop.soon(act),
+    submit: jobs.submit,
   })
 
   function receive(): void {

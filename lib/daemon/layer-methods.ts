@@ -15,6 +15,7 @@ import { importVersion, type LayerSource, removeVersion, sourceShape } from './l
 import { type Call, method } from './method.ts'
 import { refuseMounted } from './mounts.ts'
 import { nameKey, STACKS, TAGS } from './queue.ts'
+import { settleLayer } from './settle.ts'
 import { nameShape } from './shapes.ts'
 import { withRoom } from './spare.ts'
 import { takeState } from './states.ts'
@@ -176,6 +177,11 @@ async function replace(
     const version = Math.max(...record.versions.map((known) => known.version)) + 1
     const imported = await importVersion(control, places, version, source, call)
     const { ro, excludes, manifest, warnings } = imported
+    // What has the changed blocks alone means those of the version that goes.
+    await settleLayer(control, record).catch((err: unknown) => {
+      removeVersion(places, version)
+      throw err
+    })
     // After what takes long: it is the state that is replaced, and one broken off leaves none.
     const wish = { message: 'before replace', label: null, trigger: 'before-update' } as const
     const before = await takeState(control, record, wish, call).catch((err: unknown) => {

@@ -31,6 +31,9 @@ const mountShape = z.strictObject({
   base: pathShape.nullable().default(null),
   baseWritable: z.boolean().default(false),
   /** Seconds for which the kernel may trust what the base showed. */
+  wholeCopies: z.boolean().default(false),
+  /** MiB a second; null: as it is. */
+  settleRate: z.number().min(0).max(1_000_000).nullable().default(null),
   baseTimeout: z.number().min(0).max(86_400).default(1),
   /** The only layers it may show; null for all active ones. */
   layers: z.array(nameShape).nullable().default(null),
@@ -87,7 +90,13 @@ async function mount(control: Control, params: MountParams): Promise<MountAnswer
       mountPoint,
       purpose: 'mount',
       choice: { only, top: null, base },
-      view: { readOnly: params.readOnly, writeTo, privateTo: null },
+      view: {
+        readOnly: params.readOnly,
+        writeTo,
+        privateTo: null,
+        wholeCopies: params.wholeCopies,
+        ...(params.settleRate === null ? {} : { settleRate: params.settleRate }),
+      },
       allowOther,
       trace: params.trace,
       kernelCap: params.kernelCap,

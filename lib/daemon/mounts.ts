@@ -32,7 +32,10 @@ export interface MountWish {
   readonly mountPoint: string
   readonly purpose: Mounted['purpose']
   readonly choice: StackChoice
-  readonly view: Pick<ViewOptions, 'readOnly' | 'writeTo' | 'privateTo'>
+  readonly view: Pick<
+    ViewOptions,
+    'readOnly' | 'writeTo' | 'privateTo' | 'settleRate' | 'wholeCopies'
+  >
   readonly allowOther: boolean
   readonly trace: boolean
   readonly kernelCap: MountSpec['kernelCap']

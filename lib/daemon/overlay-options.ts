@@ -26,6 +26,9 @@ export interface OverlayOptions {
   readonly dataPath: DataPath | null
   /** Bytes from which on a file is passed through to a reader; null: PASS_FROM. */
   readonly passFrom: number | null
+  /** MiB a second; null: the usual. */
+  readonly settleRate: number | null
+  readonly wholeCopies: boolean
 }
 
 const FLAGS: readonly string[] = ['nosuid', 'nodev', 'noexec', 'noatime']
@@ -84,7 +87,9 @@ export function overlayOptions(text: string, cwd = process.cwd()): OverlayOption
     flags: FLAGS.filter((flag) => isSet(options, flag)) as MountFlag[],
     trace: options.includes('debug'),
     dataPath: dataPath(of('data_path')),
-    passFrom: bytes(of('pass_from')),
+    passFrom: number(of('pass_from')),
+    settleRate: number(of('settle_rate')),
+    wholeCopies: options.includes('whole_copies'),
   }
 }
 
@@ -94,15 +99,15 @@ function dataPath(option: string | undefined): DataPath | null {
   throw new Failure('SVS_OPTION_UNKNOWN', option!)
 }
 
-function bytes(option: string | undefined): number | null {
-  const value = option?.slice('pass_from='.length)
+function number(option: string | undefined): number | null {
+  const value = option?.slice(option.indexOf('=') + 1)
   if (value === undefined || /^\d{1,15}$/.test(value))
     return value === undefined ? null : Number(value)
   throw new Failure('SVS_OPTION_UNKNOWN', option!)
 }
 
-const VALUED = new Set(['lowerdir', 'upperdir', 'workdir', 'data_path', 'pass_from'])
-const WORDS = new Set(['ro', 'allow_other', 'debug', ...FLAGS])
+const VALUED = new Set(['lowerdir', 'upperdir', 'workdir', 'data_path', 'pass_from', 'settle_rate'])
+const WORDS = new Set(['ro', 'allow_other', 'debug', 'whole_copies', ...FLAGS])
 
 function refuseUnknown(option: string): void {
   const [name = ''] = option.split('=', 1)

@@ -19,6 +19,7 @@ import { createEngine } from './engine.ts'
 import { type Engine, usualDataPath } from './engine-api.ts'
 import { freeMountPoint, mayAllowOther, realDirectory } from './mount-point.ts'
 import type { OverlayOptions } from './overlay-options.ts'
+import { type Settled, settleTree } from './settle.ts'
 
 export interface OverlayOrder {
   readonly source: string
@@ -138,6 +139,8 @@ function mountSpec(order: OverlayOrder): Parameters<Engine['mount']>[0] {
       privileged: process.geteuid?.() === 0,
       timeout: order.transport === 'direct' ? Number.POSITIVE_INFINITY : 1,
       ...(options.passFrom === null ? {} : { passFrom: options.passFrom }),
+      wholeCopies: options.wholeCopies,
+      ...(options.settleRate === null ? {} : { settleRate: options.settleRate }),
     },
     source: order.source,
     allowOther: mayAllowOther(options.allowOther),
@@ -145,6 +148,28 @@ function mountSpec(order: OverlayOrder): Parameters<Engine['mount']>[0] {
     trace: options.trace,
     kernelCap: null,
     dataPath: options.dataPath ?? usualDataPath(options.readOnly),
+  }
+}
+
+/**
+ * Settles what an earlier mount of these directories left unsettled. Throws SVS_WORKDIR_BUSY where
+ * one that lives has them.
+ */
+export async function settleOverlay(options: OverlayOptions): Promise<Settled> {
+  const { upper, work } = options
+  if (upper === null || work === null)
+    throw new Failure('SVS_OPTION_MISSING', 'upperdir=DIR,workdir=DIR')
+  const real = (path: string) => realDirectory(path, 'SVS_DIRECTORY_INVALID')
+  const lower = await Promise.all(options.lower.map(real))
+  const places = { ...options, lower, upper: await real(upper), work: await real(work) }
+  const fd = sys.openat(AT_FDCWD, bytesOf(places.work), O.RDONLY | O.DIRECTORY)
+  if (fd < 0 || sys.flock(fd, EXCLUSIVE) < 0) throw new Failure('SVS_WORKDIR_BUSY', places.work)
+  try {
+    const [layer] = overlayStack(places).layers
+    settleWork([layer!])
+    return await settleTree(layer!)
+  } finally {
+    sys.close(fd)
   }
 }
 

@@ -6,6 +6,7 @@ import type { LayerRecord, SnapshotRecord } from '../snapshot/records.ts'
 import { findState } from '../snapshot/state-name.ts'
 import type { Control } from './control.ts'
 import { type Call, method } from './method.ts'
+import { type Settled, settleLayer } from './settle.ts'
 import { nameShape } from './shapes.ts'
 import { type Restored, restoreState, takeState } from './states.ts'
 
@@ -45,6 +46,10 @@ export interface RestoreAnswer extends Omit<Restored, 'before'> {
   readonly before: StateLine
 }
 
+export interface SettleAnswer extends Settled {
+  readonly layer: string
+}
+
 const snapshotShape = z.strictObject({
   layer: nameShape,
   message: z.string().max(4096).default(''),
@@ -61,6 +66,7 @@ const snapshotShape = z.strictObject({
 export const stateMethods = {
   snapshot: method(snapshotShape, snapshot),
   snapshots: method(z.strictObject({ layer: nameShape.nullable().default(null) }), snapshots),
+  settle: method(z.strictObject({ layer: nameShape.nullable().default(null) }), settle),
   restore: method(
     z.strictObject({
       layer: nameShape,
@@ -104,6 +110,22 @@ async function snapshots(
     lines.push(...states.map((state) => stateLine(layer, state, head)))
   }
   return lines.sort((a, b) => b.time - a.time)
+}
+
+/** One layer, or all, one after the other. */
+async function settle(
+  control: Control,
+  { layer: name }: { layer: string | null },
+  call: Call,
+): Promise<SettleAnswer[]> {
+  const layers = name === null ? await control.catalogue.layers() : [await control.layer(name)]
+  const answers: SettleAnswer[] = []
+  for (const layer of layers) {
+    call.progress(`settling layer ${layer.name}`)
+    const done = await control.alone(layer.name, (record) => settleLayer(control, record))
+    answers.push({ layer: layer.name, ...done })
+  }
+  return answers
 }
 
 async function restore(

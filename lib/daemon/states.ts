@@ -15,7 +15,7 @@ import { Failure } from '../base/failure.ts'
 import { bytesOf } from '../base/path.ts'
 import { removeTree } from '../host/remove-tree.ts'
 import { AT_FDCWD } from '../host/sys.ts'
-import { ctimesBeside, linkIndexOf } from '../layer/layer.ts'
+import { ctimesBeside, linkIndexOf, unsettledBeside } from '../layer/layer.ts'
 import type { LayerRecord, SnapshotRecord, Trigger } from '../snapshot/records.ts'
 import { applyRedo, type RedoPlan } from '../snapshot/redo.ts'
 import { buildState, finishRestore, prepareRestore } from '../snapshot/restore.ts'
@@ -254,7 +254,7 @@ async function restoreBeside(
   const renewed = { ...layer, rw: layer.rw + 1 }
   const { rw, numbers } = redoDirs(control.store.places, renewed)
   // One that a crash left before its record was written.
-  const beside = [numbers, ctimesBeside(numbers), linkIndexOf(rw)]
+  const beside = [numbers, ctimesBeside(numbers), unsettledBeside(numbers), linkIndexOf(rw)]
   for (const path of [rw, ...beside]) removeTree(AT_FDCWD, path)
   mkdirSync(places.rw(renewed.rw), { mode: 0o700 })
   makeScratch(places, renewed.ro.version, renewed.rw)

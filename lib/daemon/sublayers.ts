@@ -66,7 +66,7 @@ export function dropUnusedWritable(places: StorePlaces, record: LayerRecord): vo
   const { root } = layerPlaces(places, record.id)
   for (const dir of [join(root, 'rw'), join(root, 'scratch')]) {
     for (const name of readdirSync(dir)) {
-      const number = /^(\d+)(?:\.numbers|\.links|\.ctimes)?$/.exec(name)?.[1]
+      const number = /^(\d+)(?:\.numbers|\.links|\.ctimes|\.blocks)?$/.exec(name)?.[1]
       if (number !== undefined && Number(number) !== record.rw)
         removeTree(AT_FDCWD, bytesOf(join(dir, name)))
     }

@@ -297,6 +297,20 @@ export type JobWork =
   /** `flush`: the bytes are on the disk when it is done. */
   | { kind: 'copy'; from: number; to: number; size: number; flush: boolean }
   | { kind: 'fsync'; fd: number; dataOnly: boolean }
+  /**
+   * Bytes of `from` come into `to`, where they are there; `runs`: from and to of each stretch. `state`
+   * is shared: [0] is 1 when it has ended, [1] is set to have it end soon.
+   */
+  | {
+      kind: 'fill'
+      from: number
+      to: number
+      runs: readonly number[]
+      flush: boolean
+      state: Int32Array
+    }
+  /** Nothing, for so long. */
+  | { kind: 'pause'; milliseconds: number }
   /** Kernels write back what their page caches have of these nodes, and drop it. */
   | { kind: 'flush'; pages: CachedPages[] }
 

@@ -10,8 +10,8 @@
 // never opens, closes or names a file. What it cannot do is an errno, never the end of it.
 
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
-import { ERRNO, errnoOf } from '../base/errno.ts'
-import { copyPieces, SteadyFlush } from '../host/copy.ts'
+import { ERRNO, Errno, errnoOf } from '../base/errno.ts'
+import { copyPieces, fillPieces, SteadyFlush } from '../host/copy.ts'
 import { must, sys } from '../host/sys.ts'
 import { dropResourcePrivilege, wake } from '../host/thread.ts'
 import type { JobWork, NodeId } from './filesystem.ts'
@@ -25,6 +25,7 @@ export interface IoThreadData {
 }
 
 type Copy = Extract<JobWork, { kind: 'copy' }>
+type Fill = Extract<JobWork, { kind: 'fill' }>
 type Flush = Extract<JobWork, { kind: 'fsync' }>
 
 export interface IoRequest {
@@ -52,6 +53,35 @@ function* copy({ from, to, size, flush }: Copy): Generator<void> {
   const steady = new SteadyFlush(to, flush ? FLUSHED_WINDOW : VOLATILE_WINDOW)
   for (const at of copyPieces(from, to, size)) {
     steady.reached(at)
+    yield
+  }
+  if (flush) must(sys.fdatasync(to), 'fdatasync')
+}
+
+function* fill({ from, to, runs, flush, state }: Fill): Generator<void> {
+  try {
+    yield* filling(from, to, runs, flush, state)
+  } finally {
+    Atomics.store(state, 0, 1)
+    Atomics.notify(state, 0)
+  }
+}
+
+function* filling(
+  from: number,
+  to: number,
+  runs: readonly number[],
+  flush: boolean,
+  state: Int32Array,
+): Generator<void> {
+  let waiting = 0
+  for (const count of fillPieces(from, to, runs)) {
+    if (Atomics.load(state, 1) !== 0) throw new Errno(ERRNO.ECANCELED, 'fill')
+    waiting += count
+    if (waiting >= FLUSHED_WINDOW) {
+      must(sys.fdatasync(to), 'fdatasync')
+      waiting = 0
+    }
     yield
   }
   if (flush) must(sys.fdatasync(to), 'fdatasync')
@@ -100,7 +130,10 @@ if (parentPort !== null) {
 
   port.on('message', ({ ticket, work }: IoRequest) => {
     if (work === null) {
-      if (copies.delete(ticket)) answer(ticket, ERRNO.ECANCELED)
+      const pieces = copies.get(ticket)
+      if (!copies.delete(ticket)) return
+      pieces?.return(undefined)
+      answer(ticket, ERRNO.ECANCELED)
     } else if (work.kind === 'flush') {
       for (const { device, node } of work.pages) flushPages(device, node)
       answer(ticket, 0)
@@ -109,8 +142,9 @@ if (parentPort !== null) {
         ticket,
         errorOf(() => flush(work)),
       )
+    else if (work.kind === 'pause') setTimeout(answer, work.milliseconds, ticket, 0)
     else {
-      copies.set(ticket, copy(work))
+      copies.set(ticket, work.kind === 'fill' ? fill(work) : copy(work))
       if (copies.size === 1) setImmediate(goOn)
     }
   })

@@ -14,7 +14,7 @@ import type { IoAnswer, IoRequest, IoThreadData } from './io-thread.ts'
 
 interface Given {
   readonly job: Job
-  readonly done: (job: Job) => void
+  readonly done: ((job: Job) => void)[]
   /** Which thread has it. */
   readonly thread: number
 }
@@ -23,6 +23,7 @@ export class Jobs {
   readonly #ports: readonly MessagePort[]
   readonly #load: number[]
   readonly #given = new Map<number, Given>()
+  readonly #byJob = new Map<Job, Given>()
   readonly #wanted: (thread: number) => void
   readonly #used = new Set<number>()
   #ticket = 0
@@ -39,11 +40,18 @@ export class Jobs {
     return this.#given.size
   }
 
-  /** Gives the job to the thread that has least to do. */
+  /** Gives the job to the thread that has least to do; one that is under way gets one more to tell. */
   readonly submit = (job: Job, done: (job: Job) => void): void => {
+    const known = this.#byJob.get(job)
+    if (known !== undefined) {
+      known.done.push(done)
+      return
+    }
     const thread = this.#load.indexOf(Math.min(...this.#load))
     const ticket = ++this.#ticket
-    this.#given.set(ticket, { job, done, thread })
+    const given: Given = { job, done: [done], thread }
+    this.#given.set(ticket, given)
+    this.#byJob.set(job, given)
     this.#load[thread]!++
     this.#ports[thread]!.postMessage({ ticket, work: workOf(job) } satisfies IoRequest)
     if (this.#used.has(thread)) return
@@ -82,10 +90,11 @@ export class Jobs {
     const given = this.#given.get(ticket)
     if (given === undefined) return
     this.#given.delete(ticket)
+    this.#byJob.delete(given.job)
     this.#load[given.thread]!--
     given.job.error = error
     given.job.done = true
-    given.done(given.job)
+    for (const done of given.done) done(given.job)
   }
 }
 

@@ -78,6 +78,29 @@ function* copyRange(from: number, to: number, start: number, end: number): Gener
   }
 }
 
+/**
+ * Brings the data of `from` into the same places of `to`, stretch by stretch (`runs`: from and to of
+ * each); holes are left alone. Yields after each piece how many bytes came. Throws Errno.
+ */
+export function* fillPieces(from: number, to: number, runs: readonly number[]): Generator<number> {
+  for (let i = 0; i < runs.length; i += 2) {
+    const end = runs[i + 1]!
+    for (let at = runs[i]!; at < end; ) {
+      const data = nextData(from, at, end)
+      if (data >= end) break
+      at = nextHole(from, data, end)
+      // By whole pages, which nobody ever sees a part of.
+      let last = data
+      for (const reached of pump(from, to, data - (data % PAGE), at)) {
+        yield reached - last
+        last = reached
+      }
+    }
+  }
+}
+
+const PAGE = 4096
+
 const cannotCopyInKernel = (result: number): boolean =>
   result === -ERRNO.EXDEV ||
   result === -ERRNO.EINVAL ||

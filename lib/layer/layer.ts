@@ -61,5 +61,8 @@ function whyNoName(text: string): string | null {
 /** Where the hard links of the base are remembered for a writable sublayer: beside it. */
 export const linkIndexOf = (sublayer: string): string => `${sublayer}.links`
 
+/** Where the files that are yet to be settled are listed, beside the log of inode numbers. */
+export const unsettledBeside = (numbers: string): string => numbers.replace(/\.numbers$/, '.blocks')
+
 /** Where times that the disk cannot hold are kept, beside the log of inode numbers. */
 export const ctimesBeside = (numbers: string): string => numbers.replace(/\.numbers$/, '.ctimes')

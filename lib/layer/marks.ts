@@ -11,6 +11,9 @@
 //   base        svsfs.base = /old/path            the base's part of a renamed directory
 //   origin      svsfs.origin = /key/names         which hard-linked file of the base this is a
 //                                                 copy of (lib/union/link-index.ts)
+//   blocks      svsfs.blocks = N size s.ns        of a metacopy: where it has data, that counts;
+//                                                 its holes up to byte N are the lower file's
+//                                                 bytes, which has that size and mtime
 //
 // Prefix `trusted.` in root's stores, `user.` in an ordinary user's.
 //
@@ -46,6 +49,18 @@ const NAMES = {
 } as const
 
 export type MarkName = keyof typeof NAMES
+
+const BLOCKS = 'svsfs.blocks'
+
+/** What the blocks mark says. */
+export interface BlocksMark {
+  /** Up to here a hole means the lower file's bytes; above it zeros. */
+  readonly valid: number
+  /** By which the lower file is known to be the one whose bytes are meant. */
+  readonly size: number
+  readonly mtime: number
+  readonly mtimeNsec: number
+}
 
 /** The prefix that this process can write: root's, or an ordinary user's. */
 export const ownPrefix = (): MarkPrefix => (process.geteuid?.() === 0 ? 'trusted' : 'user')
@@ -145,6 +160,46 @@ export function clearMark(dir: number, name: string, mark: MarkName, prefix: Mar
   const remove = () => removeXattr(dir, name, `${prefix}.${NAMES[mark]}`)
   const done = asOwner(dir, name, remove)
   if (done < 0 && done !== -ERRNO.ENODATA) throw new Errno(-done, `mark ${mark}`)
+}
+
+/** The blocks mark of a file; null where it has none. EIO for one that says nothing. */
+export function readBlocks(dir: number, name: string, prefix: MarkPrefix): BlocksMark | null {
+  const value = asOwner(dir, name, () => getXattr(dir, name, `${prefix}.${BLOCKS}`))
+  return typeof value === 'number' ? null : blocksOf(value)
+}
+
+/** The blocks mark among attributes that were read before; null for none. */
+export function blocksAmong(
+  found: ReadonlyMap<string, Buffer>,
+  prefix: MarkPrefix,
+): BlocksMark | null {
+  const value = found.get(`${prefix}.${BLOCKS}`)
+  return value === undefined ? null : blocksOf(value)
+}
+
+function blocksOf(value: Buffer): BlocksMark {
+  const found = /^(\d{1,16}) (\d{1,16}) (-?\d{1,16})\.(\d{1,9})$/.exec(value.latin1Slice())
+  if (found === null) fail('EIO', 'blocks mark')
+  const [valid, size, mtime, mtimeNsec] = found!.slice(1).map(Number) as [
+    number,
+    number,
+    number,
+    number,
+  ]
+  return { valid, size, mtime, mtimeNsec }
+}
+
+/** Sets the blocks mark of an open file. Throws Errno. */
+export function setBlocks(fd: number, mark: BlocksMark, prefix: MarkPrefix): void {
+  const text = `${mark.valid} ${mark.size} ${mark.mtime}.${mark.mtimeNsec}`
+  const done = setXattr(fd, '', `${prefix}.${BLOCKS}`, Buffer.from(text, 'latin1'))
+  if (done < 0) throw new Errno(-done, 'blocks mark')
+}
+
+/** Removes the blocks mark; one that is not set is no failure. Throws Errno. */
+export function clearBlocks(dir: number, name: string, prefix: MarkPrefix): void {
+  const done = asOwner(dir, name, () => removeXattr(dir, name, `${prefix}.${BLOCKS}`))
+  if (done < 0 && done !== -ERRNO.ENODATA) throw new Errno(-done, 'blocks mark')
 }
 
 function readText(dir: number, name: string, mark: MarkName, prefix: MarkPrefix): string | null {

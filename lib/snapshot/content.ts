@@ -241,8 +241,11 @@ export function openLower(roots: readonly string[], path: RelPath | undefined): 
   return null
 }
 
-// Name by name, each relative to the directory before: a path may be longer than PATH_MAX.
-function openBelow(root: string, path: RelPath): number | null {
+/**
+ * Opens a file of a tree; null where there is none. Name by name, each relative to the directory
+ * before: a path may be longer than PATH_MAX.
+ */
+export function openBelow(root: string, path: RelPath): number | null {
   let dir = must(sys.openat(AT_FDCWD, root, O.PATH | O.DIRECTORY), shown(root))
   const names = path.split('/')
   const last = names.pop()!

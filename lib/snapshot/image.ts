@@ -17,9 +17,10 @@ import { Stat } from '../host/stat.ts'
 import { AT_FDCWD, must, O, S, sys } from '../host/sys.ts'
 import { getXattr, listXattr } from '../host/xattr.ts'
 import { isCarried } from '../layer/attributes.ts'
-import { type MarkPrefix, type Marks, marksAmong } from '../layer/marks.ts'
+import { blocksAmong, type MarkPrefix, type Marks, marksAmong } from '../layer/marks.ts'
 import { FrozenArea } from './area.ts'
 import { type FileData, holesOf, readFull } from './file-data.ts'
+import { mergedData } from './merged-data.ts'
 import { readNumbers } from './numbers.ts'
 import type { Entry, EntryMarks, Kind } from './records.ts'
 import type { Stamp } from './tree.ts'
@@ -27,6 +28,8 @@ import type { Stamp } from './tree.ts'
 /** Where a writable sublayer lies. Absolute paths, bytes as latin1 text. */
 export interface ImageDirs {
   readonly rw: string
+  /** The layer's read-only trees, top first. */
+  readonly ro: readonly string[]
   /** The log of its inode numbers; null where it has none. */
   readonly numbers: string | null
   /** Preservation area of the freeze; null for a layer that is not mounted. */
@@ -60,7 +63,7 @@ export interface Image {
 export function openImage(dirs: ImageDirs, prefix: MarkPrefix): Image {
   const root = must(sys.openat(AT_FDCWD, dirs.rw, O.RDONLY | O.DIRECTORY), shown(dirs.rw))
   const area = dirs.area === null ? null : new FrozenArea(dirs.area)
-  const reader = new ImageReader(root, area, readNumbers(dirs.numbers), prefix)
+  const reader = new ImageReader(root, area, readNumbers(dirs.numbers), prefix, dirs.ro)
   return {
     entries: () => reader.entries(),
     check: () => area?.check(),
@@ -113,6 +116,7 @@ class ImageReader {
   readonly #area: FrozenArea | null
   readonly #numbers: ReadonlyMap<number, number>
   readonly #prefix: MarkPrefix
+  readonly #ro: readonly string[]
   readonly #stat = new Stat()
   /** First names of files that may have several, by inode. */
   readonly #firsts = new Map<number, RelPath>()
@@ -122,7 +126,9 @@ class ImageReader {
     area: FrozenArea | null,
     numbers: ReadonlyMap<number, number>,
     prefix: MarkPrefix,
+    ro: readonly string[],
   ) {
+    this.#ro = ro
     this.#root = root
     this.#area = area
     this.#numbers = numbers
@@ -167,8 +173,13 @@ class ImageReader {
       const found = this.#look(fd, ino)
       const marks = marksAmong(found.xattrs, this.#prefix)
       const lower = marks?.redirect ?? (marks?.opaque === true ? null : shownOver)
-      const open = () => this.#open(fd, ino, found.size)
-      if (marks?.metacopy === true && hasData(open())) marks.metacopy = false
+      const own = () => this.#open(fd, ino, found.size)
+      const blocks = marks?.metacopy === true ? blocksAmong(found.xattrs, this.#prefix) : null
+      const cut = blocks !== null && (blocks.valid !== blocks.size || found.size !== blocks.size)
+      // An unsettled file of which nothing was changed is a metacopy still.
+      if (marks?.metacopy === true && (cut || hasData(own()))) marks.metacopy = false
+      const merged = blocks !== null && marks?.metacopy === false
+      const open = () => (merged ? mergedData(own(), blocks, this.#ro, lower) : own())
       const entry = this.#entryOf(fd, path, ino, found, marks)
       yield { entry, ino, stamp: found.stamp, shownOver, lower, open }
       if (entry.kind !== 'dir') return

@@ -40,7 +40,7 @@ export interface RestoreOptions {
 
 async function planJob({ catalogue, layer, snapshot, dirs }: RestoreOptions) {
   return {
-    dirs: { rw: dirs.rw, numbers: dirs.numbers, area: dirs.area },
+    dirs: { rw: dirs.rw, ro: dirs.ro, numbers: dirs.numbers, area: dirs.area },
     prefix: ownPrefix(),
     target: await catalogue.pieces(snapshot.id),
     head: await piecesOf(catalogue, await headOf(catalogue, layer.id)),

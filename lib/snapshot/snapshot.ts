@@ -81,7 +81,7 @@ async function scanLayer(
   writer: SnapshotWriter,
 ): Promise<ScanResult> {
   const job = {
-    dirs: { rw: dirs.rw, numbers: dirs.numbers, area: dirs.area },
+    dirs: { rw: dirs.rw, ro: dirs.ro, numbers: dirs.numbers, area: dirs.area },
     prefix: ownPrefix(),
     ro: dirs.ro,
     scope: layer.ro.digest,

@@ -13,13 +13,14 @@ import { getXattr, listXattr, removeXattr, setXattr } from '../host/xattr.ts'
 import { HAS } from '../layer/index-tables.ts'
 import type { Override } from '../layer/layer.ts'
 import { isMarkName } from '../layer/marks.ts'
+import { SMALLEST } from './blocks.ts'
 import type { Branch } from './branch.ts'
 import { copyUp, ensureDirectory } from './copy-up.ts'
-import { openBacking } from './files.ts'
+import { followUp, openBacking } from './files.ts'
 import { beforeChange } from './freeze.ts'
 import { isLinkedBelow, linksShown } from './links.ts'
 import { lies } from './lookup.ts'
-import { type FilePlace, type Moment, type OpenFile, pathIn, type UnionNode } from './node.ts'
+import { type DataPlace, type Moment, type OpenFile, pathIn, type UnionNode } from './node.ts'
 import { CAPABILITY, changeOwner, changesOwner, dropPrivileges } from './privileges.ts'
 import type { View } from './view.ts'
 
@@ -98,7 +99,7 @@ export function attributesOf(view: View, node: UnionNode, stat: Stat): Attr {
   const branch = node.top
   attr.ino = node.ino
   attr.size = stat.size
-  attr.blocks = node.data === null ? stat.blocks : blocksOfData(view, node.data)
+  attr.blocks = node.data === null ? stat.blocks : blocksOfData(view, node.data, stat.blocks)
   attr.atime = stat.atime
   attr.atimeNsec = stat.atimeNsec
   attr.mtime = stat.mtime
@@ -106,6 +107,8 @@ export function attributesOf(view: View, node: UnionNode, stat: Stat): Attr {
   const { seconds, nsec } = ctimeOf(branch, stat)
   attr.ctime = seconds
   attr.ctimeNsec = nsec
+  const piece = node.blocks?.piece ?? null
+  if (piece !== null) showTimes(attr, piece.mtime, piece.ctime)
   attr.mode = stat.mode
   attr.uid = stat.uid
   attr.gid = stat.gid
@@ -118,8 +121,17 @@ export function attributesOf(view: View, node: UnionNode, stat: Stat): Attr {
 
 // Of a file whose attributes alone were copied up, the one below has the bytes, and the holes. Where
 // they are missing, the name is there all the same.
-function blocksOfData(view: View, { branch, dir, name }: FilePlace): number {
-  return lies(branch, joinPath(dir, name), view.below) ? view.below.blocks : 0
+function blocksOfData(view: View, { branch, dir, name, blocks }: DataPlace, own: number): number {
+  const lower = lies(branch, joinPath(dir, name), view.below) ? view.below.blocks : 0
+  return blocks?.shownBlocks(own, lower) ?? lower
+}
+
+// An io thread fills a part of the file, which is no change of it.
+function showTimes(attr: Attr, mtime: Moment, ctime: Moment): void {
+  attr.mtime = mtime.seconds
+  attr.mtimeNsec = mtime.nsec
+  attr.ctime = ctime.seconds
+  attr.ctimeNsec = ctime.nsec
 }
 
 // A merged directory's subdirectories would have to be counted: 1 says "unknown" (as the
@@ -249,15 +261,23 @@ export function stampDirectory(view: View, dir: UnionNode): void {
 export function truncate(view: View, node: UnionNode, size: number, dropsFor: Caller | null): void {
   if (node.type !== S.IFREG) fail(node.isDirectory ? 'EISDIR' : 'EINVAL')
   const { branch, data } = node
-  copyUp(view, node, size === 0 ? 'nothing' : 'content')
-  const isEmpty = size === 0 && (node.branch !== branch || node.data !== data)
+  const cuts = size === 0 || (size <= SMALLEST && statNode(view, node).size > SMALLEST)
+  copyUp(view, node, cuts ? 'nothing' : 'content', size)
+  const isNew = cuts && (node.branch !== branch || node.data !== data)
   const open = openBacking(node, true)
+  const { blocks } = node
   try {
     beforeChange(node.branch!, 'content', open.fd, '')
+    blocks?.keepMark(open.fd)
     keepMtime(view, node.branch!, open.fd, () => {
       const done = sys.ftruncate(open.fd, size)
-      if (!isEmpty) must(done, 'truncate')
+      const isDone = isNew && sys.stat(open.fd, '', view.below) >= 0 && view.below.size === size
+      if (!isDone) must(done, 'truncate')
     })
+    if (blocks !== null) {
+      blocks.resized(open.fd, size)
+      followUp(view, blocks)
+    }
     if (dropsFor !== null) dropPrivileges(dropsFor, open.fd)
   } finally {
     open.close()

@@ -22,6 +22,7 @@ import type { Freeze } from './freeze.ts'
 import { KnownNames } from './known-names.ts'
 import type { UnionLayer } from './layer.ts'
 import { Room } from './room.ts'
+import type { Unsettled } from './unsettled.ts'
 
 /** Descriptors kept for one branch. A request needs at most a handful at once. */
 const MOST_DESCRIPTORS = 128
@@ -48,6 +49,8 @@ export class Branch {
   readonly numberBase: number
   /** Of a writable branch: times that the disk cannot hold. */
   readonly ctimes: Ctimes | null
+  /** Of a writable branch that holds marks: the files of which it has the changed blocks alone. */
+  readonly unsettled: Unsettled | null
 
   // Mutable below, by the union's thread alone.
 
@@ -65,6 +68,11 @@ export class Branch {
   readonly #spaces = new Map<string, boolean>()
   /** null where names may come, where a list may lack some, and where the index knows them. */
   readonly #names: KnownNames | null
+  closed = false
+  /** Whether its disk is fit for blocks; null until that was tried (block-choice.ts). */
+  fitForBlocks: boolean | null = null
+  /** Branches by whether a file of theirs can share its bytes with one of this. */
+  readonly clones = new WeakMap<Branch, boolean>()
 
   constructor(options: {
     path: string
@@ -75,6 +83,7 @@ export class Branch {
     index: TreeIndex | null
     numberBase?: number
     ctimes?: Ctimes | null
+    unsettled?: Unsettled | null
   }) {
     this.path = options.path
     this.root = options.root
@@ -85,6 +94,7 @@ export class Branch {
     this.room = new Room(this.root)
     this.numberBase = options.numberBase ?? 0
     this.ctimes = options.ctimes ?? null
+    this.unsettled = options.unsettled ?? null
     const stat = new Stat()
     must(sys.stat(this.root, '', stat), 'branch')
     this.dev = stat.dev
@@ -254,6 +264,8 @@ export class Branch {
   }
 
   close(): void {
+    this.closed = true
+    this.unsettled?.close()
     this.ctimes?.close()
     this.index?.close()
     for (const fd of this.#fds.values()) sys.close(fd)

@@ -5,6 +5,7 @@ import type { CopyRangeRequest, Job, Statfs } from '../fuse/filesystem.ts'
 import { Stat } from '../host/stat.ts'
 import { must, O, sys } from '../host/sys.ts'
 import { keepMtime } from './attributes.ts'
+import { settleFirst } from './block-copy.ts'
 import { writableOpen } from './files.ts'
 import { beforeChange } from './freeze.ts'
 import type { UnionNode } from './node.ts'
@@ -36,6 +37,8 @@ export function allocate(
   length: number,
 ): void {
   const open = writableOpen(view, node)
+  // Whatever it does with holes, it does with true ones.
+  settleFirst(node)
   beforeChange(node.branch!, 'content', open.fd, '')
   keepMtime(view, node.branch!, open.fd, () =>
     must(sys.fallocate(open.fd, mode, offset, length), 'fallocate'),
@@ -52,6 +55,8 @@ export function copyRange(
 ): number {
   const target = writableOpen(view, to)
   const source = from.open ?? fail('EBADF')
+  // The kernel reads and writes instead.
+  if (from.blocks !== null || to.blocks !== null) fail('EOPNOTSUPP')
   beforeChange(to.branch!, 'content', target.fd, '')
   const { offset, toOffset } = request
   const length = Math.min(request.length, MOST_COPIED)

@@ -4,7 +4,9 @@
 //   work/tN  ◀─ bytes, owner, mode, xattrs, times     then rename to rw/…   then the node
 //
 // A change of attributes alone copies no bytes where the file lies in the layer's own
-// read-only part: the copy is a metacopy, which says where the bytes are.
+// read-only part: the copy is a metacopy, which says where the bytes are. Nor does the first write to
+// a large file there, on a disk that cannot share bytes: the metacopy gets the changed blocks alone,
+// and the rest in the background (blocks.ts).
 //
 // Rule: the node is pointed at the copy last. Large files are copied by an io thread: the
 // request is parked, and runs again from its start; until then it has changed nothing.
@@ -19,6 +21,9 @@ import { AT_REMOVEDIR, must, O, S, sys } from '../host/sys.ts'
 import { getXattr, listXattr, setXattr } from '../host/xattr.ts'
 import { clearMark, isMarkName, isWhiteout, setMark } from '../layer/marks.ts'
 import { ctimeOf, locate } from './attributes.ts'
+import { canClone, isFitForBlocks } from './block-choice.ts'
+import { beginBlocks, copyStart, settleFirst } from './block-copy.ts'
+import { SMALLEST } from './blocks.ts'
 import type { Branch } from './branch.ts'
 import { rebind } from './files.ts'
 import { beforeChange, born } from './freeze.ts'
@@ -28,6 +33,7 @@ import type { Copy } from './link-index.ts'
 import { deletedNames, isLinkedBelow, learnNames, originOf, otherNames } from './links.ts'
 import { naturalPath } from './lookup.ts'
 import {
+  type DataPlace,
   type FilePlace,
   type Moment,
   type PendingCopy,
@@ -45,7 +51,13 @@ import { layerOf } from './route.ts'
 import type { View } from './view.ts'
 
 /** How much of a file must be in the writable sublayer. */
-export type Need = 'attributes' | 'content' | /** It is about to be cut to 0. */ 'nothing'
+export type Need =
+  | 'attributes'
+  | 'content'
+  /** All bytes are to be in the sublayer. */
+  | 'whole'
+  /** It is about to be cut. */
+  | 'nothing'
 
 /** Up to this size bytes are copied inside the request; above it by an io thread. */
 const COPY_INLINE = 1024 * 1024
@@ -56,8 +68,11 @@ const source = new Stat()
 const parentStat = new Stat()
 const made = new Stat()
 
-/** Makes a node changeable. Throws Errno, or Parked while bytes are copied. */
-export function copyUp(view: View, node: UnionNode, need: Need): void {
+/**
+ * Makes a node changeable. `keep`: of one that is about to be cut, how many bytes stay. Throws Errno,
+ * or Parked while bytes are copied.
+ */
+export function copyUp(view: View, node: UnionNode, need: Need, keep = 0): void {
   if (view.options.readOnly) fail('EROFS')
   if (node.isDirectory) {
     if (node.fd !== -1) orphanDirectory(view, node)
@@ -66,7 +81,9 @@ export function copyUp(view: View, node: UnionNode, need: Need): void {
   }
   const passed = need === 'attributes' ? null : (node.open?.passed ?? null)
   if (passed?.behind) part(view, node)
-  if (node.branch!.writable && (node.data === null || need === 'attributes')) {
+  node.blocks?.waitForPiece()
+  const has = need === 'content' ? node.takesBytes : node.data === null || need === 'attributes'
+  if (node.branch!.writable && has) {
     // Copied up through another mount meanwhile.
     const { pending } = node
     const late = pending?.job.done === true && pending.layer.rw === node.branch
@@ -77,7 +94,7 @@ export function copyUp(view: View, node: UnionNode, need: Need): void {
     if (layer === given || layer.owner === given) return
   }
   if (passed !== null) part(view, node)
-  bring(view, node, node.fd === -1 ? layerOf(view, node) : orphanLayer(view, node), need)
+  bring(view, node, node.fd === -1 ? layerOf(view, node) : orphanLayer(view, node), need, keep)
 }
 
 // A file that lost its name goes on in the layer it would have gone to.
@@ -106,12 +123,23 @@ function orphanDirectory(view: View, node: UnionNode): void {
 }
 
 /** Puts a file that is no directory into a layer's writable sublayer, at its own path. */
-export function bring(view: View, node: UnionNode, layer: UnionLayer, need: Need): void {
+export function bring(view: View, node: UnionNode, layer: UnionLayer, need: Need, keep = 0): void {
   if (layer.rw === null) fail('EROFS')
   if (node.fd === -1) ensureDirectory(view, node.parent ?? fail('ESTALE'), layer)
   sourceOf(node)
+  if (node.blocks !== null) {
+    const replaces = need === 'nothing' && node.branch === layer.rw && source.nlink === 1
+    if (!replaces) settleFirst(node)
+    if (node.data === null && node.branch === layer.rw) return
+  }
+  // A copy that was begun goes on.
+  if (need === 'content' && node.pending === null && canHaveBlocks(view, node, layer)) {
+    if (node.branch !== layer.rw) bring(view, node, layer, 'attributes')
+    beginBlocks(view, node, layer.rw)
+    return
+  }
   if (node.fd === -1 && node.data !== null && node.branch === layer.rw && source.nlink > 1) {
-    fillMetacopy(view, node, layer, need)
+    fillMetacopy(view, node, layer, keep === 0 ? need : 'whole')
     return
   }
   // Where marks are held, the copy would delete its own name.
@@ -126,6 +154,7 @@ export function bring(view: View, node: UnionNode, layer: UnionLayer, need: Need
       ? withBytes(view, node, layer)
       : makeTemp(view, node, layer, meta ? source.size : 0)
   try {
+    if (need === 'nothing' && keep > 0) copyStart(node, layer, temp, source.size, keep)
     if (meta) markMetacopy(node, layer, temp)
     if (isLinkedBelow(node.branch!, source)) markOrigin(node, layer, temp)
     const names = copyAttributes(view, node, layer.work, temp)
@@ -151,6 +180,21 @@ function canMetacopy(node: UnionNode, layer: UnionLayer): boolean {
     node.branch!.layer === layer &&
     !node.branch!.writable &&
     layer.rw!.prefix !== null
+  )
+}
+
+/** True where the changed blocks alone need to be in the sublayer, and the bytes cannot be shared. */
+function canHaveBlocks(view: View, node: UnionNode, layer: UnionLayer): boolean {
+  const { rw } = layer
+  if (view.options.wholeCopies === true) return false
+  if (node.fd !== -1 || rw?.unsettled == null || source.size <= SMALLEST) return false
+  const isOwn = node.branch === rw && node.data !== null
+  if (!isOwn && !canMetacopy(node, layer)) return false
+  const from = node.data?.branch ?? node.branch!
+  const temp = view.tempName()
+  return (
+    isFitForBlocks(rw, layer.work, temp) &&
+    !canClone(rw, layer.work, temp, from, () => openSource(node))
   )
 }
 
@@ -370,8 +414,8 @@ function publish(
   const linked = source.nlink > 1
   layer.numbers?.set(backing, node.ino)
   born(rw, backing)
-  const data: FilePlace | null = meta
-    ? { branch: node.branch!, dir: node.inDir!, name: node.inName! }
+  const data: DataPlace | null = meta
+    ? { branch: node.branch!, dir: node.inDir!, name: node.inName!, blocks: null }
     : null
   const from = node.branch!
   const old = source.ino

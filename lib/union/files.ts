@@ -11,6 +11,7 @@ import type { Caller } from '../fuse/filesystem.ts'
 import { Stat } from '../host/stat.ts'
 import { must, O, sys, UTIME_OMIT } from '../host/sys.ts'
 import { ctimeOf, indexedAt, learnAccess, locate, truncate } from './attributes.ts'
+import type { Blocks } from './blocks.ts'
 import type { Branch } from './branch.ts'
 import { copyUp, openPlace } from './copy-up.ts'
 import { beforeChange } from './freeze.ts'
@@ -32,19 +33,32 @@ export function openNode(
   const writes = (flags & O.ACCMODE) !== O.RDONLY
   if (flags & O.TRUNC) truncate(view, node, 0, dropsFor)
   else if (writes) copyUp(view, node, 'content')
-  hold(node, node.branch!.writable && node.data === null, writes)
+  hold(node, node.takesBytes, writes)
   view.opened.add(node)
   node.open!.count += 1
+  const { blocks } = node
+  // One that an earlier mount left, and its list does not name.
+  const isNew = blocks !== null && !blocks.queued && !node.open!.passed?.behind
+  if (isNew && !blocks.isBare(node.open!.fd)) followUp(view, blocks)
   if (writes) node.open!.cached = true
 }
 
 function hold(node: UnionNode, wanted: boolean, writes: boolean): void {
   const { open } = node
   if (open !== null && (open.writable || !wanted)) return
-  const { fd, writable } = openAsFar(node, wanted, writes)
-  if (open === null) node.open = opened(fd, writable)
-  else replace(open, fd, writable)
+  const lower = openLower(node)
+  try {
+    const { fd, writable } = openAsFar(node, wanted, writes)
+    if (open === null) node.open = opened(fd, writable, lower)
+    else replace(open, fd, writable, lower)
+  } catch (err) {
+    if (lower !== -1) sys.close(lower)
+    throw err
+  }
 }
+
+/** The lower file of an unsettled one; -1 for all others. */
+const openLower = ({ blocks }: UnionNode): number => blocks?.openLower(openPlace) ?? -1
 
 // A disk that has turned read-only can still be read.
 function openAsFar(node: UnionNode, wanted: boolean, writes: boolean) {
@@ -58,14 +72,15 @@ function openAsFar(node: UnionNode, wanted: boolean, writes: boolean) {
 
 /** Takes a freshly created file's descriptor as the node's open file. */
 export function adoptOpen(view: View, node: UnionNode, fd: number): void {
-  node.open = opened(fd, true)
+  node.open = opened(fd, true, -1)
   node.open.count = 1
   node.open.cached = true
   view.opened.add(node)
 }
 
-const opened = (fd: number, writable: boolean): OpenFile => ({
+const opened = (fd: number, writable: boolean, lower: number): OpenFile => ({
   fd,
+  lower,
   writable,
   count: 0,
   cached: false,
@@ -85,20 +100,37 @@ export function backingOf(open: OpenFile): number {
 
 /** Points what is open at the node's file of now: after a copy-up. */
 export function rebind(node: UnionNode): void {
+  if (node.open === null) return
   // The kernel goes on with the file it was given; the descriptor of that is the one that tells of it.
-  if (node.open?.passed) node.open.passed.behind = true
-  else if (node.open !== null) replace(node.open, openFile(node, true), true)
+  if (node.open.passed !== null) {
+    node.open.passed.behind = true
+    return
+  }
+  const lower = openLower(node)
+  try {
+    replace(node.open, openFile(node, true), true, lower)
+  } catch (err) {
+    if (lower !== -1) sys.close(lower)
+    throw err
+  }
 }
 
-function replace(open: OpenFile, fd: number, writable: boolean): void {
-  sys.close(open.fd)
+/** Closes the descriptors of an open file. */
+export function closeOpen({ fd, lower }: OpenFile): void {
+  sys.close(fd)
+  if (lower !== -1) sys.close(lower)
+}
+
+function replace(open: OpenFile, fd: number, writable: boolean, lower: number): void {
+  closeOpen(open)
   open.fd = fd
+  open.lower = lower
   open.writable = writable
   open.backing = 0
 }
 
 function openFile(node: UnionNode, writable: boolean): number {
-  if (node.data !== null) return openPlace(node.data)
+  if (node.data !== null && node.blocks === null) return openPlace(node.data)
   const { dir, name } = locate(node)
   const mode = writable ? O.RDWR : O.RDONLY
   const done =
@@ -123,12 +155,31 @@ function openForced(dir: number, name: string, flags: number): number {
 }
 
 /** The node's backing file for one action; `close` leaves alone what the kernel holds open. */
-export function openBacking(node: UnionNode, writable: boolean): { fd: number; close(): void } {
-  if (node.open !== null && (node.open.writable || !writable)) {
-    return { fd: node.open.fd, close() {} }
+export function openBacking(node: UnionNode, writable: boolean): Backing {
+  const { open } = node
+  if (open !== null && !open.passed?.behind && (open.writable || !writable)) {
+    return { fd: open.fd, lower: open.lower, close() {} }
   }
-  const fd = openFile(node, writable)
-  return { fd, close: () => void sys.close(fd) }
+  const lower = openLower(node)
+  let fd = -1
+  const close = () => {
+    if (fd !== -1) sys.close(fd)
+    if (lower !== -1) sys.close(lower)
+  }
+  try {
+    fd = openFile(node, writable)
+    return { fd, lower, close }
+  } catch (err) {
+    close()
+    throw err
+  }
+}
+
+/** As OpenFile has them, for one action. */
+interface Backing {
+  readonly fd: number
+  readonly lower: number
+  close(): void
 }
 
 /** The kernel closed one open of the node. True where it has cached what the disk does not hold. */
@@ -142,7 +193,7 @@ export function releaseNode(view: View, node: UnionNode): boolean {
     if (open.count <= 0) {
       learnAccess(node, open)
       if (open.passed !== null) unpass(view, open.passed)
-      sys.close(open.fd)
+      closeOpen(open)
       node.open = null
       view.opened.delete(node)
     }
@@ -184,18 +235,27 @@ export function readNode(
 ): number {
   const open = node.open ?? fail('EBADF')
   if (node.branch!.index !== null && isAccess(flags)) node.branch!.accessed(indexedAt(node))
-  const done = readBytes(open.fd, flags, offset, into)
+  const done = readBytes(node, open, flags, offset, into)
   if (node.stamp !== null && node.branch!.foreign) noticeOverwritten(view, node, open)
   // The kernel would take zeros for what a file that got shorter behind the mount has no more.
   if (done < into.length && offset + done < open.believed) fail('ESTALE')
   return done
 }
 
-function readBytes(fd: number, flags: number, offset: number, into: Buffer): number {
-  const quiet = isAccess(flags) ? -1 : sys.reopen(fd, O.RDONLY | O.NOATIME)
-  if (quiet < 0) return readFrom(fd, offset, into)
+function readBytes(
+  node: UnionNode,
+  open: OpenFile,
+  flags: number,
+  offset: number,
+  into: Buffer,
+): number {
+  const { blocks } = node
+  const from = (fd: number) =>
+    blocks === null ? readFrom(fd, offset, into) : blocks.read(fd, open.lower, offset, into)
+  const quiet = isAccess(flags) ? -1 : sys.reopen(open.fd, O.RDONLY | O.NOATIME)
+  if (quiet < 0) return from(open.fd)
   try {
-    return readFrom(quiet, offset, into)
+    return from(quiet)
   } finally {
     sys.close(quiet)
   }
@@ -243,6 +303,8 @@ function keepChanged(view: View, node: UnionNode, open: OpenFile): void {
   node.stamp = null
   beforeChange(node.branch!, 'attributes', open.fd, '')
   const { mtime, ctime } = changed
+  // The piece that is being filled ends with the times that it keeps.
+  node.blocks?.keepTimes(mtime, ctime)
   // A disk that takes no more has refused the pages, too, and said so: the time is the least of it.
   const done = sys.utimensat(open.fd, '', 0, UTIME_OMIT, mtime.seconds, mtime.nsec)
   if (done >= 0 && sys.stat(open.fd, '', stat) >= 0) node.branch!.ctimes?.keep(stat, ctime)
@@ -265,21 +327,35 @@ export function writeNode(
   if (fromCache && view.kernelHasTimes) rememberChanged(open, node.branch!)
   const branch = node.branch!
   if (branch.freezes.length !== 0) beforeChange(branch, 'content', open.fd, '')
+  const { blocks } = node
+  blocks?.beforeWrite(open.fd, open.lower, offset, data.length)
   let done = 0
   while (done < data.length) {
     const rest = done === 0 ? data : data.subarray(done)
     const count = sys.pwrite(open.fd, rest, rest.length, offset + done) || -ERRNO.EIO
     if (count < 0) {
+      blocks?.wrote(open.fd, open.lower, offset, done)
       if (done > 0 && !fromCache) break
       if (fromCache) refusePages(view, node, open, -count)
       throw new Errno(-count, 'write')
     }
     done += count
   }
+  if (blocks !== null) {
+    blocks.wrote(open.fd, open.lower, offset, done)
+    followUp(view, blocks)
+  }
   if (dropsFor !== null) dropPrivileges(dropsFor, open.fd)
   node.stamp = null
   if (view.sharesBranches) view.changedBytes(node, offset, done, fromCache)
   return done
+}
+
+/** The rest of an unsettled file of which something was changed comes in the background. */
+export function followUp(view: View, blocks: Blocks): void {
+  if (blocks.queued || view.pool.settler === null || view.options.readOnly) return
+  blocks.branch.unsettled!.list(blocks)
+  view.pool.settler.add(blocks)
 }
 
 // Of pages the kernel believes that all were written or none: a part of them is none.
@@ -298,6 +374,7 @@ export function checkRoom(node: UnionNode): void {
 /** The open file of a node that is being changed, copied up where it is not yet. */
 export function writableOpen(view: View, node: UnionNode): OpenFile {
   if (node.open === null) fail('EBADF')
+  node.blocks?.waitForPiece()
   if (!node.open!.writable || !node.branch!.writable) {
     copyUp(view, node, 'content')
     hold(node, true, true)

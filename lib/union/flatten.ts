@@ -30,7 +30,7 @@ export function flatten(view: View, node: UnionNode, layer: UnionLayer): void {
     const child = view.child(node, name)
     if (child === null) continue
     if (child.isDirectory) flatten(view, child, layer)
-    else if (child.branch !== layer.rw || child.data !== null) bring(view, child, layer, 'content')
+    else if (child.branch !== layer.rw || child.data !== null) bring(view, child, layer, 'whole')
   }
   const rw = layer.rw!
   const dir = rw.dirFd(node.path)

@@ -16,11 +16,19 @@ import { ERRNO, Errno } from '../base/errno.ts'
 import { baseName, joinPath, parentPath, type RelPath } from '../base/path.ts'
 import type { Stat } from '../host/stat.ts'
 import { S } from '../host/sys.ts'
-import { isMetacopy, isRedirect, isWhiteout, type Marks, readMarks } from '../layer/marks.ts'
+import {
+  isMetacopy,
+  isRedirect,
+  isWhiteout,
+  type Marks,
+  readBlocks,
+  readMarks,
+} from '../layer/marks.ts'
+import { Blocks, SMALLEST } from './blocks.ts'
 import type { Branch } from './branch.ts'
 import type { UnionLayer } from './layer.ts'
-import type { FilePlace, Place, UnionNode } from './node.ts'
-import { pathIn } from './node.ts'
+import type { DataPlace, FilePlace, Place, UnionNode } from './node.ts'
+import { pathIn, sameData } from './node.ts'
 import type { View } from './view.ts'
 
 export type Found =
@@ -28,7 +36,7 @@ export type Found =
   | { at: 'nowhere' }
   /** Hidden by a whiteout of this layer. Creating it must go there or above, over the whiteout. */
   | { at: 'whiteout'; layer: UnionLayer }
-  | { at: 'file'; branch: Branch; dir: RelPath; data: FilePlace | null }
+  | { at: 'file'; branch: Branch; dir: RelPath; data: DataPlace | null }
   /** Its places, top first; `number` is its inode number, by the lowest place. */
   | { at: 'directory'; places: Place[]; closed: boolean; number: number }
 
@@ -156,9 +164,10 @@ class Merge {
 }
 
 // The mark says what a metacopy is. Asked is only where it can be one: its bytes were never
-// written, or not all of them. One block may be counted for its attributes.
+// written, or not all of them. One block may be counted for its attributes; a large file that is
+// nearly settled may have as many for the map of its own.
 const canBeMetacopy = ({ mode, size, blocks }: Stat): boolean =>
-  (mode & S.IFMT) === S.IFREG && size > 0 && (blocks <= 8 || blocks * 512 < size)
+  (mode & S.IFMT) === S.IFREG && size > 0 && (blocks <= 8 || blocks * 512 < size || size > SMALLEST)
 
 function dataOf(
   view: View,
@@ -166,11 +175,37 @@ function dataOf(
   branch: Branch,
   path: RelPath,
   name: string,
-): FilePlace | null {
+): DataPlace | null {
   const { stat } = view
   if (branch.prefix === null || !canBeMetacopy(stat)) return null
   if (!isMetacopy(branch.dirFd(path), name, branch.prefix)) return null
-  let marks = readMarks(branch.dirFd(path), name, branch.prefix)
+  const place = lowerOf(view, dir, branch, path, name)
+  if (place === null) return null
+  const mark = readBlocks(branch.dirFd(path), name, branch.prefix)
+  if (mark === null) return { ...place, blocks: null }
+  // As a lower directory an unsettled sublayer cannot be read: opening fails.
+  if (branch.unsettled === null) return { ...nowhere(branch, path), blocks: null }
+  const { ino, size } = stat
+  const known = branch.unsettled.at(ino)
+  if (known !== undefined && sameData(known.place, place)) {
+    known.path = joinPath(path, name)
+    return { ...place, blocks: known }
+  }
+  const blocks = new Blocks(branch, ino, place, joinPath(path, name), mark, size)
+  branch.unsettled.add(blocks)
+  return { ...place, blocks }
+}
+
+const nowhere = (branch: Branch, dir: RelPath): FilePlace => ({ branch, dir, name: '' })
+
+function lowerOf(
+  view: View,
+  dir: UnionNode,
+  branch: Branch,
+  path: RelPath,
+  name: string,
+): FilePlace | null {
+  let marks = readMarks(branch.dirFd(path), name, branch.prefix!)
   if (marks === null) return null
   const lower = branch.layer.ros.slice(branch.layer.ros.indexOf(branch) + 1)
   let missing: FilePlace | null = null
@@ -183,13 +218,14 @@ function dataOf(
     if ((view.below.mode & S.IFMT) !== S.IFREG) break
     const next = furtherMarks(place, view.below)
     if (next === null) return place
+    if (readBlocks(ro.dirFd(place.dir), place.name, ro.prefix!) !== null) break
     // Its bytes lie further down.
     const { redirect, renamed } = next
     const beside: RelPath | null = renamed === null ? marks.redirect : joinPath(place.dir, renamed)
     marks = { ...marks, redirect: redirect ?? beside }
   }
   // Its bytes are nowhere: opening fails, which zeros would not.
-  return missing ?? { branch, dir: path, name: '' }
+  return missing ?? nowhere(branch, path)
 }
 
 /** The marks of a metacopy that another one led to; null for a file with bytes. */

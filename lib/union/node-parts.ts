@@ -9,7 +9,7 @@
 import type { RelPath } from '../base/path.ts'
 import type { Branch } from './branch.ts'
 import type { UnionLayer } from './layer.ts'
-import type { FilePlace, PendingCopy, Place, UnionNode } from './node.ts'
+import type { DataPlace, PendingCopy, Place, UnionNode } from './node.ts'
 
 const NONE: Place[] = []
 
@@ -25,7 +25,7 @@ class RarePart {
   fd = -1
   links: { parent: UnionNode; name: string }[] | null = null
   known: { branch: Branch; backing: number }[] | null = null
-  data: FilePlace | null = null
+  data: DataPlace | null = null
   pending: PendingCopy | null = null
   hidden = false
   stale = false
@@ -110,10 +110,13 @@ export abstract class NodeParts {
   }
 
   /** Where the bytes of a metacopy lie. */
-  get data(): FilePlace | null {
-    return this.#rare === null ? null : this.#rare.data
+  get data(): DataPlace | null {
+    const data = this.#rare === null ? null : this.#rare.data
+    if (data?.blocks?.settled !== true) return data
+    this.#rare!.data = null
+    return null
   }
-  set data(data: FilePlace | null) {
+  set data(data: DataPlace | null) {
     if (data !== null) this.#rare ??= new RarePart()
     if (this.#rare !== null) this.#rare.data = data
   }

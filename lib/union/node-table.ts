@@ -16,14 +16,16 @@ import type { Behind } from './behind.ts'
 import type { Branch } from './branch.ts'
 import { discardCopy } from './copy-up.ts'
 import { Disks } from './disks.ts'
+import { closeOpen } from './files.ts'
 import type { UnionLayer } from './layer.ts'
 import { copyBehind, type FoundCopy, isLinkedBelow } from './links.ts'
 import { type Found, find } from './lookup.ts'
-import { type Place, sameStamp, stampOf, toldAbsent, UnionNode } from './node.ts'
+import { type Place, repath, sameStamp, stampOf, toldAbsent, UnionNode, viewPath } from './node.ts'
 import type { NodeBound } from './node-bound.ts'
 import { keepFile } from './remove.ts'
 import type { ViewOptions } from './spec.ts'
 import type { Stack } from './stack.ts'
+import { movedUnsettled } from './unsettled.ts'
 import type { View } from './view.ts'
 
 /** This many detached directories are kept in hand for who still stands in them. */
@@ -339,6 +341,7 @@ export abstract class NodeTable {
     const from = node.parent!
     const { name } = node
     this.#hang(node, to, newName)
+    movedUnsettled(node, joinPath(from.path, name))
     this.nameMoved(node, from.path, name)
     this.nameChanged(from, name)
     this.nameChanged(to, newName)
@@ -368,6 +371,7 @@ export abstract class NodeTable {
 
   swapNames(one: UnionNode, other: UnionNode): void {
     const [parent, name] = [one.parent!, one.name]
+    one.top.unsettled?.swapped(viewPath(one), viewPath(other))
     one.parent = other.parent
     one.name = other.name
     other.parent = parent
@@ -543,7 +547,7 @@ export abstract class NodeTable {
   closeAll(): void {
     for (const node of this.nodes.values()) {
       discardCopy(this.#view, node)
-      if (node.open !== null) sys.close(node.open.fd)
+      if (node.open !== null) closeOpen(node.open)
       if (node.fd !== -1) sys.close(node.fd)
     }
     this.nodes.clear()
@@ -586,13 +590,5 @@ function tryKeep(node: UnionNode): void {
     keepFile(node)
   } catch {
     // Already gone from its branch, too: the node answers ESTALE from here on.
-  }
-}
-
-/** After a directory was renamed: its path, and that of every directory known below it. */
-function repath(node: UnionNode, path: RelPath): void {
-  node.path = path
-  for (const child of node.children?.values() ?? []) {
-    if (child.isDirectory) repath(child, joinPath(path, child.name))
   }
 }

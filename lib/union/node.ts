@@ -17,6 +17,7 @@
 import { joinPath, type RelPath } from '../base/path.ts'
 import type { Job, NodeId } from '../fuse/filesystem.ts'
 import { S } from '../host/sys.ts'
+import type { Blocks } from './blocks.ts'
 import type { Branch } from './branch.ts'
 import type { UnionLayer } from './layer.ts'
 import { NodeParts } from './node-parts.ts'
@@ -35,9 +36,16 @@ export interface FilePlace {
   readonly name: string
 }
 
+/** Where the bytes of a metacopy lie; of an unsettled file, those that it has not itself. */
+export interface DataPlace extends FilePlace {
+  readonly blocks: Blocks | null
+}
+
 /** The backing file of a node that programs have open: one descriptor for all of them. */
 export interface OpenFile {
   fd: number
+  /** The lower file of one that has its changed blocks alone; -1 for all others. */
+  lower: number
   writable: boolean
   /** How many opens the kernel was told of and has not released. */
   count: number
@@ -130,6 +138,16 @@ export class UnionNode extends NodeParts {
     this.name = name
   }
 
+  /** The blocks of an unsettled file; null for all others. */
+  get blocks(): Blocks | null {
+    return this.data?.blocks ?? null
+  }
+
+  /** True where what is written goes to the file itself. */
+  get takesBytes(): boolean {
+    return this.branch!.writable && (this.data === null || this.data.blocks !== null)
+  }
+
   get isDirectory(): boolean {
     return this.type === S.IFDIR
   }
@@ -193,3 +211,11 @@ export function isForeign(node: UnionNode): boolean {
  */
 export const toldAbsent = (dir: UnionNode, name: string): UnionLayer | null | undefined =>
   dir.absent === null || isForeign(dir) ? undefined : dir.absent.get(name)
+
+/** After a directory was renamed: its path, and that of every directory known below it. */
+export function repath(node: UnionNode, path: RelPath): void {
+  node.path = path
+  for (const child of node.children?.values() ?? []) {
+    if (child.isDirectory) repath(child, joinPath(path, child.name))
+  }
+}

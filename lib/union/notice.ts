@@ -14,9 +14,16 @@ import { Stat } from '../host/stat.ts'
 import { S, sys } from '../host/sys.ts'
 import { locate } from './attributes.ts'
 import type { Branch } from './branch.ts'
-import { rebind } from './files.ts'
+import { openBacking, rebind } from './files.ts'
 import { find } from './lookup.ts'
-import { type FilePlace, placeOf, sameData, type UnionNode, viewPath } from './node.ts'
+import {
+  type DataPlace,
+  type FilePlace,
+  placeOf,
+  sameData,
+  type UnionNode,
+  viewPath,
+} from './node.ts'
 import type { Cached } from './pages.ts'
 import { recheckNames, refreshed } from './restack.ts'
 import { loadedAt, loadedDirectory, peersOf, twinsOf } from './twins.ts'
@@ -149,7 +156,7 @@ function tellSize(node: UnionNode, { view, node: twin }: Cached, news: FileNews)
   if (sys.stat(dir, name, stat) < 0) return
   const { size, mtime, mtimeNsec } = stat
   const { offset, length, grew, cutTo, timed } = news
-  if (grew && size > 0 && twin.data === null && (length === 0 || offset + length >= size)) {
+  if (grew && size > 0 && twin.takesBytes && (length === 0 || offset + length >= size)) {
     view.announce({ kind: 'grow', node: twin.id, size, last: byteAt(twin, size - 1) })
   }
   if (!timed || twin.parent === null) return
@@ -159,18 +166,21 @@ function tellSize(node: UnionNode, { view, node: twin }: Cached, news: FileNews)
 }
 
 function byteAt(node: UnionNode, offset: number): number {
-  const { dir, name } = locate(node)
-  const fd = node.open?.fd ?? sys.openat(dir, name, 0)
-  const done = sys.pread(fd, lastByte, 1, offset)
-  if (node.open === null) sys.close(fd)
-  return done === 1 ? lastByte[0]! : 0
+  const { fd, lower, close } = openBacking(node, false)
+  try {
+    const done =
+      node.blocks?.read(fd, lower, offset, lastByte) ?? sys.pread(fd, lastByte, 1, offset)
+    return done === 1 ? lastByte[0]! : 0
+  } finally {
+    close()
+  }
 }
 
 /** Where a file lay before it was copied up. */
 export interface CopiedFrom {
   readonly branch: Branch
   readonly place: FilePlace | null
-  readonly data: FilePlace | null
+  readonly data: DataPlace | null
 }
 
 /** A file was copied up: twins that showed what it was made from show the copy. */
@@ -179,7 +189,7 @@ export function noticeCopy(view: View, node: UnionNode, from: CopiedFrom): void 
   for (const peer of peersOf(view, [node.branch!])) {
     const dir = refreshed(peer, parentPath(path))
     const twin = dir?.children?.get(baseName(path))
-    const goesOn = node.data !== null || !twin?.open?.passed
+    const goesOn = !node.takesBytes || !twin?.open?.passed
     if (twin !== undefined && isMadeFrom(twin, from) && goesOn) {
       becomes(peer, twin, node)
       view.owe(peer)
@@ -200,6 +210,6 @@ function becomes(peer: View, twin: UnionNode, node: UnionNode): void {
   twin.inName = null
   twin.data = node.data
   twin.stamp = null
-  if (twin.data === null) rebind(twin)
+  if (twin.takesBytes) rebind(twin)
   peer.announce({ kind: 'inode', node: twin.id, offset: -1, length: 0 })
 }

@@ -41,6 +41,8 @@ export function passThrough(view: View, node: UnionNode, flags: number): number 
 
 function begin(view: View, node: UnionNode, flags: number): Passed | null {
   const { fd, writable } = node.open!
+  // Its bytes lie in two files.
+  if (node.blocks !== null) return null
   if (sys.stat(fd, '', stat) < 0) return null
   if (!view.mapped.has(node) && !isWorthIt(view, node, flags)) return null
   const give = writable && !view.options.readOnly ? passToWrite : sys.backingOpen

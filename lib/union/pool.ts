@@ -5,15 +5,17 @@ import type { RelPath } from '../base/path.ts'
 import { cloneTree } from '../host/mount.ts'
 import { AT_FDCWD, must, O, sys } from '../host/sys.ts'
 import { openIndex } from '../layer/index-file.ts'
-import { ctimesBeside, linkIndexOf } from '../layer/layer.ts'
+import { ctimesBeside, linkIndexOf, unsettledBeside } from '../layer/layer.ts'
 import type { MarkPrefix } from '../layer/marks.ts'
 import { Branch, openRoot } from './branch.ts'
 import { Ctimes } from './ctimes.ts'
 import { UnionLayer } from './layer.ts'
 import { LinkIndex } from './link-index.ts'
 import { BORN, BORN_SCRATCH, Numbers, publishedBase } from './numbers.ts'
+import type { Settler } from './settler.ts'
 import type { BaseSpec, LayerSpec, StackSpec } from './spec.ts'
 import { Stack } from './stack.ts'
+import { Unsettled } from './unsettled.ts'
 
 interface Shared<T> {
   value: T
@@ -34,8 +36,12 @@ export class Pool {
   readonly #links = new Map<string, Shared<LinkIndex>>()
   readonly #layers = new Map<string, Shared<{ layers: UnionLayer[]; close(): void }>>()
 
-  constructor(privileged: boolean) {
+  /** Has unsettled files follow in the background; null where nobody does. */
+  readonly settler: Settler | null
+
+  constructor(privileged: boolean, settler: Settler | null = null) {
     this.#privileged = privileged
+    this.settler = settler
   }
 
   /**
@@ -168,7 +174,9 @@ export class Pool {
       const root = openRoot(path)
       const prefix = this.#prefix
       const ctimes = new Ctimes(numbers === null ? null : ctimesBeside(numbers))
-      return new Branch({ path, root, writable: true, foreign: false, prefix, index: null, ctimes })
+      const unsettled = new Unsettled(numbers === null ? null : unsettledBeside(numbers))
+      const shape = { writable: true, foreign: false, index: null }
+      return new Branch({ path, root, prefix, ctimes, unsettled, ...shape })
     })
   }
 

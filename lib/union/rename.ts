@@ -133,7 +133,7 @@ export function relocate(view: View, node: UnionNode, layer: UnionLayer): void {
   const old = node.branch!
   const back = placeOf(node)
   const backing = statNode(view, node).ino
-  bring(view, node, layer, 'content')
+  bring(view, node, layer, 'whole')
   // A scratch area's file lies above its layer's: what is left there would hide the new one.
   if (!old.writable || old === layer.rw || !view.stack.isAbove(old.layer, layer)) return
   const names = [{ parent: node.parent!, name: node.name }, ...(node.links ?? [])].filter(
@@ -352,6 +352,12 @@ function ownShows(dir: UnionNode, name: string, layer: UnionLayer): boolean {
   })
 }
 
+// The bytes of a metacopy are found by its own mark, wherever it goes.
+function bringAlone(view: View, node: UnionNode, layer: UnionLayer): void {
+  if (node.branch !== layer.rw) bring(view, node, layer, 'attributes')
+  if (node.data !== null && layer.rw!.prefix !== null) pointAt(node, node.data, layer)
+}
+
 function exchange(view: View, one: UnionNode, other: UnionNode): void {
   const [oneDir, otherDir] = [one.parent!, other.parent!]
   if (one.isDirectory && isWithin(otherDir.path, one.path)) fail('EINVAL')
@@ -361,7 +367,7 @@ function exchange(view: View, one: UnionNode, other: UnionNode): void {
   const layer = view.stack.isAbove(second, first) ? second : first
   for (const node of [one, other]) {
     if (node.isDirectory) flatten(view, node, layer)
-    else if (node.branch !== layer.rw || node.data !== null) bring(view, node, layer, 'content')
+    else bringAlone(view, node, layer)
   }
   ensureDirectory(view, oneDir, layer)
   ensureDirectory(view, otherDir, layer)

@@ -60,4 +60,8 @@ export interface ViewOptions {
   readonly timeout: number
   /** Instead of PASS_FROM. */
   readonly passFrom?: number
+  /** MiB a second by which unsettled files follow, in all views of the process; 0: not by themselves. */
+  readonly settleRate?: number
+  /** Large files are copied up whole, not by blocks. */
+  readonly wholeCopies?: boolean
 }

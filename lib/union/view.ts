@@ -83,6 +83,8 @@ const FOREVER = 1e9
 /** Absences remembered in one directory; above it they are told with a short timeout. */
 const MOST_ABSENT = 4096
 const ABSENT_OVERFLOW = 1
+/** lseek(2). */
+const SEEK_DATA = 3
 
 export class View extends SharedView implements FileSystem {
   readonly options: ViewOptions
@@ -508,7 +510,12 @@ export class View extends SharedView implements FileSystem {
     const node = this.node(id)
     const open = node.open ?? fail('EBADF')
     flushPages(this, caller, [{ view: this, node }])
-    return must(sys.lseek(open.fd, offset, whence), 'lseek')
+    const { blocks } = node
+    const at =
+      blocks === null
+        ? sys.lseek(open.fd, offset, whence)
+        : blocks.seek(open.fd, open.lower, offset, whence === SEEK_DATA)
+    return must(at, 'lseek')
   }
 
   copyFileRange(_caller: Caller, id: NodeId, request: CopyRangeRequest): number {

@@ -19,7 +19,7 @@ import {
   Parked,
   ROOT_NODE,
 } from '../../lib/fuse/filesystem.ts'
-import { copyData } from '../../lib/host/copy.ts'
+import { copyData, fillPieces } from '../../lib/host/copy.ts'
 import { must, S, sys } from '../../lib/host/sys.ts'
 
 /** A node that was looked up, with its attributes at that moment. */
@@ -152,10 +152,14 @@ export const isLink = (known: Known): boolean => (known.attr.mode & S.IFMT) === 
 export const isFile = (known: Known): boolean => (known.attr.mode & S.IFMT) === S.IFREG
 
 /** What an io thread does, at once. */
-function done(job: Job): Job {
+export function done(job: Job): Job {
+  if (job.done) return job
   try {
     if (job.kind === 'copy') copyData(job.from, job.to, job.size)
-    else if (job.kind === 'fsync')
+    else if (job.kind === 'fill') {
+      for (const _count of fillPieces(job.from, job.to, job.runs));
+      if (job.flush) must(sys.fdatasync(job.to), 'fsync')
+    } else if (job.kind === 'fsync')
       must(job.dataOnly ? sys.fdatasync(job.fd) : sys.fsync(job.fd), 'fsync')
   } catch (err) {
     job.error = errnoOf(err) ?? ERRNO.EIO

@@ -58,6 +58,17 @@ export class Served {
     return this.#said
   }
 
+  /** Ends the process as a crash does. What is mounted stays, and answers nothing; `end` follows. */
+  async crash(): Promise<void> {
+    this.#process.kill('SIGKILL')
+    if (this.#process.exitCode === null && this.#process.signalCode === null)
+      await once(this.#process, 'exit')
+  }
+
+  get pid(): number {
+    return this.#process.pid ?? 0
+  }
+
   /** Unmounts, and waits until the process has ended. */
   async end(): Promise<void> {
     try {

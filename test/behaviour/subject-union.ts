@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { type Log, logTo } from '../../lib/base/log.ts'
 import { raiseFileLimit } from '../../lib/host/thread.ts'
 import { Pool } from '../../lib/union/pool.ts'
+import type { Settler } from '../../lib/union/settler.ts'
 import type { StackSpec } from '../../lib/union/spec.ts'
 import { View } from '../../lib/union/view.ts'
 import type { Tree } from './draw.ts'
@@ -60,13 +61,17 @@ export function union({ name, forgetful, draw, tree }: UnionSubject): Subject {
 export function serve(
   stack: StackSpec,
   forgetful: boolean,
-  { privateTo = null, log = logTo(2, 'view') }: { privateTo?: string | null; log?: Log } = {},
+  {
+    privateTo = null,
+    log = logTo(2, 'view'),
+    settler = null,
+  }: { privateTo?: string | null; log?: Log; settler?: Settler | null } = {},
 ) {
   // As the engine's thread does: nodes and directories are held by descriptors.
   raiseFileLimit()
   const privileged = process.geteuid?.() === 0
   const view = new View({
-    pool: new Pool(privileged),
+    pool: new Pool(privileged, settler),
     peers: new Set(),
     stack,
     view: {

@@ -34,6 +34,7 @@ function mounted(t: { teardown(act: () => void): void }): Engine {
       events.ready('cached')
       return { requests: 0, umount() {}, tell: (_batch, done) => done(null) }
     },
+    submit() {},
     emit() {},
     later: (act) => act(),
   })

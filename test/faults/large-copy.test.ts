@@ -1,4 +1,4 @@
-// The copy-up of a large file, which waits in an io thread: what others notice of it, and what
+// The copy-up of a whole large file, which waits in an io thread: what others notice of it, and what
 // may happen to the file and to those who wait meanwhile.
 //
 // SVSFS_LARGE is the size of the large file in MiB (4096 for the long version).
@@ -55,7 +55,7 @@ class Ground {
   }
 
   async mount(): Promise<void> {
-    const options = `lowerdir=${this.root}/lower,upperdir=${this.root}/up,workdir=${this.root}/work`
+    const options = `lowerdir=${this.root}/lower,upperdir=${this.root}/up,workdir=${this.root}/work,whole_copies`
     const words = ['overlay', 'large', `${this.root}/mnt`, '-f', '-o', options]
     this.served = await Served.start(words, join(this.root, 'mnt'))
   }

@@ -74,7 +74,7 @@ function contentOf(item: ImageEntry): string {
 
 /** Reads an image, doing `meanwhile` after the entry of that path was met. */
 function readImage({ rw, area }: Frozen, meanwhile: Record<string, () => void>) {
-  const image = openImage({ rw, numbers: null, area }, ownPrefix())
+  const image = openImage({ rw, ro: [], numbers: null, area }, ownPrefix())
   const seen: Record<string, string> = {}
   try {
     for (const item of image.entries()) {
@@ -206,7 +206,7 @@ t.test('the id of a content tells holes from zeros', async (t) => {
   writeFileSync(at('zeros'), Buffer.alloc(100_000))
   writeFileSync(at('holes'), '')
   truncateSync(at('holes'), 100_000)
-  const image = openImage({ rw, numbers: null, area }, ownPrefix())
+  const image = openImage({ rw, ro: [], numbers: null, area }, ownPrefix())
   t.teardown(() => image.close())
   const ids: string[] = []
   for (const item of image.entries()) {

@@ -7,6 +7,7 @@
 import { O, RENAME_EXCHANGE, S } from '../../lib/host/sys.ts'
 import { put, using } from '../behaviour/act.ts'
 import type { Place } from '../behaviour/place.ts'
+import { BLOCK_ACTS } from './acts-blocks.ts'
 import type { Drawing } from './view-of.ts'
 
 export interface Act {
@@ -339,4 +340,4 @@ const CONTENT: readonly Act[] = [
   },
 ]
 
-export const ACTS: readonly Act[] = [...DIRECTORIES, ...FILES, ...CONTENT]
+export const ACTS: readonly Act[] = [...DIRECTORIES, ...FILES, ...CONTENT, ...BLOCK_ACTS]

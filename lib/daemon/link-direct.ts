@@ -23,7 +23,7 @@ export interface DirectParts {
  * Nodes of one mount above which the kernel is asked to forget those that it does not use: each
  * costs about 250 bytes here, and four times that in the kernel.
  */
-const MOST_NODES = 500_000
+const MOST_NODES = 300_000
 
 const mostNodes = (): number => Number(process.env.SVSFS_MOST_NODES) || MOST_NODES
 

@@ -2,7 +2,8 @@
 //
 //   svsfs : fuse-overlayfs   kept  1.40 (1.31–1.52)   now  1.12 (1.05–1.20)   ─▶  slower
 //
-// Rule: slower is what lies beyond both intervals, and by more than anybody would call noise.
+// Rule: slower is what lies beyond both intervals, and by more than anybody would call noise; too few
+// samples have no interval, and are not judged.
 
 import { type Ratio, RIVALS, ratioIn, ratioText } from './publish.ts'
 import type { Results } from './results.ts'
@@ -52,6 +53,7 @@ function ratiosOf(now: Results, kept: Results, place: string, row: string): Pair
 }
 
 function changeOf({ now, kept }: Pair): 'slower' | 'faster' | 'same' {
+  if (now.verdict === 'too few' || kept.verdict === 'too few') return 'same'
   if (now.high < kept.low && now.middle < kept.middle * (1 - NOTICED)) return 'slower'
   if (now.low > kept.high && now.middle > kept.middle * (1 + NOTICED)) return 'faster'
   return 'same'

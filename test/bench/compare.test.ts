@@ -82,6 +82,12 @@ t.test(
   },
 )
 
+t.test('one sample is not enough to call something slower', async (t) => {
+  const now = resultsOf(15, 20)
+  now.cells['tmpfs one 1']!.lookup!.svsfs = { rounds: [[15]], cpu: [] }
+  t.equal(quietly(() => compare(now, resultsOf(10, 20))).status, 0)
+})
+
 t.test('a result with no row of the kept one does not pass as compared', async (t) => {
   const { status } = quietly(() => compare({ ...resultsOf(10, 20), cells: {} }, resultsOf(10, 20)))
   t.equal(status, 1)

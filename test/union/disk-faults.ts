@@ -42,10 +42,14 @@ const CHANGES = {
   setxattr: true,
   lremovexattr: false,
   removexattr: false,
+  xattrAt: true,
+  removexattrAt: false,
 } as const
 
 type Name = keyof typeof CHANGES
 
+/** The call `xattrAt` reads by, with another number (lib/host/xattr.ts). */
+const GETXATTRAT = 464
 const MAKES = O.CREAT | O.TRUNC | (O.TMPFILE & ~O.DIRECTORY)
 
 /** Thrown where the process would be gone. */
@@ -91,7 +95,7 @@ export class FaultyDisk {
   }
 
   #call(name: Name, real: Call, args: unknown[]): number {
-    if (name === 'openat' && ((args[2] as number) & MAKES) === 0) return real(...args)
+    if (onlyReads(name, args)) return real(...args)
     this.calls.push(name)
     const count = this.calls.length
     if (this.#fault === null || count < this.#at) return real(...args)
@@ -114,3 +118,7 @@ function refuse(errno: number): number {
   koffi.errno(errno)
   return -1
 }
+
+const onlyReads = (name: Name, args: unknown[]): boolean =>
+  (name === 'openat' && ((args[2] as number) & MAKES) === 0) ||
+  (name === 'xattrAt' && args[0] === GETXATTRAT)

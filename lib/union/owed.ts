@@ -3,9 +3,12 @@
 //
 //   request ─▶ notice ─▶ owe ……… kernel told ─▶ paid ─▶ the request's answer goes out
 //
+//   open ─▶ others write their pages ─▶ own kernel told ─▶ the answer goes out
+//
 // Rule: answers of one mount alone are held back at a time, and none while its own kernel still
 // has to be told something: a kernel takes a notice when its own requests let go of the
-// directory, so two mounts must never wait for each other.
+// directory, so two mounts must never wait for each other. Only who holds nothing that a notice
+// needs may wait for the own kernel.
 
 export class Owed {
   /** The mount whose answers are held back. */
@@ -15,12 +18,15 @@ export class Owed {
   #issued = 0
   #paid = 0
   readonly #waiting: { readonly at: number; readonly done: () => void }[] = []
+  /** Answers that go out when the own kernel has been told everything. */
+  readonly #untilTold: (() => void)[] = []
 
   /** A notice to the own kernel sets out; call the answer when it has arrived. */
   sets(): () => void {
     this.#untold += 1
     return () => {
       this.#untold -= 1
+      if (this.#untold === 0) for (const done of this.#untilTold.splice(0)) done()
     }
   }
 
@@ -42,9 +48,17 @@ export class Owed {
     return true
   }
 
+  /** Calls `done` when the own kernel knows all that it is being told. False where that is nothing. */
+  whenTold(done: () => void): boolean {
+    if (this.#untold === 0) return false
+    this.#untilTold.push(done)
+    return true
+  }
+
   /** Nobody is waited for any more: the mount has ended, or waited long enough. */
   giveUp(): void {
     for (const { done } of this.#waiting.splice(0)) done()
+    for (const done of this.#untilTold.splice(0)) done()
     this.#settle()
   }
 

@@ -18,11 +18,14 @@ export interface Cached {
   readonly node: UnionNode
 }
 
-/** Parks the request until the kernels have written what they have of these nodes. */
-export function flushPages(view: View, caller: Caller, nodes: Iterable<Cached>): void {
+/**
+ * Parks the request until the kernels have written what they have of these nodes. True where they
+ * have been asked, false where they have nothing.
+ */
+export function flushPages(view: View, caller: Caller, nodes: Iterable<Cached>): boolean {
   if (caller.finished?.kind === 'flush') {
     closePages(caller.finished)
-    return
+    return true
   }
   const pages = []
   for (const { view: own, node } of nodes) {
@@ -32,6 +35,7 @@ export function flushPages(view: View, caller: Caller, nodes: Iterable<Cached>):
     }
   }
   if (pages.length > 0) throw new Parked(view.newJob({ kind: 'flush', pages }))
+  return false
 }
 
 /** Gives back what a job of `flushPages` held, once: a request that fails afterwards is given up, too. */

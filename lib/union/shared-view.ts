@@ -31,6 +31,8 @@ export abstract class SharedView extends NodeTable {
   /** All views of the process, itself among them. */
   readonly peers: Set<View>
   readonly owed = new Owed()
+  /** True where the answer under way is about what the own kernel is just being told. */
+  protected toldFirst = false
   /** Nodes that programs have open. */
   readonly opened = new Set<UnionNode>()
   /** The device by which this view's kernel can be asked for its pages; -1 where it keeps none. */
@@ -90,7 +92,9 @@ export abstract class SharedView extends NodeTable {
   }
 
   whenShown(done: () => void): boolean {
-    return this.owed.whenPaid(done)
+    const first = this.toldFirst
+    this.toldFirst = false
+    return (first && this.owed.whenTold(done)) || this.owed.whenPaid(done)
   }
 
   showAnyway(): void {

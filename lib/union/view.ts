@@ -370,8 +370,10 @@ export class View extends SharedView implements FileSystem {
     // The kernel opens devices and pipes itself, and follows links.
     if (node.type !== S.IFREG) fail(node.isDirectory ? 'EISDIR' : 'ENXIO')
     this.checkStamp(node)
-    if (this.sharesBranches) flushPages(this, caller, twinsOf(this, node))
+    const flushed = this.sharesBranches && flushPages(this, caller, twinsOf(this, node))
     openNode(this, node, flags, killPriv ? caller : null)
+    // Who opens it to cut it holds the file, and a notice about it would wait for that.
+    this.toldFirst = flushed && (flags & O.TRUNC) === 0
     return this.#opened(node, flags)
   }
 

@@ -4,4 +4,4 @@ import t from 'tap'
 import { conforms } from './conforms.ts'
 import { baseWritable } from './subjects.ts'
 
-await conforms(t, baseWritable, { at: 2, of: 3 })
+await conforms(t, baseWritable, { at: 2, of: 4 })

@@ -4,4 +4,4 @@ import t from 'tap'
 import { conforms } from './conforms.ts'
 import { oneLayer } from './subjects.ts'
 
-await conforms(t, oneLayer(), { at: 0, of: 3 })
+await conforms(t, oneLayer(), { at: 0, of: 4 })

@@ -4,4 +4,4 @@ import t from 'tap'
 import { conforms } from './conforms.ts'
 import { threeLayers } from './subjects.ts'
 
-await conforms(t, threeLayers, { at: 1, of: 3 })
+await conforms(t, threeLayers, { at: 1, of: 4 })

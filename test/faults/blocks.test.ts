@@ -29,9 +29,9 @@ import { Beside, bytesOf, drawLarge, writeAt } from '../union/large-file.ts'
 import { fill, mountSmallDisk, unmountSmallDisk } from './small-disk.ts'
 
 const MIB = 1024 * 1024
-const SIZE = Number(process.env.SVSFS_BLOCKS ?? 64) * MIB + 777
+const SIZE = Number(process.env.SVSFS_BLOCKS ?? 32) * MIB + 777
 const SEED = Number(process.env.SEED ?? 11)
-const CRASHES = Number(process.env.SVSFS_CRASHES ?? 6)
+const CRASHES = Number(process.env.SVSFS_CRASHES ?? 3)
 const BLOCK = 4096
 
 /** A drop-in mount over a directory with the file `large`. */

@@ -141,11 +141,15 @@ if [ ! -e "$built/load" ] || [ bench/load.c -nt "$built/load" ]; then
   gcc -O2 -Wall -pthread -o "$built/load" bench/load.c || end 'the benchmark needs gcc for its loader'
 fi
 
-# From Debian's source package, verified by apt; package lists of its own leave the machine's alone.
+# From Debian's source package, verified by apt, where this machine has its packages from; lists of
+# its own leave the machine's alone.
 passthrough_hp() {
   fetched=$(mktemp -d) && chmod 755 "$fetched" && mkdir "$fetched/lists" || return 1
   . /etc/os-release
-  echo "deb-src http://deb.debian.org/debian $VERSION_CODENAME main" >"$fetched/sources.list"
+  packages_from=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' \
+    'Label: Debian' "Codename: $VERSION_CODENAME" | head -n 1)
+  [ -n "$packages_from" ] || { rm -rf "$fetched"; return 1; }
+  echo "deb-src $packages_from $VERSION_CODENAME main" >"$fetched/sources.list"
   (
     cd "$fetched"
     from="-o Dir::Etc::sourcelist=$fetched/sources.list -o Dir::Etc::sourceparts=- -o Dir::State::lists=$fetched/lists"

@@ -17,7 +17,7 @@ import type { TreeIndex } from '../layer/index-file.ts'
 import type { IndexTables } from '../layer/index-tables.ts'
 import type { MarkPrefix } from '../layer/marks.ts'
 import type { Ctimes } from './ctimes.ts'
-import { diskIdentity, keepsAtime, listsAll } from './disks.ts'
+import { diskIdentity, isInMemory, keepsAtime, listsAll } from './disks.ts'
 import type { Freeze } from './freeze.ts'
 import { KnownNames } from './known-names.ts'
 import type { UnionLayer } from './layer.ts'
@@ -42,6 +42,7 @@ export class Branch {
   readonly dev: number
   /** True where its disk sets access times. */
   readonly keepsAtime: boolean
+  readonly #inMemory: boolean
   /** Of a published tree: answers names and attributes without the disk. */
   readonly index: TreeIndex | null
   readonly room: Room
@@ -100,6 +101,7 @@ export class Branch {
     this.dev = stat.dev
     this.#disks.set(stat.dev, diskIdentity(this.root, stat.dev))
     this.keepsAtime = keepsAtime(this.root)
+    this.#inMemory = isInMemory(this.root)
     const stays = !this.writable && !this.foreign && this.index === null && listsAll(this.root)
     this.#names = stays ? new KnownNames(this.dev) : null
   }
@@ -193,6 +195,11 @@ export class Branch {
   /** A program accessed what has this number in the index. */
   accessed(number: number): void {
     if (this.keepsAtime && number !== 0) this.index!.accessed(number)
+  }
+
+  /** True where a file of it, open as `fd`, has no disk to be flushed to. A disk may be mounted inside. */
+  needsNoFlush(fd: number): boolean {
+    return this.#inMemory && isInMemory(fd)
   }
 
   /** True where the disk takes attributes of such a name: then one that is not there is absent. */

@@ -288,7 +288,7 @@ function startCopy(view: View, node: UnionNode, layer: UnionLayer, tries = 0): P
   const job: Job = view.newJob(work)
   // A layer's bytes reach the disk before the name that shows them; a drop-in mount is as
   // volatile as its peers.
-  if (inline && layer.id === '') job.done = true
+  if (inline && (layer.id === '' || layer.rw!.needsNoFlush(to))) job.done = true
   const times = [atime, atimeNsec, mtime, mtimeNsec] as const
   const changed = ctimeOf(node.branch!, source)
   node.pending = { temp, fd: to, layer, branch: node.branch!, stamp, tries, job, times, changed }

@@ -41,6 +41,14 @@ export function listsAll(fd: number): boolean {
   return LISTED.some((type) => type === statfs.readUInt32LE(0))
 }
 
+/** tmpfs and ramfs (linux/magic.h). */
+const MEMORY = [0x01021994, 0x858458f6] as const
+
+/** True where the file of a descriptor lies in memory alone: flushing it does nothing. */
+export function isInMemory(fd: number): boolean {
+  return sys.fstatfs(fd, statfs) >= 0 && MEMORY.some((type) => type === statfs.readUInt32LE(0))
+}
+
 export class Disks {
   readonly #first: number
   readonly #places = new Map<number, number>()

@@ -1,4 +1,5 @@
-// fsync, which an io thread does while its request is parked.
+// fsync, which an io thread does while its request is parked: a disk takes its time. What lies in
+// memory alone needs none (Branch.needsNoFlush).
 //
 // Rule: each flush has a descriptor of its own. A caller that is interrupted closes its file, and
 // the thread must not meet another one under that number.

@@ -436,6 +436,7 @@ export class View extends SharedView implements FileSystem {
     if (node.isDirectory) fail('EBADF')
     if (!node.branch!.writable || node.open === null) return
     if (node.open.passed?.writes) this.resized(node, null)
+    if (node.branch!.needsNoFlush(node.open.fd)) return
     this.#flushes.begin(sys.dup(node.open.fd), dataOnly)
   }
 
@@ -443,7 +444,9 @@ export class View extends SharedView implements FileSystem {
     if (this.#flushes.isDone(caller)) return
     const node = this.directory(id)
     if (node.fd !== -1 || !node.top.writable) return
-    this.#flushes.begin(sys.reopen(locate(node).dir, O.RDONLY), dataOnly)
+    const { dir } = locate(node)
+    if (node.top.needsNoFlush(dir)) return
+    this.#flushes.begin(sys.reopen(dir, O.RDONLY), dataOnly)
   }
 
   abandon(job: Job): void {

@@ -46,6 +46,12 @@ export class Accesses {
     }
   }
 
+  /** The same times, put into other tables of the same tree. */
+  move(from: IndexTables, to: IndexTables): void {
+    for (let number = 1; number < to.columns.inodes.length; number++)
+      if (this.#has(number)) to.setAccess(number, ...from.accessOf(number))
+  }
+
   /** A file was accessed now. */
   note(tables: IndexTables, number: number): void {
     const now = Date.now()

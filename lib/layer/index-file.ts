@@ -2,6 +2,7 @@
 // of all its files, what the disk could not hold of them, and the tree's digest.
 //
 //   publishIndex ─▶ index-build.ts ─▶ bytes (index-format.ts) ─▶ openIndex ─▶ index-tables.ts
+//                                               its top alone (index-top.ts) ─▶ index-tables.ts
 //
 // A number is a file's position in the walk (walk.ts), from 1; the further names of a hard-linked
 // file share its first name's. So numbers follow from the tree alone: where the tree was copied
@@ -11,7 +12,7 @@
 
 import { ShortMessage } from '../base/cursor.ts'
 import { Failure } from '../base/failure.ts'
-import { type RelPath, shown } from '../base/path.ts'
+import { parentPath, type RelPath, shown } from '../base/path.ts'
 import { readWhole, writeWhole } from '../host/file.ts'
 import { Stat } from '../host/stat.ts'
 import { AT_FDCWD, must, O, sys } from '../host/sys.ts'
@@ -22,6 +23,7 @@ import {
   HEADER,
   type Header,
   type Identity,
+  openTop,
   readColumns,
   readFirstOverrides,
   readHeader,
@@ -85,7 +87,10 @@ export class TreeIndex implements TreeFacts {
   readonly #path: string
   readonly #root: number
   readonly #accesses: Accesses
+  readonly #overrides: number
   #tables: IndexTables | null = null
+  /** Tables of which the top alone is read, and for which numbers; null where not, undefined before. */
+  #top: Top | null | undefined
   #damage: unknown = null
 
   constructor(path: string, root: number) {
@@ -96,6 +101,8 @@ export class TreeIndex implements TreeFacts {
     this.bytes = bytes
     this.#path = path
     this.#root = root
+    this.#overrides = counts.overrides
+    if (version !== VERSION) this.#top = null
     this.#accesses = new Accesses(accessesOf(path))
     if (version === VERSION) intact(path, () => mustBeWhole(path, sizeOf(counts)))
   }
@@ -105,17 +112,45 @@ export class TreeIndex implements TreeFacts {
     return this.#tables ?? this.#load()
   }
 
+  /** The tables that know a name of a directory, and the directory: of the tree's own, without the rest. */
+  tablesAt(directory: RelPath): IndexTables {
+    if (this.#tables !== null) return this.#tables
+    return directory === '' ? (this.#openedTop()?.tables ?? this.tables) : this.tables
+  }
+
+  /** The tables that know a file by its number. */
+  tablesOf(number: number): IndexTables {
+    if (this.#tables !== null) return this.#tables
+    const top = this.#openedTop()
+    return top?.numbers.has(number) ? top.tables : this.tables
+  }
+
+  /** The number of a directory by its path; 0 where the tree has no such directory. */
+  directory(path: RelPath): number {
+    return this.tablesAt(parentPath(path)).directory(path)
+  }
+
+  #openedTop(): Top | null {
+    if (this.#top !== undefined) return this.#top
+    this.#top = loadTop(this.#path, this.#root)
+    if (this.#top !== null) this.#accesses.load(this.#top.tables)
+    return this.#top
+  }
+
   #load(): IndexTables {
     if (this.#damage !== null) throw this.#damage
     try {
       const tables = loadTables(this.#path, this.#root)
-      this.#accesses.load(tables)
+      if (this.#top) this.#accesses.move(this.#top.tables, tables)
+      else this.#accesses.load(tables)
       this.#tables = tables
       return tables
     } catch (err) {
       // Not read again for every request.
       this.#damage = err
       throw err
+    } finally {
+      this.#top = null
     }
   }
 
@@ -146,7 +181,7 @@ export class TreeIndex implements TreeFacts {
 
   /** A program read a file of the tree, listed a directory or followed a link. */
   accessed(number: number): void {
-    this.#accesses.note(this.tables, number)
+    this.#accesses.note(this.tablesOf(number), number)
   }
 
   /** The kernel may have read a file by itself: its attributes as the disk says them. */
@@ -161,12 +196,13 @@ export class TreeIndex implements TreeFacts {
 
   /** Writes down what programs accessed. */
   close(): void {
-    if (this.#tables !== null) this.#accesses.close(this.#tables)
+    const tables = this.#tables ?? this.#top?.tables
+    if (tables !== undefined) this.#accesses.close(tables)
   }
 
   #override(position: number, ino: number): Override | null {
+    if (this.#overrides === 0) return null
     const { tables } = this
-    if (tables.columns.overrides.length === 0) return null
     return tables.override(position === 0 ? tables.numberOf(ino) : position)
   }
 }
@@ -183,6 +219,29 @@ function identityOf(root: number): Identity {
 function sameTree(a: Identity, b: Identity): boolean {
   if (a.ino !== b.ino || a.birth !== b.birth || a.birthNsec !== b.birthNsec) return false
   return a.birth !== 0 || a.dev === b.dev
+}
+
+interface Top {
+  readonly tables: IndexTables
+  readonly numbers: ReadonlySet<number>
+}
+
+// Of a tree that was copied, or an index that is damaged, all is loaded: that knows what to do.
+function loadTop(index: string, root: number): Top | null {
+  const fd = must(sys.openat(AT_FDCWD, index, O.RDONLY), shown(index))
+  try {
+    const header = Buffer.alloc(HEADER)
+    if (must(sys.pread(fd, header, HEADER, 0), 'index') !== HEADER) return null
+    if (!sameTree(readHeader(header).identity, identityOf(root))) return null
+    const dev = [stat.devMajor, stat.devMinor] as const
+    const top = openTop(fd, header)
+    return top && { tables: new IndexTables(top.columns, dev), numbers: top.numbers }
+  } catch (err) {
+    if (err instanceof ShortMessage) return null
+    throw err
+  } finally {
+    sys.close(fd)
+  }
 }
 
 function loadTables(index: string, root: number): IndexTables {

@@ -3,7 +3,8 @@
 //   header   128 bytes: magic `svsfs-ix`, version u32, counts (entries, files, overrides, links),
 //            CRC-32 of all the rest u32, bytes of content u64, root: backing inode u64,
 //            birth second i64, birth nanosecond u32, device u32 (low bits); the tree's digest;
-//            counts (directories, names, kinds, odd, bytes of names, bytes of targets)
+//            counts (directories, names, kinds, odd, bytes of names, bytes of targets); CRC-32 of
+//            what index-top.ts reads u32 (0: none)
 //
 //   by number      row n is file n, row 0 and those of further names of a hard link are empty
 //     inodes f64  sizes f64  blocks u32  atime mtime ctime 2 × u32 each
@@ -33,6 +34,7 @@ import { crc32 } from 'node:zlib'
 import { Cursor, ShortMessage, Writer } from '../base/cursor.ts'
 import { S } from '../host/sys.ts'
 import type { TreeFacts } from './index-file.ts'
+import { readTop, topChecksum } from './index-top.ts'
 
 const MAGIC = 'svsfs-ix'
 export const VERSION = 2
@@ -41,6 +43,7 @@ const FIRST = 96
 export const HEADER = 128
 const DIGEST = 32
 const AT_CRC = 28
+const AT_TOP = 120
 
 /** Which tree an index belongs to: a copy's root is another file, born at another time. */
 export interface Identity {
@@ -187,7 +190,10 @@ export function writeIndex(
   out.put(Buffer.from(facts.digest, 'hex'))
   const { directories, names, kinds, odd, nameBytes, targetBytes } = counts
   for (const word of [directories, names, kinds, odd, nameBytes, targetBytes]) out.u32(word)
-  fill(columnsOver(bytes, counts))
+  const columns = columnsOver(bytes, counts)
+  fill(columns)
+  out.at = AT_TOP
+  out.u32(topChecksum(columns, headerChecksum(bytes)))
   out.at = AT_CRC
   out.u32(checksum(bytes))
   return bytes
@@ -195,6 +201,30 @@ export function writeIndex(
 
 const checksum = (bytes: Buffer): number =>
   crc32(bytes.subarray(AT_CRC + 4), crc32(bytes.subarray(0, AT_CRC)))
+
+const headerChecksum = (bytes: Buffer): number =>
+  crc32(bytes.subarray(AT_CRC + 4, AT_TOP), crc32(bytes.subarray(0, AT_CRC)))
+
+/**
+ * The columns of an index of which only the top is read from its file, and the numbers that they
+ * answer for; null where the whole is needed. Throws ShortMessage, or Errno.
+ */
+export function openTop(
+  fd: number,
+  header: Buffer,
+): { columns: Columns; numbers: ReadonlySet<number> } | null {
+  const { counts } = readHeader(header)
+  const wanted = header.readUInt32LE(AT_TOP)
+  if (wanted === 0) return null
+  // As long as the file, of which next to nothing is touched.
+  const bytes = Buffer.alloc(sizeOf(counts))
+  const columns = columnsOver(bytes, counts)
+  const numbers = readTop(fd, columns, bytes.byteOffset, headerChecksum(header), wanted)
+  if (numbers === null) return null
+  for (const n of numbers) checkFile(columns, counts, n)
+  checkNames(columns, columns.first[1]!)
+  return { columns, numbers }
+}
 
 /** What an index of any version begins with. Throws ShortMessage. */
 export function readHeader(bytes: Buffer): Header {
@@ -243,7 +273,8 @@ export function readColumns(bytes: Buffer, counts: Counts): Columns {
   if (checksum(bytes) !== bytes.readUInt32LE(AT_CRC)) throw new ShortMessage('wrong checksum')
   const columns = columnsOver(bytes, counts)
   checkFiles(columns, counts)
-  checkNames(columns)
+  holds(columns.nameAt.at(-1) === columns.names.length, 'names end elsewhere')
+  checkNames(columns, columns.number.length)
   checkTree(columns)
   return columns
 }
@@ -253,26 +284,10 @@ function holds(fits: boolean, what: string): void {
 }
 
 function checkFiles(columns: Columns, counts: Counts): void {
-  const { kinds, kind, below, blocks, sizes, byInode, links, overrides, odd } = columns
-  const { entries, targetBytes } = counts
-  const oddRows = odd.length / 2
-  holds(kind.length > 0 && entries > 0, 'no files')
-  for (let n = 0; n <= entries; n++) {
-    holds(kinds[n]! * KIND < kind.length, 'no such kind')
-    const type = kind[kinds[n]! * KIND]! & S.IFMT
-    if (type === S.IFLNK)
-      holds(sizes[n]! >= 0 && below[n]! + sizes[n]! <= targetBytes, 'no such target')
-    if (type === S.IFREG && blocks[n] === ODD_BLOCKS) holds(below[n]! < oddRows, 'no such blocks')
-  }
-  for (const [low, high] of [
-    [columns.atime, columns.atimeNsec],
-    [columns.mtime, columns.mtimeNsec],
-    [columns.ctime, columns.ctimeNsec],
-  ] as const) {
-    for (let n = 0; n <= entries; n++) {
-      if ((high[n]! & ODD_TIME) === ODD_TIME) holds(low[n]! < oddRows, 'no such time')
-    }
-  }
+  const { byInode, links, overrides } = columns
+  const { entries } = counts
+  holds(columns.kind.length > 0 && entries > 0, 'no files')
+  for (let n = 0; n <= entries; n++) checkFile(columns, counts, n)
   for (const n of byInode) holds(n > 0 && n <= entries, 'no such file')
   for (let at = 0; at < links.length; at += 2) {
     holds(links[at]! <= entries && links[at + 1]! < columns.number.length, 'no such link')
@@ -281,10 +296,24 @@ function checkFiles(columns: Columns, counts: Counts): void {
     holds(overrides[at]! <= entries, 'override of nothing')
 }
 
-function checkNames({ nameAt, names, number, inodes }: Columns): void {
-  holds(!names.includes(0) && !names.includes(0x2f), 'no such name')
-  holds(nameAt[0] === 0 && nameAt.at(-1) === names.length, 'names end elsewhere')
-  for (let row = 0; row < number.length; row++) {
+function checkFile(columns: Columns, { targetBytes, odd }: Counts, n: number): void {
+  const { kinds, kind, below, blocks, sizes, atime, mtime, ctime } = columns
+  holds(kinds[n]! * KIND < kind.length, 'no such kind')
+  const type = kind[kinds[n]! * KIND]! & S.IFMT
+  if (type === S.IFLNK)
+    holds(sizes[n]! >= 0 && below[n]! + sizes[n]! <= targetBytes, 'no such target')
+  if (type === S.IFREG && blocks[n] === ODD_BLOCKS) holds(below[n]! < odd, 'no such blocks')
+  const isOdd = (high: Uint32Array) => (high[n]! & ODD_TIME) === ODD_TIME
+  if (isOdd(columns.atimeNsec)) holds(atime[n]! < odd, 'no such time')
+  if (isOdd(columns.mtimeNsec)) holds(mtime[n]! < odd, 'no such time')
+  if (isOdd(columns.ctimeNsec)) holds(ctime[n]! < odd, 'no such time')
+}
+
+function checkNames({ nameAt, names, number, inodes }: Columns, rows: number): void {
+  const all = names.subarray(0, nameAt[rows])
+  holds(!all.includes(0) && !all.includes(0x2f), 'no such name')
+  holds(nameAt[0] === 0, 'names end elsewhere')
+  for (let row = 0; row < rows; row++) {
     const start = nameAt[row]!
     const length = nameAt[row + 1]! - start
     holds(length > 0 && length <= 255, 'no such name')

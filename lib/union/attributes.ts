@@ -64,7 +64,7 @@ export function indexedAt(node: UnionNode): number {
     const number = node.parent === null ? 0 : node.ino - numberBase
     return number > 0 && number <= index.entries ? number : 0
   }
-  const number = index.tables.directory(pathIn(node, node.places[0]!))
+  const number = index.directory(pathIn(node, node.places[0]!))
   return number === 1 ? 0 : number
 }
 
@@ -73,7 +73,7 @@ export function statNode(view: View, node: UnionNode): Stat {
   const number = indexedAt(node)
   if (number !== 0) {
     if (node.open !== null) learnAccess(node, node.open)
-    node.top.index!.tables.fill(number, view.stat)
+    node.top.index!.tablesOf(number).fill(number, view.stat)
     return view.stat
   }
   const { dir, name } = locate(node)
@@ -320,7 +320,7 @@ function isKnownAbsent(node: UnionNode, name: string): boolean {
   const number = indexedAt(node)
   if (number === 0) return false
   const branch = node.top
-  const flags = branch.index!.tables.flags(number)
+  const flags = branch.index!.tablesOf(number).flags(number)
   if (name === `${ACL}access`) return (flags & HAS.accessList) === 0
   if (name === `${ACL}default`) return (flags & HAS.defaultList) === 0
   const has = name === CAPABILITY ? flags & HAS.capability : flags
@@ -339,7 +339,7 @@ function hasXattr(node: UnionNode, name: string): boolean {
 
 export function listXattrs(node: UnionNode): string[] {
   const number = indexedAt(node)
-  if (number !== 0 && node.top.index!.tables.flags(number) === 0) return []
+  if (number !== 0 && node.top.index!.tablesOf(number).flags(number) === 0) return []
   const { dir, name } = locate(node)
   return listXattr(dir, name).filter((attribute) => !isMarkName(attribute))
 }

@@ -14,7 +14,6 @@ import { Stat } from '../host/stat.ts'
 import { AT_FDCWD, must, O, sys } from '../host/sys.ts'
 import { getXattr } from '../host/xattr.ts'
 import type { TreeIndex } from '../layer/index-file.ts'
-import type { IndexTables } from '../layer/index-tables.ts'
 import type { MarkPrefix } from '../layer/marks.ts'
 import type { Ctimes } from './ctimes.ts'
 import { diskIdentity, isInMemory, keepsAtime, listsAll } from './disks.ts'
@@ -168,7 +167,7 @@ export class Branch {
 
   /** Attributes of a name in a directory. False when one of them is absent. Throws Errno otherwise. */
   peek(dir: RelPath, name: string, into: Stat): boolean {
-    if (this.index !== null && name !== '') return peekIndex(this.index.tables, dir, name, into)
+    if (this.index !== null && name !== '') return peekIndex(this.index, dir, name, into)
     if (this.blocked !== null && this.#isBlocked(dir, name)) return false
     if (name !== '' && this.#names?.lacks(dir, name)) return false
     const fd = this.#find(dir)
@@ -294,7 +293,8 @@ export class Branch {
   }
 }
 
-function peekIndex(tables: IndexTables, dir: RelPath, name: string, into: Stat): boolean {
+function peekIndex(index: TreeIndex, dir: RelPath, name: string, into: Stat): boolean {
+  const tables = index.tablesAt(dir)
   const number = tables.child(tables.directory(dir), name)
   if (number === 0) return false
   tables.fill(number, into)

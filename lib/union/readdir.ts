@@ -65,7 +65,7 @@ function listOne(view: View, node: UnionNode, branch: Branch, access: boolean): 
 
 /** What one branch has in a directory; a whiteout's type is GONE. */
 function contents(view: View, branch: Branch, path: RelPath, access: boolean): Listed[] {
-  if (branch.index !== null) return indexed(branch, branch.index.tables, path, access)
+  if (branch.index !== null) return indexed(branch, branch.index.tablesAt(path), path, access)
   const dir = branch.dirFd(path)
   const dev = diskOf(view, dir, branch)
   return listDirectory(dir, '', access).map((entry) => ({

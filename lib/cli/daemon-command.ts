@@ -24,8 +24,8 @@ async function serveStore(
   { root, transport }: { root: string; transport: 'direct' | 'fuse-native' },
   ready: () => Promise<void>,
 ): Promise<void> {
-  const { Daemon } = await import('../daemon/daemon.ts')
-  const daemon = await Daemon.start({ root, transport, log: 2 })
+  const { startDaemon } = await import('../daemon/start.ts')
+  const daemon = await startDaemon({ root, transport, log: 2 })
   for (const signal of ['SIGINT', 'SIGTERM'] as const)
     process.on(signal, () => void daemon.stop(signal))
   process.on('SIGHUP', () => {})

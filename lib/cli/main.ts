@@ -2,29 +2,19 @@
 //
 //   mount.fuse.svsfs …, svsfs overlay …        overlay-command.ts
 //   svsfs daemon (with a channel)              daemon-command.ts
-//   everything else                            commander, one row a command
+//   everything else                            program.ts
 //
-// Rule: the only place where a failure becomes text and a status. The daemon's modules are
-// loaded by the commands that need them, so that the others start fast.
+// Rule: the only place where a failure becomes text and a status. Nothing is loaded before it is
+// known to be needed: the daemon's modules by the commands that need them, those by their users.
 
 import { basename } from 'node:path'
-import { Command, CommanderError } from 'commander'
+import type { Command, CommanderError } from 'commander'
 import { Failure } from '../base/failure.ts'
 import { errorWords } from '../daemon/errors.ts'
 import { wholeArguments } from './arguments.ts'
-import { addCommonOptions } from './command.ts'
 import { daemon } from './daemon-command.ts'
-import { addHelpCommand } from './help-command.ts'
-import { addLayerCommands } from './layer-commands.ts'
-import { addMountCommands } from './mount-commands.ts'
-import { addOrderCommands } from './order-commands.ts'
 import { Output } from './output.ts'
-import { OVERLAY_HELP, overlay } from './overlay-command.ts'
-import { addRunCommand } from './run-command.ts'
-import { addSettleCommand } from './settle-command.ts'
-import { addStateCommands } from './state-commands.ts'
-import { addStatusCommands } from './status-commands.ts'
-import { version } from './version.ts'
+import { overlay } from './overlay-command.ts'
 
 /** Runs the command line `argv` (as process.argv) and ends the process. */
 export async function main(argv: readonly string[]): Promise<never> {
@@ -36,7 +26,7 @@ export async function main(argv: readonly string[]): Promise<never> {
   try {
     await dispatch(basename(argv[1] ?? ''), args)
   } catch (err) {
-    const failure = asFailure(err)
+    const failure = await asFailure(err)
     if (failure !== null) {
       process.exitCode = failure.exit
       new Output(args.includes('--json')).failure(errorWords(failure))
@@ -50,6 +40,7 @@ async function dispatch(name: string, args: readonly string[]): Promise<void> {
   if (/^mount\.(fuse\.)?svsfs(\.js)?$/.test(name)) return overlay(args)
   const rest = withoutCommon(args)
   if (rest[0] === 'overlay') return overlay(rest.slice(1))
+  const { makeProgram } = await import('./program.ts')
   const program = makeProgram()
   if (isHelperCall(program, rest)) return overlay(rest)
   await program.parseAsync(args, { from: 'user' })
@@ -69,56 +60,20 @@ function isHelperCall(program: Command, args: readonly string[]): boolean {
   return !known && at !== -1 && /(^|,)lowerdir=/.test(args[at + 1] ?? '')
 }
 
-export function makeProgram(): Command {
-  const program = addCommonOptions(new Command('svsfs'))
-    .description(
-      'Application layers for Linux: switch them on and off while programs run, put them back to any earlier state.',
-    )
-    .version(version(), '--version')
-    .helpOption('-h, --help', 'show help')
-    .helpCommand(false)
-    .enablePositionalOptions()
-    .showHelpAfterError(false)
-    .exitOverride()
-    .configureOutput({ writeErr: () => {}, outputError: () => {} })
-    .addHelpText('after', OVERVIEW)
-  addLayerCommands(program)
-  addMountCommands(program)
-  addStatusCommands(program)
-  addOrderCommands(program)
-  addRunCommand(program)
-  addStateCommands(program)
-  addSettleCommand(program)
-  // Reads its own words (overlay-command.ts); here for the list of commands and for its help.
-  program
-    .command('overlay')
-    .summary('mount directories over each other, without a store')
-    .configureHelp({ formatHelp: () => `${OVERLAY_HELP}\n` })
-  addHelpCommand(program)
-  return program
-}
-
-const OVERVIEW = `
-Example, from an application to an earlier state of it:
-  svsfs layer create tools --from /opt/tools   make a layer
-  svsfs mount /mnt/app                         show the active layers
-  svsfs activate tools                         at once, for running programs too
-  svsfs snapshot tools -m "before the update"
-  svsfs restore tools --pick                   put it back
-  svsfs umount --all
-
-svsfs help <command> says more, svsfs help errors lists all failures.`
-
 /** null where commander has printed what was asked for: help, version. */
-function asFailure(err: unknown): Failure | null {
-  if (!(err instanceof CommanderError)) return toFailure(err)
+async function asFailure(err: unknown): Promise<Failure | null> {
+  if (!isOfCommander(err)) return toFailure(err)
   if (err.exitCode === 0) return null
   if (err.code === 'commander.help') {
+    const { makeProgram } = await import('./program.ts')
     process.stderr.write(makeProgram().helpInformation())
     return new Failure('SVS_USAGE', 'no command given')
   }
   return new Failure('SVS_USAGE', err.message.replace(/^error: /, ''))
 }
+
+const isOfCommander = (err: unknown): err is CommanderError =>
+  err instanceof Error && String((err as CommanderError).code).startsWith('commander.')
 
 function toFailure(err: unknown): Failure {
   if (err instanceof Failure) return err

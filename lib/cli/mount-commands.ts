@@ -102,12 +102,12 @@ function dirAndLayers(words: Words): { dir: string; layers: string[] | null } {
 
 /** Is the daemon itself until it is interrupted or the mount is gone. */
 async function serveHere(context: Context, params: Params<'mount'>): Promise<MountAnswer> {
-  const { Daemon } = await import('../daemon/daemon.ts')
+  const { startDaemon } = await import('../daemon/start.ts')
   const { perform } = await import('../daemon/api.ts')
   const { takeStore } = await import('../daemon/store.ts')
   const { root } = context.session.places
   takeStore(root, 'svsfs mount', true).release()
-  const daemon = await Daemon.start({ root, transport: params.transport ?? 'direct', log: 2 })
+  const daemon = await startDaemon({ root, transport: params.transport ?? 'direct', log: 2 })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.on(signal, () => void daemon.stop(signal))
   try {

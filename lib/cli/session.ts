@@ -14,6 +14,7 @@ import { Failure } from '../base/failure.ts'
 import type { Answer, MethodName, Params } from '../daemon/api.ts'
 import { Client } from '../daemon/client.ts'
 import type { Control } from '../daemon/control.ts'
+import { needsOf } from '../daemon/needs.ts'
 import { type StorePlaces, storePlaces } from '../daemon/store-path.ts'
 
 /** How long a store that is in use is waited for. */
@@ -74,8 +75,7 @@ export class Session {
   async #once<Name extends MethodName>(name: Name, params: Params<Name>): Promise<Answer<Name>> {
     this.#client ??= await Client.connect(this.places)
     if (this.#client !== null) return this.#client.call(name, params, this.#progress)
-    const { METHODS } = await import('../daemon/api.ts')
-    const { daemon, creates } = METHODS[name]
+    const { daemon, creates = false } = needsOf(name)
     if (!daemon) return this.#direct(name, params, creates)
     await this.#startDaemon(creates)
     this.#client = await Client.connect(this.places)

@@ -13,6 +13,7 @@ import { checked, errorWords } from './errors.ts'
 import { layerMethods } from './layer-methods.ts'
 import type { Call, Method } from './method.ts'
 import { mountMethods } from './mount-methods.ts'
+import { needsOf } from './needs.ts'
 import { orderMethods } from './order-methods.ts'
 import { runMethods } from './run-methods.ts'
 import { stateMethods } from './state-methods.ts'
@@ -46,7 +47,8 @@ export async function perform(
   if (!Object.hasOwn(METHODS, name)) throw new Failure('SVS_BAD_REQUEST', name, 'no such method')
   const row = METHODS[name as MethodName] as Method<z.ZodType, unknown>
   const wanted = checked(row.params, name, params ?? {})
-  if (row.daemon && control.engine === null) throw new Failure('SVS_NO_DAEMON', name)
+  if (needsOf(name as MethodName).daemon && control.engine === null)
+    throw new Failure('SVS_NO_DAEMON', name)
   try {
     return await row.run(control, wanted, call)
   } catch (err) {

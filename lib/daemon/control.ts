@@ -117,12 +117,17 @@ export class Control {
 
 /** Takes the store, opens its catalogue, and finishes or removes what a crash left behind. */
 export async function openControl(options: ControlOptions): Promise<Control> {
-  const store = takeStore(options.root, options.doing, options.create)
+  const { root, doing, create, log = silent } = options
+  return controlOf(takeStore(root, doing, create), log)
+}
+
+/** The same, for a store that is taken: it is released where this fails, and with the Control. */
+export async function controlOf(store: Store, log: Log): Promise<Control> {
   try {
     const given = giveSpare(store.places)
     const catalogue = await openCatalogue(store.places.catalogue)
     try {
-      const control = new Control(store, catalogue, options.log ?? silent)
+      const control = new Control(store, catalogue, log)
       await recover(control)
       keepSpare(store.places, given)
       return control

@@ -1,25 +1,18 @@
 // The process that owns a store while something is mounted.
 //
-//   start ─▶ take store ─▶ engine ─▶ socket ─▶ ready ─▶ … ─▶ last mount gone ─▶ stop
+//   start.ts ─▶ catalogue ─▶ socket ─▶ ready ─▶ … ─▶ last mount gone ─▶ stop
 //
 // Rule: it ends by itself with its last mount, on `stop`, SIGTERM or SIGINT, always the same
 // way: no new requests, mounts away, catalogue closed, lock released, exit.
 
-import { type Log, logTo } from '../base/log.ts'
+import type { Log } from '../base/log.ts'
 import { bytesOf } from '../base/path.ts'
 import { unmountFuse } from '../host/mount.ts'
 import { sys } from '../host/sys.ts'
-import { type Control, openControl } from './control.ts'
-import { createEngine } from './engine.ts'
+import { type Control, controlOf } from './control.ts'
 import type { Engine, EngineEvent, MountSpec } from './engine-api.ts'
 import { Server } from './server.ts'
-
-export interface DaemonOptions {
-  readonly root: string
-  readonly transport: MountSpec['transport']
-  /** Descriptor of the log: the store's own file, or stderr in the foreground. */
-  readonly log: number
-}
+import type { Store } from './store.ts'
 
 /** How long a daemon waits for its first mount: whoever started it may have died. */
 const IDLE_MS = 10_000
@@ -38,20 +31,25 @@ export class Daemon {
   #stopping = false
   #end: () => void = () => {}
 
-  static async start(options: DaemonOptions): Promise<Daemon> {
-    const log = logTo(options.log, 'daemon')
-    const { root } = options
-    const control = await openControl({ root, create: false, doing: 'svsfs daemon', log })
+  /** Serves a store that is taken, with an engine that is started (start.ts): both are its own. */
+  static async serve(parts: {
+    store: Store
+    engine: Engine
+    transport: MountSpec['transport']
+    log: Log
+  }): Promise<Daemon> {
+    const { store, engine, transport, log } = parts
+    let control: Control | null = null
     try {
-      const engine = await createEngine({ log, transport: options.transport })
-      control.serveMounts(engine, options.transport)
+      control = await controlOf(store, log)
+      control.serveMounts(engine, transport)
       const daemon = new Daemon(control, engine, log)
       await daemon.#server.listen()
-      log.info(`process ${process.pid} serves the store ${root} by ${options.transport}`)
+      log.info(`process ${process.pid} serves the store ${store.places.root} by ${transport}`)
       return daemon
     } catch (err) {
-      await control.engine?.stop()
-      await control.close()
+      await engine.stop()
+      await control?.close()
       throw err
     }
   }

@@ -9,21 +9,9 @@
 
 import { spawn } from 'node:child_process'
 import { closeSync } from 'node:fs'
-import { z } from 'zod'
 import { Failure } from '../base/failure.ts'
-import type { Order } from './detached.ts'
-import { checked, failureOf } from './errors.ts'
-
-const errorShape = z.object({
-  code: z.string(),
-  message: z.string(),
-  exit: z.number().int(),
-})
-
-const answer = z.union([
-  z.strictObject({ ready: z.literal(true) }),
-  z.strictObject({ error: errorShape }),
-])
+import type { Order, Started } from './detached.ts'
+import { failureOf } from './errors.ts'
 
 /** Starts a daemon and waits until it is ready. What it prints goes to the descriptor `log`, which is closed here. */
 export async function startDetached(order: Order, log: number): Promise<void> {
@@ -41,8 +29,8 @@ export async function startDetached(order: Order, log: number): Promise<void> {
       child.once('exit', (status, signal) =>
         reject(new Failure('SVS_DAEMON_DIED', signal ?? `status ${status}`)),
       )
-      child.once('message', (message) => {
-        const heard = checked(answer, 'the daemon', message)
+      // What answers is this same program, over a channel that nobody else has.
+      child.once('message', (heard: Started) => {
         if ('error' in heard) reject(failureOf(heard.error))
         else resolve()
       })

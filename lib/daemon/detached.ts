@@ -7,6 +7,7 @@
 import { Failure } from '../base/failure.ts'
 import { errorWords } from './errors.ts'
 import type { OverlayOrder } from './overlay.ts'
+import type { ErrorWords } from './protocol.ts'
 
 /** What the new process is to be. */
 export type Order =
@@ -16,6 +17,9 @@ export type Order =
       readonly transport: 'direct' | 'fuse-native'
     }
   | { readonly kind: 'overlay'; readonly overlay: OverlayOrder }
+
+/** How it went. */
+export type Started = { readonly ready: true } | { readonly error: ErrorWords }
 
 /** In the new process: the order it was started with. */
 export function receiveOrder(): Promise<Order> {
@@ -30,7 +34,7 @@ export function receiveOrder(): Promise<Order> {
 
 /** Tells the command that started this process how it went, and lets it go. */
 export async function reportStart(failure: unknown): Promise<void> {
-  const message = failure === null ? { ready: true } : { error: errorWords(failure) }
+  const message: Started = failure === null ? { ready: true } : { error: errorWords(failure) }
   process.removeAllListeners('disconnect')
   await new Promise<void>((resolve) => process.send?.(message, undefined, {}, () => resolve()))
   process.disconnect()

@@ -77,6 +77,8 @@ class ThreadedEngine {
   readonly #stopped = withResolvers<void>()
   #ticket = 0
   #stopping = false
+  /** Why it serves nobody any more: also who calls later is told. */
+  #failed: Error | null = null
 
   constructor(log: Log, logFd: number) {
     this.#log = log
@@ -109,6 +111,7 @@ class ThreadedEngine {
   }
 
   #call(name: keyof EngineCalls, args: unknown[]): Promise<unknown> {
+    if (this.#failed !== null) return Promise.reject(this.#failed)
     const ticket = ++this.#ticket
     const answer = withResolvers<unknown>()
     this.#waiting.set(ticket, answer)
@@ -138,6 +141,7 @@ class ThreadedEngine {
   // and ends, on this event.
   #died(err: Error): void {
     if (this.#stopping) return
+    this.#failed = err
     this.#log.error('a thread of the engine ended', err)
     for (const answer of this.#waiting.values()) answer.reject(err)
     this.#waiting.clear()

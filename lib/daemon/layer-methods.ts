@@ -49,7 +49,7 @@ export interface LayerDetails extends LayerLine {
 }
 
 export const layerMethods = {
-  'layer.create': method(createShape, create, { creates: true }),
+  'layer.create': method(createShape, create),
   'layer.list': method(z.strictObject({}), async (control) =>
     (await control.catalogue.layers()).map(layerLine).sort(byName),
   ),

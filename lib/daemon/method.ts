@@ -13,18 +13,13 @@ export interface Call {
 
 export interface Method<S extends z.ZodType, R> {
   readonly params: S
-  /** True where it needs a mount: a command starts the daemon for it. */
-  readonly daemon: boolean
-  /** True where a store is made if there is none. */
-  readonly creates: boolean
   run(control: Control, params: z.output<S>, call: Call): Promise<R>
 }
 
-/** A row; without further words, one that works with and without the daemon, on a store that exists. */
+/** A row; what it needs of its process is said in needs.ts. */
 export function method<S extends z.ZodType, R>(
   params: S,
   run: (control: Control, params: z.output<S>, call: Call) => Promise<R>,
-  needs: { daemon?: boolean; creates?: boolean } = {},
 ): Method<S, R> {
-  return { params, run, daemon: needs.daemon ?? false, creates: needs.creates ?? false }
+  return { params, run }
 }

@@ -65,13 +65,13 @@ export interface UmountAnswer {
 }
 
 export const mountMethods = {
-  mount: method(mountShape, mount, { daemon: true, creates: true }),
+  mount: method(mountShape, mount),
   umount: method(
     z.strictObject({ mountPoint: pathShape, lazy: z.boolean().default(false) }),
     umount,
   ),
   'umount.all': method(z.strictObject({ lazy: z.boolean().default(false) }), umountAll),
-  stop: method(z.strictObject({}), stop, { daemon: true }),
+  stop: method(z.strictObject({}), stop),
 } as const
 
 async function mount(control: Control, params: MountParams): Promise<MountAnswer> {

@@ -35,8 +35,8 @@ const prepareShape = z.strictObject({
 })
 
 export const runMethods = {
-  'run.prepare': method(prepareShape, prepare, { daemon: true }),
-  'run.finish': method(z.strictObject({ view: z.number().int() }), finish, { daemon: true }),
+  'run.prepare': method(prepareShape, prepare),
+  'run.finish': method(z.strictObject({ view: z.number().int() }), finish),
 } as const
 
 async function prepare(

@@ -56,7 +56,7 @@ export interface WhichAnswer {
 export const statusMethods = {
   status: method(z.strictObject({}), status),
   mounts: method(z.strictObject({}), (control) => mountLines(control)),
-  which: method(z.strictObject({ path: pathShape }), which, { daemon: true }),
+  which: method(z.strictObject({ path: pathShape }), which),
   events: method(
     z.strictObject({ last: z.number().int().min(0).max(100_000).default(20) }),
     async (control, { last }): Promise<StoreEvent[]> => lastEvents(control.store.places, last),

@@ -21,9 +21,8 @@ import {
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { z } from 'zod'
 import { Failure } from '../base/failure.ts'
-import { ownPrefix } from '../layer/marks.ts'
+import { type MarkPrefix, ownPrefix } from '../layer/marks.ts'
 import { lockStore, type StoreLock } from './store-lock.ts'
 import { type StorePlaces, storePlaces } from './store-path.ts'
 import { probeDisk } from './store-probe.ts'
@@ -31,15 +30,23 @@ import { probeDisk } from './store-probe.ts'
 export const STORE_FORMAT = 1
 
 // Later formats add fields; a higher `format` means that this program must not touch the store.
-const storeJson = z.object({
-  format: z.number().int().positive(),
-  id: z.string().min(1).max(64),
-  made: z.iso.datetime(),
+export interface StoreJson {
+  readonly format: number
+  readonly id: string
+  readonly made: string
   /** Prefix of the marks in all writable sublayers: `trusted` where root made the store. */
-  marks: z.enum(['trusted', 'user']),
-})
+  readonly marks: MarkPrefix
+}
 
-export type StoreJson = z.infer<typeof storeJson>
+const MOMENT = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/
+
+/** What each field must be. Written out: whoever mounts waits for what is loaded here. */
+const FIELDS: { readonly [Field in keyof StoreJson]: (value: unknown) => boolean } = {
+  format: (value) => Number.isSafeInteger(value) && (value as number) > 0,
+  id: (value) => typeof value === 'string' && value.length > 0 && value.length <= 64,
+  made: (value) => typeof value === 'string' && MOMENT.test(value) && Date.parse(value) > 0,
+  marks: (value) => value === 'trusted' || value === 'user',
+}
 
 /** A store that this process owns until `release`. */
 export interface Store {
@@ -142,13 +149,16 @@ function checkOwner(places: StorePlaces): void {
 
 function readStoreJson(places: StorePlaces): StoreJson {
   const raw = parseJson(places)
-  const format = z.object({ format: z.number() }).safeParse(raw)
-  if (format.success && format.data.format > STORE_FORMAT)
-    throw new Failure('SVS_STORE_NEWER', places.root, format.data.format, STORE_FORMAT)
-  const read = storeJson.safeParse(raw)
-  if (read.success) return read.data
-  const field = read.error.issues[0]?.path.join('.') || 'the whole'
-  throw new Failure('SVS_STORE_DAMAGED', places.json, `${field} is not what it must be`)
+  const read = (typeof raw === 'object' && !Array.isArray(raw) ? raw : null) as StoreJson | null
+  if (typeof read?.format === 'number' && read.format > STORE_FORMAT)
+    throw new Failure('SVS_STORE_NEWER', places.root, read.format, STORE_FORMAT)
+  const wrong =
+    read === null
+      ? 'the whole'
+      : Object.entries(FIELDS).find(([field, fits]) => !fits(read[field as keyof StoreJson]))?.[0]
+  if (read === null || wrong !== undefined)
+    throw new Failure('SVS_STORE_DAMAGED', places.json, `${wrong} is not what it must be`)
+  return read
 }
 
 function parseJson(places: StorePlaces): unknown {

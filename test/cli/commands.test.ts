@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process'
 import { symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { makeProgram } from '../../lib/cli/main.ts'
+import { makeProgram } from '../../lib/cli/program.ts'
 import { directory, throwAway } from '../daemon/place.ts'
 import { ask, PROGRAM, svsfs } from './run-cli.ts'
 

@@ -1,6 +1,6 @@
 // The engine as the daemon's main thread has it: calls in, answers and events out.
 //
-//   direct        a fuse thread with its loop; a kernel-call thread; two io threads, once there is work for them
+//   direct        a fuse thread with its loop; a kernel-call thread; three io threads, each once there is work for it
 //   fuse-native   the same core in this thread, because that library needs the process's own loop
 //
 // Rule: an answer is a promise; nothing here waits for the union.
@@ -17,7 +17,8 @@ import { wake } from '../host/thread.ts'
 import type { Engine, EngineCalls, EngineEvent, MountSpec } from './engine-api.ts'
 import type { FromFuseThread, FuseThreadData, ToFuseThread } from './fuse-thread.ts'
 
-const IO_THREADS = 2
+/** The last one is for what waits for requests (Jobs). */
+const IO_THREADS = 3
 
 /**
  * MiB that the fuse thread may fill with new objects before V8 looks which of them live (48 by

@@ -1,6 +1,6 @@
 // Io threads as the thread of the union sees them.
 //
-//   const io = new IoThreads(2, wakeFd)                in the main thread; io.ports move to the union's
+//   const io = new IoThreads(3, wakeFd)                in the main thread; io.ports move to the union's
 //   const jobs = new Jobs(ports, wanted)               there; `wanted` has io.start called
 //   new Session({ submit: jobs.submit, ... })
 //   onMessages: () => { jobs.receive(); ... }          the loop was woken
@@ -40,14 +40,14 @@ export class Jobs {
     return this.#given.size
   }
 
-  /** Gives the job to the thread that has least to do; one that is under way gets one more to tell. */
+  /** Gives the job to a thread, the one that has least to do; one that is under way gets one more to tell. */
   readonly submit = (job: Job, done: (job: Job) => void): void => {
     const known = this.#byJob.get(job)
     if (known !== undefined) {
       known.done.push(done)
       return
     }
-    const thread = this.#load.indexOf(Math.min(...this.#load))
+    const thread = this.#threadFor(job)
     const ticket = ++this.#ticket
     const given: Given = { job, done: [done], thread }
     this.#given.set(ticket, given)
@@ -57,6 +57,15 @@ export class Jobs {
     if (this.#used.has(thread)) return
     this.#used.add(thread)
     this.#wanted(thread)
+  }
+
+  // A flush ends when the kernel's writes are answered, and those may wait for any other job: it
+  // gets a thread, the last, that has nothing else to do.
+  #threadFor(job: Job): number {
+    const last = this.#ports.length - 1
+    if (last === 0 || job.kind === 'flush') return last
+    const others = this.#load.slice(0, last)
+    return others.indexOf(Math.min(...others))
   }
 
   /** Nobody waits for the job any more: it ends soon, with ECANCELED where it was not done before. */

@@ -245,7 +245,7 @@ export class Session {
     }
     const job = this.#run(row, name, unique, node, bytes)
     if (job === null) return
-    const waiting = this.#setAside(bytes, unique, row.reads ? [] : this.#nodesOf(row, node))
+    const waiting = this.#setAside(bytes, unique, this.#linesOf(bytes, job))
     this.#room.enter(waiting)
     this.#park(waiting, job)
   }
@@ -446,11 +446,47 @@ export class Session {
   #goOn(those: readonly Waiting[]): void {
     const turn = [...those]
     for (let waiting = turn.shift(); waiting !== undefined; waiting = turn.shift()) {
+      if (this.#queued(waiting)) continue
       const job = this.#runAgain(waiting)
-      if (job !== null) this.#park(waiting, job)
-      else turn.push(...this.#room.leave(waiting))
+      turn.push(...(job === null ? this.#room.leave(waiting) : this.#parkAgain(waiting, job)))
     }
     this.#room.releaseForgets((node, count) => this.#forget(node, count))
+  }
+
+  // True where it stood in no line, and others are before it by now.
+  #queued(waiting: Waiting): boolean {
+    const { finished, bytes } = waiting
+    if (finished?.kind !== 'flush' || waiting.nodes.length > 0) return false
+    const nodes = this.#linesOf(bytes, null)
+    if (!nodes.some((each) => this.#room.hasLine(each))) return false
+    this.#abandon(finished)
+    this.#room.leave(waiting)
+    this.#room.enter({ ...waiting, nodes })
+    return true
+  }
+
+  // It may wait in other lines from now on. Answers whose turn has come by that.
+  #parkAgain(waiting: Waiting, job: Job): Waiting[] {
+    const nodes = this.#linesOf(waiting.bytes, job)
+    if (nodes.length === waiting.nodes.length) {
+      this.#park(waiting, job)
+      return []
+    }
+    const next = this.#room.leave(waiting)
+    const moved = { ...waiting, nodes }
+    this.#room.enter(moved)
+    this.#park(moved, job)
+    return next
+  }
+
+  // The nodes that a request holds up. Who waits for pages holds up none: the kernel writes them with
+  // requests of the same node, and two mounts may wait for each other's.
+  #linesOf(bytes: Buffer, job: Job | null): NodeId[] {
+    const row = BY_CODE[bytes.readUInt32LE(4)]?.row
+    if (row?.kind !== 'call' || row.reads || job?.kind === 'flush') return []
+    cursor.bytes = bytes
+    cursor.reset(16, bytes.readUInt32LE(0))
+    return this.#nodesOf(row, cursor.u64() as NodeId)
   }
 
   #runAgain(waiting: Waiting): Job | null {

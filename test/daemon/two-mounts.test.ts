@@ -1,6 +1,7 @@
 // Two mounts of one store: what is done through one is seen through the other at once, by name
 // and by what is open and mapped there. The same layer, written through both, is one sublayer.
 
+import { spawn } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -16,7 +17,7 @@ const LONG = 'low '.repeat(5000)
 
 const store = await storeOf(t)
 const second = join(store.dir, 'second')
-const TESTS = ['names', 'attributes', 'bytes', 'open', 'moved', 'unclosed', 'both']
+const TESTS = ['names', 'attributes', 'bytes', 'open', 'moved', 'unclosed', 'both', 'crowd']
 await store.layer('low', tree({ 'd/low': LONG, 'd/other': 'other', 'low/deep/f': 'f' }))
 await store.layer('top', tree({ 'd/top': 'top', 'log/all': '' }))
 for (const layer of ['low', 'top']) await store.ask('activate', layer)
@@ -210,3 +211,33 @@ await t.test('a layer written through both mounts is one', async (t) => {
     t.equal(text(place, 'd/low').slice(0, 8192), '0'.repeat(4096) + '1'.repeat(4096))
   }
 })
+
+/** Opens a file again and again, and leaves what it writes there to the kernel's cache. */
+const WRITER = `
+const { closeSync, openSync, writeSync } = require('node:fs')
+const open = []
+for (let round = 0; round < 300; round++) {
+  const fd = openSync(process.argv[1], 'r+')
+  for (let page = 0; page < 4; page++)
+    writeSync(fd, Buffer.alloc(4096), 0, 4096, ((round * 7 + page * 13) % 64) * 4096)
+  open.push(fd)
+  if (open.length > 20 || round % 2 === 0) closeSync(open.shift())
+}`
+
+await t.test(
+  'programs that write and open one file through both never wait for ever',
+  async (t) => {
+    const paths = [store.at, second].map((at) => `${at}/crowd/d/low`)
+    const ends = [...paths, ...paths].map((path) => {
+      // What hangs is in a call of the kernel's, which only this signal ends.
+      const child = spawn(process.execPath, ['-e', WRITER, path], {
+        timeout: 60_000,
+        killSignal: 'SIGKILL',
+      })
+      return new Promise((resolve) =>
+        child.once('exit', (status, signal) => resolve(signal ?? status)),
+      )
+    })
+    t.same(await Promise.all(ends), [0, 0, 0, 0])
+  },
+)

@@ -225,6 +225,53 @@ t.test('changes of a node queue behind what is parked on it, in order; reads ove
   t.end()
 })
 
+t.test(
+  "what waits for pages lets the kernel's writes of them by, and keeps its place then",
+  (t) => {
+    const fs = new MemoryFileSystem()
+    const node = fs.put('f', 'x')
+    const session = begun(fs)
+    const flush: Job = { kind: 'flush', pages: [], id: 7, error: 0, done: false }
+    fs.park.set('open', flush)
+    t.equal(session.ask(OP.open.code, node.id, fields(2, 0), { unique: 100 }), null)
+    const write = fields(1n, 0n, 2, 0, 0n, 0, 0, Buffer.from('ab'))
+    t.equal(session.ask(OP.write.code, node.id, write, { unique: 102 })!.error, 0, 'a page')
+    fs.park.set('setattr', job())
+    t.equal(session.ask(OP.setattr.code, node.id, SETATTR(8, 3n), { unique: 104 }), null)
+    session.finish()
+    t.equal(session.sent.at(-1)!.unique, 102, 'something of the node is under way by now')
+    t.same(fs.abandoned, [flush], 'what it waited with is given back')
+    session.finish()
+    t.same(
+      session.sent.map((sent) => sent.unique),
+      [102, 104, 100],
+    )
+    t.equal(session.waiting, 0)
+    t.end()
+  },
+)
+
+t.test('who comes to wait for pages in a line makes way for those behind', (t) => {
+  const fs = new MemoryFileSystem()
+  const node = fs.put('f', 'x')
+  const session = begun(fs)
+  fs.park.set('setattr', job())
+  session.ask(OP.setattr.code, node.id, SETATTR(8, 3n), { unique: 100 })
+  fs.park.set('open', { kind: 'flush', pages: [], id: 7, error: 0, done: false })
+  t.equal(session.ask(OP.open.code, node.id, fields(2, 0), { unique: 102 }), null)
+  const write = fields(1n, 0n, 2, 0, 0n, 0, 0, Buffer.from('ab'))
+  t.equal(session.ask(OP.write.code, node.id, write, { unique: 104 }), null)
+  session.finish()
+  t.same(
+    session.sent.map((sent) => sent.unique),
+    [100, 104],
+  )
+  session.finish()
+  t.equal(session.sent.at(-1)!.unique, 102)
+  t.equal(session.waiting, 0)
+  t.end()
+})
+
 t.test('a rename waits behind either of its directories, and holds both up', (t) => {
   const fs = new MemoryFileSystem()
   const session = begun(fs)

@@ -60,6 +60,8 @@ export class Branch {
   readonly freezes: Freeze[] = []
   /** Paths served by this process: a walk into one would wait for itself. */
   blocked: ReadonlySet<string> | null = null
+  /** Changes of a writable branch so far, each counted before it is made (`beforeChange`). */
+  changes = 0
   readonly #fds = new Map<string, number>()
   /** What the disks are that it spans, by device. */
   readonly #disks = new Map<number, string>()

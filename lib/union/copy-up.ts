@@ -18,14 +18,14 @@ import { copyData } from '../host/copy.ts'
 import { moveAsOwner } from '../host/own-rights.ts'
 import { libcDevice, Stat } from '../host/stat.ts'
 import { AT_REMOVEDIR, must, O, S, sys } from '../host/sys.ts'
-import { getXattr, listXattr, setXattr } from '../host/xattr.ts'
-import { clearMark, isMarkName, isWhiteout, setMark } from '../layer/marks.ts'
+import { clearMark, isWhiteout, setMark } from '../layer/marks.ts'
 import { ctimeOf, locate } from './attributes.ts'
 import { canClone, isFitForBlocks } from './block-choice.ts'
 import { beginBlocks, copyStart, settleFirst } from './block-copy.ts'
 import { SMALLEST } from './blocks.ts'
 import type { Branch } from './branch.ts'
-import { rebind } from './files.ts'
+import { carryOver } from './carry-over.ts'
+import { holdCopy, rebind } from './files.ts'
 import { beforeChange, born } from './freeze.ts'
 import { carryOut, inRw, inWork } from './intent.ts'
 import type { UnionLayer } from './layer.ts'
@@ -54,6 +54,8 @@ import type { View } from './view.ts'
 export type Need =
   | 'attributes'
   | 'content'
+  /** As 'content', by who opens it: a copy that is made is held open (`node.open`). */
+  | 'open'
   /** All bytes are to be in the sublayer. */
   | 'whole'
   /** It is about to be cut. */
@@ -82,7 +84,7 @@ export function copyUp(view: View, node: UnionNode, need: Need, keep = 0): void 
   const passed = need === 'attributes' ? null : (node.open?.passed ?? null)
   if (passed?.behind) part(view, node)
   node.blocks?.waitForPiece()
-  const has = need === 'content' ? node.takesBytes : node.data === null || need === 'attributes'
+  const has = isContent(need) ? node.takesBytes : node.data === null || need === 'attributes'
   if (node.branch!.writable && has) {
     // Copied up through another mount meanwhile.
     const { pending } = node
@@ -112,7 +114,8 @@ function orphanDirectory(view: View, node: UnionNode): void {
   const temp = view.tempName()
   must(sys.mkdirat(work, temp, 0o700), 'copy up')
   try {
-    carryOver(view, node.fd, '', source, node.top.index?.override(source.ino)?.mode, work, temp)
+    const mode = node.top.index?.override(source.ino)?.mode
+    carryOver(view, node.fd, '', source, mode, work, temp, made)
     const fd = must(sys.openat(work, temp, O.PATH | O.DIRECTORY | O.NOFOLLOW), 'copy up')
     sys.close(node.fd)
     node.fd = fd
@@ -133,7 +136,7 @@ export function bring(view: View, node: UnionNode, layer: UnionLayer, need: Need
     if (node.data === null && node.branch === layer.rw) return
   }
   // A copy that was begun goes on.
-  if (need === 'content' && node.pending === null && canHaveBlocks(view, node, layer)) {
+  if (isContent(need) && node.pending === null && canHaveBlocks(view, node, layer)) {
     if (node.branch !== layer.rw) bring(view, node, layer, 'attributes')
     beginBlocks(view, node, layer.rw)
     return
@@ -149,7 +152,7 @@ export function bring(view: View, node: UnionNode, layer: UnionLayer, need: Need
     sourceOf(node)
   }
   const meta = need === 'attributes' && canMetacopy(node, layer)
-  const temp =
+  const { temp, fd } =
     node.type === S.IFREG && !meta && need !== 'nothing' && source.size > 0
       ? withBytes(view, node, layer)
       : makeTemp(view, node, layer, meta ? source.size : 0)
@@ -158,13 +161,19 @@ export function bring(view: View, node: UnionNode, layer: UnionLayer, need: Need
     if (meta) markMetacopy(node, layer, temp)
     if (isLinkedBelow(node.branch!, source)) markOrigin(node, layer, temp)
     const names = copyAttributes(view, node, layer.work, temp)
-    publish(view, node, layer, temp, meta)
+    const mtime = { seconds: source.mtime, nsec: source.mtimeNsec }
+    const ctime = publish(view, node, layer, temp, meta, fd)
     node.noCapability = !layer.rw.foreign && !names.includes(CAPABILITY)
+    if (need === 'open' && fd !== -1) holdCopy(node, fd, { mtime, ctime })
   } catch (err) {
     sys.unlinkat(layer.work, temp)
     throw err
+  } finally {
+    if (fd !== -1 && node.open?.fd !== fd) sys.close(fd)
   }
 }
+
+const isContent = (need: Need): boolean => need === 'content' || need === 'open'
 
 function sourceOf(node: UnionNode): void {
   const { dir, name } = locate(node)
@@ -198,7 +207,13 @@ function canHaveBlocks(view: View, node: UnionNode, layer: UnionLayer): boolean 
   )
 }
 
-function makeTemp(view: View, node: UnionNode, layer: UnionLayer, size: number): string {
+/** A file in `work/`, by its name; `fd`: open for reading and writing, or -1. */
+interface Temp {
+  readonly temp: string
+  readonly fd: number
+}
+
+function makeTemp(view: View, node: UnionNode, layer: UnionLayer, size: number): Temp {
   const temp = view.tempName()
   const { work } = layer
   if (node.type === S.IFREG) {
@@ -212,14 +227,14 @@ function makeTemp(view: View, node: UnionNode, layer: UnionLayer, size: number):
   } else {
     must(sys.mknodat(work, temp, node.type | 0o600, libcDevice(source.rdev)), 'copy up')
   }
-  return temp
+  return { temp, fd: -1 }
 }
 
 /** A temporary file with the node's bytes. Parks the request while they are copied or flushed. */
-function withBytes(view: View, node: UnionNode, layer: UnionLayer): string {
-  const { temp } = copied(view, node, layer)
-  closeCopy(view, node)
-  return temp!
+function withBytes(view: View, node: UnionNode, layer: UnionLayer): Temp {
+  const { temp, fd } = copied(view, node, layer)
+  takeCopy(view, node)
+  return { temp: temp!, fd }
 }
 
 /** The node's copy, when it is done. Parks the request until then. */
@@ -255,9 +270,14 @@ export function discardCopy(view: View, node: UnionNode): void {
 }
 
 function closeCopy(view: View, node: UnionNode): void {
-  const { job, fd } = node.pending!
+  sys.close(node.pending!.fd)
+  takeCopy(view, node)
+}
+
+/** The copy is done; its descriptor is whose it is now. */
+function takeCopy(view: View, node: UnionNode): void {
+  const { job } = node.pending!
   if (job.kind === 'copy') sys.close(job.from)
-  sys.close(fd)
   node.pending = null
   view.copying.delete(node)
 }
@@ -365,50 +385,19 @@ function indexCopy(view: View, node: UnionNode, layer: UnionLayer, temp: string)
  */
 function copyAttributes(view: View, node: UnionNode, work: number, temp: string): string[] {
   const { dir, name } = locate(node)
-  return carryOver(view, dir, name, source, node.top.index?.override(source.ino)?.mode, work, temp)
+  const mode = node.top.index?.override(source.ino)?.mode
+  return carryOver(view, dir, name, source, mode, work, temp, made)
 }
 
-function carryOver(
-  view: View,
-  dir: number,
-  name: string,
-  stat: Stat,
-  mode: number | undefined,
-  to: number,
-  toName: string,
-): string[] {
-  must(sys.stat(to, toName, made), 'copy up')
-  const owned = made.uid === stat.uid && made.gid === stat.gid
-  if (view.options.privileged && !owned)
-    must(sys.chownat(to, toName, stat.uid, stat.gid), 'copy up')
-  const names = listXattr(dir, name)
-  for (const attribute of names) {
-    if (isMarkName(attribute)) continue
-    const value = getXattr(dir, name, attribute)
-    if (typeof value === 'number') continue
-    const done = setXattr(to, toName, attribute, value)
-    if (done < 0 && !isOthersAttribute(attribute)) throw new Errno(-done, 'copy up')
-  }
-  // After the owner, which clears setuid; after the ACL, which holds the group's bits too.
-  if ((stat.mode & S.IFMT) !== S.IFLNK) {
-    must(sys.chmodat(to, toName, (mode ?? stat.mode) & ~S.IFMT), 'copy up')
-  }
-  const { atime, atimeNsec, mtime, mtimeNsec } = stat
-  must(sys.utimensat(to, toName, atime, atimeNsec, mtime, mtimeNsec), 'copy up')
-  return names
-}
-
-/** Attributes that only root, or the security module, may set. */
-const isOthersAttribute = (attribute: string): boolean =>
-  attribute.startsWith('security.') || attribute.startsWith('trusted.')
-
+/** Puts the copy in its place; answers the ctime that it shows. */
 function publish(
   view: View,
   node: UnionNode,
   layer: UnionLayer,
   temp: string,
   meta: boolean,
-): void {
+  fd: number,
+): Moment {
   const rw = layer.rw!
   const backing = made.ino
   const linked = source.nlink > 1
@@ -426,7 +415,7 @@ function publish(
     publishUnnamed(node, layer, temp)
     keepCtime(rw, node.fd, '', shown)
     if (copy !== null) view.rememberLink(rw, backing, node)
-    return
+    return shown
   }
   const fromBase = isLinkedBelow(from, source)
   let count = 1
@@ -446,7 +435,7 @@ function publish(
   node.inName = null
   node.data = data
   node.stamp = null
-  if (!meta) rebind(node)
+  if (!meta) rebind(node, fd)
   if (linked) {
     view.rememberLink(rw, backing, node)
     if (view.sharesBranches) noticeLinkedCopy(view, from, old)
@@ -454,6 +443,7 @@ function publish(
   if (copy !== null && fromBase) layer.links!.seen(copy, count)
   keepCtime(rw, rw.dirFd(node.parent!.path), node.name, shown)
   view.copied(node, was)
+  return shown
 }
 
 /** All names of a file come at once: cut off between them, it would be two files. Answers how many. */
@@ -555,7 +545,7 @@ export function ensureDirectory(view: View, node: UnionNode, layer: UnionLayer):
   must(sys.mkdirat(layer.work, temp, 0o700), 'copy up')
   try {
     const mode = model.branch.index?.override(source.ino)?.mode
-    carryOver(view, from, '', source, mode, layer.work, temp)
+    carryOver(view, from, '', source, mode, layer.work, temp, made)
     redirectIfMoved(node, layer, temp)
     const into = rw.dirFd(node.parent!.path)
     beforeChange(rw, 'names', into, '')

@@ -15,7 +15,7 @@ import type { Blocks } from './blocks.ts'
 import type { Branch } from './branch.ts'
 import { copyUp, openPlace } from './copy-up.ts'
 import { beforeChange } from './freeze.ts'
-import { type OpenFile, stampOf, type UnionNode } from './node.ts'
+import { type OpenFile, stampOf, type Times, type UnionNode } from './node.ts'
 import { unpass } from './passing.ts'
 import { dropPrivileges } from './privileges.ts'
 import type { View } from './view.ts'
@@ -32,7 +32,7 @@ export function openNode(
   if (node.stale) fail('ESTALE')
   const writes = (flags & O.ACCMODE) !== O.RDONLY
   if (flags & O.TRUNC) truncate(view, node, 0, dropsFor)
-  else if (writes) copyUp(view, node, 'content')
+  else if (writes) copyUp(view, node, 'open')
   hold(node, node.takesBytes, writes)
   view.opened.add(node)
   node.open!.count += 1
@@ -70,9 +70,10 @@ function openAsFar(node: UnionNode, wanted: boolean, writes: boolean) {
   }
 }
 
-/** Takes a freshly created file's descriptor as the node's open file. */
+/** Takes a freshly created file's descriptor as the node's open file; `view.stat` has its attributes. */
 export function adoptOpen(view: View, node: UnionNode, fd: number): void {
   node.open = opened(fd, true, -1)
+  justMade(node, timesOf(node.branch!, view.stat))
   node.open.count = 1
   node.open.cached = true
   view.opened.add(node)
@@ -86,6 +87,7 @@ const opened = (fd: number, writable: boolean, lower: number): OpenFile => ({
   cached: false,
   backing: 0,
   changed: null,
+  made: null,
   refused: null,
   through: false,
   passed: null,
@@ -98,12 +100,29 @@ export function backingOf(open: OpenFile): number {
   return open.backing
 }
 
-/** Points what is open at the node's file of now: after a copy-up. */
-export function rebind(node: UnionNode): void {
+/** Keeps the descriptor of a copy as the open file of a node that nobody has open yet. */
+export function holdCopy(node: UnionNode, fd: number, times: Times): void {
+  if (node.open !== null) return
+  node.open = opened(fd, true, -1)
+  if (node.branch!.ctimes !== null) justMade(node, times)
+}
+
+// Who makes a file is about to write it.
+function justMade(node: UnionNode, { mtime, ctime }: Times): void {
+  const { foreign, changes } = node.branch!
+  if (!foreign) node.open!.made = { mtime, ctime, changes }
+}
+
+/** Points what is open at the node's file of now: after a copy-up, with the copy's descriptor or -1. */
+export function rebind(node: UnionNode, copy = -1): void {
   if (node.open === null) return
   // The kernel goes on with the file it was given; the descriptor of that is the one that tells of it.
   if (node.open.passed !== null) {
     node.open.passed.behind = true
+    return
+  }
+  if (copy !== -1) {
+    replace(node.open, copy, true, -1)
     return
   }
   const lower = openLower(node)
@@ -289,12 +308,19 @@ function noticeOverwritten(view: View, node: UnionNode, open: OpenFile): void {
 // from before the pages came is the right one.
 function rememberChanged(open: OpenFile, branch: Branch): void {
   if (open.changed !== null) return
-  must(sys.stat(open.fd, '', stat), 'stat')
-  open.changed = {
-    mtime: { seconds: stat.mtime, nsec: stat.mtimeNsec },
-    ctime: ctimeOf(branch, stat),
+  const { made } = open
+  open.made = null
+  if (made?.changes === branch.changes) open.changed = made
+  else {
+    must(sys.stat(open.fd, '', stat), 'stat')
+    open.changed = timesOf(branch, stat)
   }
 }
+
+const timesOf = (branch: Branch, found: Stat): Times => ({
+  mtime: { seconds: found.mtime, nsec: found.mtimeNsec },
+  ctime: ctimeOf(branch, found),
+})
 
 function keepChanged(view: View, node: UnionNode, open: OpenFile): void {
   const { changed } = open
@@ -326,7 +352,7 @@ export function writeNode(
   const open = writableOpen(view, node)
   if (fromCache && view.kernelHasTimes) rememberChanged(open, node.branch!)
   const branch = node.branch!
-  if (branch.freezes.length !== 0) beforeChange(branch, 'content', open.fd, '')
+  beforeChange(branch, 'content', open.fd, '')
   const { blocks } = node
   blocks?.beforeWrite(open.fd, open.lower, offset, data.length)
   let done = 0

@@ -35,6 +35,7 @@ export type Change =
 
 /** The one point that every change of a writable branch passes before it happens. */
 export function beforeChange(branch: Branch, change: Change, dir: number, name: string): void {
+  branch.changes += 1
   if (branch.freezes.length === 0) return
   for (const freeze of [...branch.freezes]) freeze.preserve(change, dir, name)
 }

@@ -54,7 +54,9 @@ export interface OpenFile {
   /** Inode on the disk; 0 until somebody asked (`backingOf`). */
   backing: number
   /** The times from before pages of the cache were written to it; null where none were. */
-  changed: { readonly mtime: Moment; readonly ctime: Moment } | null
+  changed: Times | null
+  /** The times of one just made, while its branch has had no further change; null otherwise. */
+  made: (Times & { readonly changes: number }) | null
   /** Pages of the cache that the disk did not take, last; else null. */
   refused: RefusedPages | null
   /** True where a program writes it without the cache, which does not see it change then. */
@@ -63,6 +65,12 @@ export interface OpenFile {
   passed: Passed | null
   /** Up to where the kernel may ask for bytes of a file that was overwritten behind the mount. */
   believed: number
+}
+
+/** When a file was changed, as programs see it. */
+export interface Times {
+  readonly mtime: Moment
+  readonly ctime: Moment
 }
 
 /** What the kernel was given of a node, to read and write by itself (passing.ts). */

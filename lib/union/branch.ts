@@ -60,7 +60,7 @@ export class Branch {
   readonly freezes: Freeze[] = []
   /** Paths served by this process: a walk into one would wait for itself. */
   blocked: ReadonlySet<string> | null = null
-  /** Changes of a writable branch so far, each counted before it is made (`beforeChange`). */
+  /** Changes of a writable branch so far, each counted before it is made (`beforeChange`), a restore after. */
   changes = 0
   readonly #fds = new Map<string, number>()
   /** What the disks are that it spans, by device. */

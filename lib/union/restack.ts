@@ -144,6 +144,7 @@ export function tellList(view: View, dir: UnionNode): void {
  * were placed or removed, relative to the branch.
  */
 export function replaced(view: View, branch: Branch, paths: readonly RelPath[]): void {
+  branch.changes += 1
   if (view.stack.rank(branch) === undefined) return
   const parents = new Map<RelPath, string[]>()
   for (const path of paths) {

@@ -28,6 +28,18 @@ const IO_THREADS = 3
 const YOUNG = 12
 const GROWTH = 50
 
+/**
+ * How V8 compiles: each function at its first call, without much optimizing (by default it interprets
+ * first); and optimized later, with less inlined, which costs a core that requests wait for. Measured:
+ * the first thousand requests of a kind take three quarters of the time, the ten-thousandth as much
+ * as before.
+ */
+const COMPILER = [
+  '--always-sparkplug',
+  '--interrupt-budget=150000',
+  '--max-inlined-bytecode-size-cumulative=400',
+]
+
 /** Starts an engine for mounts of one transport. `logFd` is where its threads write their log. */
 export async function createEngine(options: {
   log: Log
@@ -83,7 +95,7 @@ class ThreadedEngine {
 
   constructor(log: Log, logFd: number) {
     this.#log = log
-    setFlagsFromString(`--heap-growing-percent=${GROWTH}`)
+    for (const flag of [...COMPILER, `--heap-growing-percent=${GROWTH}`]) setFlagsFromString(flag)
     const kernel = startKernelThread(this.#wakeFd)
     this.#io = new IoThreads(IO_THREADS, this.#wakeFd)
     const ioPorts = this.#io.ports

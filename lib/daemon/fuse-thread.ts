@@ -54,7 +54,13 @@ function main({ port, kernelPort, ioPorts, wakeFd, logFd }: FuseThreadData): voi
   const core = new EngineCore({
     log,
     kernel,
-    connect: directly({ log, kernel, jobs, serve: (session) => loop.add(session) }),
+    connect: directly({
+      log,
+      kernel,
+      jobs,
+      after: (milliseconds, act) => loop.after(milliseconds, act),
+      serve: (session) => loop.add(session),
+    }),
     emit: (event) => post({ event }),
     later: (act) => loop.soon(act),
     submit: jobs.submit,

@@ -2,7 +2,7 @@
 // the kernel is told, by way of the kernel-call thread.
 
 import type { Log } from '../base/log.ts'
-import type { Notification } from '../fuse/filesystem.ts'
+import type { Job, Notification } from '../fuse/filesystem.ts'
 import type { Jobs } from '../fuse/io.ts'
 import type { KernelCalls } from '../fuse/kernel-calls.ts'
 import { Session } from '../fuse/session.ts'
@@ -15,6 +15,8 @@ export interface DirectParts {
   readonly log: Log
   readonly kernel: KernelCalls
   readonly jobs: Jobs
+  /** Runs something so many milliseconds later. */
+  readonly after: (milliseconds: number, act: () => void) => void
   /** Adds a session to the loop. */
   readonly serve: (session: Session) => void
 }
@@ -86,7 +88,7 @@ class DirectLink implements MountLink {
       fs: this.#view,
       device,
       log,
-      submit: jobs.submit,
+      submit: (job, done) => this.#submit(job, done),
       cancel: jobs.cancel,
       passthrough: this.#spec.dataPath === 'passthrough' && mayPassThrough(),
       cap: this.#spec.kernelCap,
@@ -103,6 +105,20 @@ class DirectLink implements MountLink {
     })
     this.#all.add(this)
     serve(this.#session)
+  }
+
+  // A moment needs no io thread, which might have to be started for it; nor the kernel-call thread,
+  // which may wait for who waits here.
+  #submit(job: Job, done: (job: Job) => void): void {
+    const { jobs, after } = this.#parts
+    if (job.kind !== 'pause') {
+      jobs.submit(job, done)
+      return
+    }
+    after(job.milliseconds, () => {
+      job.done = true
+      done(job)
+    })
   }
 
   #ended(reason: string): void {

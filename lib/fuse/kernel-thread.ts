@@ -17,7 +17,7 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { ERRNO, Errno, errnoOf } from '../base/errno.ts'
 import { Failure, type FailureCode } from '../base/failure.ts'
-import { askInside, changeFile, openInside, touchDirectory } from '../host/inside.ts'
+import { type Ask, changeFile, openInside, prepareAsk, touchDirectory } from '../host/inside.ts'
 import { type MountRequest, mountFuse, unmountFuse } from '../host/mount.ts'
 import { readAhead } from '../host/readahead.ts'
 import { must, O, sys } from '../host/sys.ts'
@@ -114,27 +114,38 @@ type Told<Kind extends Notification['kind']> = Extract<Notification, { kind: Kin
 
 // Names and attributes first, in the caller's order; watchers look when all of it is true.
 function announce(call: Extract<KernelCall, { kind: 'notify' }>): number {
-  const gone: string[] = []
-  const touches: Told<'touch' | 'change'>[] = []
-  for (const told of call.batch) {
-    if (told.kind === 'touch' || told.kind === 'change') {
-      touches.push(told)
-      continue
-    }
-    if (told.kind === 'gone') {
-      gone.push(told.path)
-      continue
-    }
-    // Before anything else is told: somebody may ask for them now.
-    askForGone(call.mountPoint, gone)
-    const length = encodeNotification(message, told, call.expireOnly)
-    const done = sys.write(call.device, message, length)
-    // ENOENT: the kernel does not know the name or node any more, as it should be.
-    if (done < 0 && !isHarmless(-done)) throw new Errno(-done, `notification ${told.kind}`)
+  const { mountPoint, batch } = call
+  // Found before anything is told, so that nobody asks for them earlier than we do.
+  const asks = new Map<Notification, Ask>()
+  for (const told of batch) {
+    if (told.kind === 'gone') asks.set(told, prepareAsk(mountPoint, told.path))
   }
-  askForGone(call.mountPoint, gone)
-  if (touches.length > 0) touchAll(call.mountPoint, touches)
-  return call.batch.length
+  try {
+    for (const told of batch) tell(call, told, asks)
+  } finally {
+    for (const ask of asks.values()) askForGone(ask)
+  }
+  const touches = batch.filter((told) => told.kind === 'touch' || told.kind === 'change')
+  if (touches.length > 0) touchAll(mountPoint, touches)
+  return batch.length
+}
+
+function tell(
+  { device, expireOnly }: Extract<KernelCall, { kind: 'notify' }>,
+  told: Notification,
+  asks: Map<Notification, Ask>,
+): void {
+  if (told.kind === 'touch' || told.kind === 'change') return
+  const ask = asks.get(told)
+  if (ask !== undefined) {
+    asks.delete(told)
+    askForGone(ask)
+  }
+  if (told.kind === 'gone') return
+  const length = encodeNotification(message, told, expireOnly)
+  const done = sys.write(device, message, length)
+  // ENOENT: the kernel does not know the name or node any more, as it should be.
+  if (done < 0 && !isHarmless(-done)) throw new Errno(-done, `notification ${told.kind}`)
 }
 
 // ENOTDIR and ENOTEMPTY: the kernel keeps a name that is in use; ENODEV, ENOTCONN: unmounted.
@@ -150,14 +161,11 @@ const isHarmless = (number: number): boolean =>
 let asking: Promise<void> | null = null
 
 // One after the other: they block a thread that all of the process shares.
-function askForGone(mountPoint: string, paths: string[]): void {
-  for (const path of paths.splice(0)) {
-    const ask = () => askInside(mountPoint, path)
-    const last: Promise<void> = (asking === null ? ask() : asking.then(ask)).then(() => {
-      if (asking === last) asking = null
-    })
-    asking = last
-  }
+function askForGone(ask: Ask): void {
+  const last: Promise<void> = (asking === null ? ask() : asking.then(ask)).then(() => {
+    if (asking === last) asking = null
+  })
+  asking = last
 }
 
 function touchAll(mountPoint: string, all: readonly Told<'touch' | 'change'>[]): void {

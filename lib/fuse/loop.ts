@@ -60,6 +60,7 @@ export class Loop {
   #polled: Buffer
   #stopped = false
   #soon: (() => void)[] = []
+  #timers: { readonly at: number; readonly act: () => void }[] = []
 
   constructor(options: LoopOptions) {
     this.#options = options
@@ -85,6 +86,11 @@ export class Loop {
     this.#soon.push(act)
   }
 
+  /** From within the thread alone: runs something once, so many milliseconds later. */
+  after(milliseconds: number, act: () => void): void {
+    this.#timers.push({ at: performance.now() + milliseconds, act })
+  }
+
   /** Ends run() after the turn under way. From every thread that has this object. */
   stop(): void {
     this.#stopped = true
@@ -100,6 +106,7 @@ export class Loop {
       for (const session of this.#sessions) session.letGoLate()
       if (found > 0) this.#turn()
       for (const act of soon) act()
+      if (this.#timers.length > 0) this.#ring()
     }
   }
 
@@ -132,9 +139,21 @@ export class Loop {
     return 0
   }
 
-  // Idle, but for answers that are held back for a while.
+  // Idle, but for answers that are held back for a while, and what is to be done later.
   #patience(): number {
-    return this.#sessions.some((session) => session.holds) ? HELD : -1
+    const held = this.#sessions.some((session) => session.holds) ? HELD : -1
+    if (this.#timers.length === 0) return held
+    const next = Math.min(...this.#timers.map(({ at }) => at)) - performance.now()
+    const wait = Math.max(Math.ceil(next), 0)
+    return held === -1 ? wait : Math.min(held, wait)
+  }
+
+  #ring(): void {
+    const now = performance.now()
+    const due = this.#timers.filter(({ at }) => at <= now)
+    if (due.length === 0) return
+    this.#timers = this.#timers.filter(({ at }) => at > now)
+    for (const { act } of due) act()
   }
 
   #poll(timeout: number): number {

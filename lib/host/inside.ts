@@ -47,20 +47,26 @@ export function touchDirectory(root: number, path: string): number {
 
 const AT_NO_AUTOMOUNT = 0x800
 
+/** To be called once. */
+export type Ask = () => Promise<void>
+
 /**
- * Asks for a name (path from the mount's root) in another thread, and does nothing with the answer:
- * the kernel takes down what it knows below a name that is gone while it is asked for.
+ * Finds what is needed to ask for a name (path from the mount's root). The answer asks, in another
+ * thread, and does nothing with what it hears: the kernel takes down what it knows below a name
+ * that is gone while it is asked for.
  */
-export async function askInside(mountPoint: string, path: string): Promise<void> {
+export function prepareAsk(mountPoint: string, path: string): Ask {
   const root = openInside(mountPoint, O.PATH)
-  if (root < 0) return
+  if (root < 0) return async () => {}
   const dir = openDirectory(root, parentPath(path as RelPath))
   sys.close(root)
-  if (dir < 0) return
+  if (dir < 0) return async () => {}
   const name = Buffer.from(`${baseName(path as RelPath)}\0`, 'latin1')
   const flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT
-  await statAside(dir, name, flags, new Stat().bytes)
-  sys.close(dir)
+  return async () => {
+    await statAside(dir, name, flags, new Stat().bytes)
+    sys.close(dir)
+  }
 }
 
 const found = new Stat()

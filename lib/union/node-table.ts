@@ -26,6 +26,7 @@ import { keepFile } from './remove.ts'
 import type { ViewOptions } from './spec.ts'
 import type { Stack } from './stack.ts'
 import { movedUnsettled } from './unsettled.ts'
+import { Vanishing } from './vanishing.ts'
 import type { View } from './view.ts'
 
 /** This many detached directories are kept in hand for who still stands in them. */
@@ -44,6 +45,7 @@ export abstract class NodeTable {
   abstract readonly bound: NodeBound
   abstract stack: Stack
   abstract readonly behind: Behind
+  readonly vanishing = new Vanishing()
   root!: UnionNode
   /** After `child` answered null: the layer whose whiteout hides the name, if one does. */
   hiddenBy: UnionLayer | null = null
@@ -461,7 +463,7 @@ export abstract class NodeTable {
     if (parent === null) return
     if (node.isDirectory && node.lookups > 0) this.#keepDirectory(node)
     if (tell) this.announce({ kind: 'entry', parent: parent.id, name, expire: true })
-    if (tell && isLarge(node)) this.announce({ kind: 'gone', path: node.path })
+    if (tell) this.vanishing.add(this.#view, node)
     // Who has it open may ask for its link count.
     if (node.open !== null) this.announce({ kind: 'inode', node: node.id, offset: -1, length: 0 })
     for (const other of node.links ?? []) {
@@ -552,22 +554,6 @@ export abstract class NodeTable {
     }
     this.nodes.clear()
   }
-}
-
-/** More names than these below a directory: the kernel needs milliseconds to take them down. */
-const MANY = 256
-
-function isLarge(node: UnionNode): boolean {
-  let left = MANY
-  const directories = [node]
-  for (let dir = directories.pop(); dir !== undefined; dir = directories.pop()) {
-    for (const child of dir.children?.values() ?? []) {
-      left -= 1
-      if (left === 0) return true
-      if (child.isDirectory) directories.push(child)
-    }
-  }
-  return false
 }
 
 // A copy that has no name cannot get one any more: the two go separate ways.

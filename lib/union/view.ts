@@ -236,9 +236,10 @@ export class View extends SharedView implements FileSystem {
     return entry
   }
 
-  lookup(_caller: Caller, parent: NodeId, name: string): Entry {
+  lookup(caller: Caller, parent: NodeId, name: string): Entry {
     const dir = this.directory(parent)
     checkName(name)
+    if (this.vanishing.some) this.vanishing.meet(this, caller, dir, name)
     const node = this.child(dir, name)
     return node === null ? this.#absent(dir, name) : this.#known(node)
   }

@@ -155,7 +155,7 @@ function cellText(unit: Row['unit'], cell: Cell | undefined): string {
 }
 
 /** µs of an operation in the unit of its row. */
-export function inUnit(unit: Row['unit'], cost: number): number {
+function inUnit(unit: Row['unit'], cost: number): number {
   if (unit === 'MiB/s') return 1e6 / cost
   return unit === 'ms' ? cost / 1000 : cost
 }

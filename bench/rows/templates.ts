@@ -23,7 +23,7 @@ const GIT_ENV = {
 export const GIT: Record<string, string> = { ...GIT_ENV, GIT_OPTIONAL_LOCKS: '0' }
 
 /** Paths of a source tree of so many files, as in a large project: 10 in a directory, four levels. */
-export function treePaths(files: number): string[] {
+function treePaths(files: number): string[] {
   return Array.from({ length: files }, (_, i) => {
     const dir = Math.floor(i / 10)
     return `part${dir % 7}/module${Math.floor(dir / 7) % 31}/unit${dir}/file${i}.txt`
@@ -31,7 +31,7 @@ export function treePaths(files: number): string[] {
 }
 
 /** Makes a source tree; files have 200 bytes to 12 KiB. */
-export function makeTree(dir: string, files: number): void {
+function makeTree(dir: string, files: number): void {
   let state = 1
   const next = (below: number) => {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0
@@ -52,7 +52,7 @@ export function makeTree(dir: string, files: number): void {
 }
 
 /** Makes a repository of that tree with two branches, `main` and `other`; every eighth file differs. */
-export async function makeRepository(dir: string, files: number): Promise<void> {
+async function makeRepository(dir: string, files: number): Promise<void> {
   mkdirSync(dir, { recursive: true })
   const git = (...words: string[]) => run(['git', ...words], { cwd: dir, env: GIT_ENV })
   await git('init', '-q', '-b', 'main')

@@ -31,7 +31,7 @@ const git = (what: string, words: (task: Task) => string[], of: Partial<Row> = {
 
 const inRepository = (task: Task, ...words: string[]) => ['-C', `${task.root}/repository`, ...words]
 
-export const NPM_CACHE = `${BUILT}/npm-cache`
+const NPM_CACHE = `${BUILT}/npm-cache`
 
 const TRANSACTIONS = 100
 const ROWS_OF_TRANSACTION = 10

@@ -12,7 +12,7 @@ import { type Cursor, ShortMessage, type Writer } from '../base/cursor.ts'
 import { INIT, type InitFlag, MAJOR, MAX_PAGES, MAX_WRITE, MINOR } from './protocol.ts'
 
 /** Older kernels that a mount can be made to behave like: protocol version, and newest flag. */
-export const KERNEL_CAPS = {
+const KERNEL_CAPS = {
   '6.1': { minor: 38, lastFlag: INIT.HAS_EXPIRE_ONLY },
 } as const
 

@@ -44,7 +44,7 @@ export function writeWhole(path: string, bytes: Buffer, mode = 0o644): void {
 }
 
 /** Makes names made or removed in a directory outlive a power loss. Throws Errno. */
-export function syncDirectory(path: string): void {
+function syncDirectory(path: string): void {
   const fd = must(sys.openat(AT_FDCWD, path, O.RDONLY | O.DIRECTORY), path)
   const done = sys.fsync(fd)
   sys.close(fd)

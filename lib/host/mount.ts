@@ -22,7 +22,7 @@ export interface MountRequest {
   readonly allowOther: boolean
 }
 
-export const FILESYSTEM_TYPE = 'fuse.svsfs'
+const FILESYSTEM_TYPE = 'fuse.svsfs'
 
 const MS_RDONLY = 1
 const MS_PRIVATE = 1 << 18

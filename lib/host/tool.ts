@@ -4,7 +4,7 @@ import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { Failure } from '../base/failure.ts'
 
-export const TOOLS = {
+const TOOLS = {
   'apt-get': 'apt',
   bwrap: 'bubblewrap',
   bzip2: 'bzip2',

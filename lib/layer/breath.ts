@@ -18,7 +18,7 @@ export function breakOffBy(flag: Int32Array): void {
   broken = flag
 }
 
-export const isBrokenOff = (): boolean => broken !== null && Atomics.load(broken, 0) !== 0
+const isBrokenOff = (): boolean => broken !== null && Atomics.load(broken, 0) !== 0
 
 /** Throws SVS_CANCELLED where this thread's work was broken off. */
 export function goOn(): void {

@@ -34,7 +34,7 @@ export interface Override {
 export type Overrides = ReadonlyMap<RelPath, Override>
 
 /** Longest name of a layer, in bytes of UTF-8. */
-export const LAYER_NAME_MAX = 64
+const LAYER_NAME_MAX = 64
 
 /** The name, where a layer may have it. Throws SVS_NAME_INVALID with the reason. */
 export function layerName(text: string): string {

@@ -39,7 +39,7 @@ import {
 } from './records.ts'
 import { wantedBy } from './wanted.ts'
 
-export const CATALOGUE_VERSION = 1
+const CATALOGUE_VERSION = 1
 
 /** Chunks wait in memory up to this many bytes before they are written. */
 const BATCH_BYTES = 4 * 1024 * 1024

@@ -172,7 +172,7 @@ const piece = z.looseObject({
 export type Piece = z.infer<typeof piece>
 export const pieces = z.array(piece)
 
-export const TRIGGERS = ['manual', 'before-restore', 'before-update', 'scheduled'] as const
+const TRIGGERS = ['manual', 'before-restore', 'before-update', 'scheduled'] as const
 export type Trigger = (typeof TRIGGERS)[number]
 
 /** A state as lists show it; the long part (its pieces) lies beside it. */

@@ -25,7 +25,7 @@ export const image = (name: string): LayeredBranch => ({ name, marks: true, writ
 export const lower = (name: string): LayeredBranch => ({ name, marks: false, writable: false })
 
 /** The mark prefix that this process can write. */
-export const markPrefix = (): 'trusted' | 'user' => (process.geteuid?.() === 0 ? 'trusted' : 'user')
+const markPrefix = (): 'trusted' | 'user' => (process.geteuid?.() === 0 ? 'trusted' : 'user')
 
 export function drawLayered(
   root: string,

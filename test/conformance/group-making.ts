@@ -19,7 +19,7 @@ const node =
   (place: RealPlace, path: string, mode: number) =>
     place.mknod(path, type | mode, device)
 
-export const MAKERS: readonly Maker[] = [
+const MAKERS: readonly Maker[] = [
   {
     name: 'creat',
     make: (p, path, mode) => p.open(path, O.CREAT | O.EXCL | O.WRONLY, mode).close(),

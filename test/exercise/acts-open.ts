@@ -14,19 +14,7 @@ import type { Weighed } from './vocabulary.ts'
 const slot = fc.nat(FILE_SLOTS - 1)
 const seed = fc.nat(999)
 const size = fc.constantFrom(...SIZES)
-export const OFFSETS = [
-  0,
-  1,
-  100,
-  4095,
-  4096,
-  5000,
-  8192,
-  65_536,
-  300_000,
-  2 ** 32 - 7,
-  2 ** 32 + 4096,
-]
+const OFFSETS = [0, 1, 100, 4095, 4096, 5000, 8192, 65_536, 300_000, 2 ** 32 - 7, 2 ** 32 + 4096]
 const offset = fc.constantFrom(...OFFSETS)
 
 /** Bits that may be set beside the access mode, each as likely as it stands here often. */

@@ -14,7 +14,7 @@ const taken = (...paths: string[]): Record<string, Drawn> =>
 /** Beyond what 32 bits count. */
 export const FAR = 2 ** 32
 /** Copied up at once below, by an io thread above. */
-export const PARKED = 1 << 20
+const PARKED = 1 << 20
 /** So deep that its last names end at 4,000 bytes of path. */
 const DEEP_LEVELS = 15
 

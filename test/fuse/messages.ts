@@ -47,7 +47,7 @@ export type Roll = (below: number) => number
 
 export const u32 = (value: number): Field => ({ kind: 'u32', value })
 export const u64 = (value: bigint | number): Field => ({ kind: 'u64', value: BigInt(value) })
-export const nameField = (value: string): Field => ({ kind: 'name', value })
+const nameField = (value: string): Field => ({ kind: 'name', value })
 const raw = (value: Buffer): Field => ({ kind: 'bytes', value })
 
 type Draw = (draw: Drawing) => Field[]

@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Client } from '../lib/daemon/client.ts'
 import { storePlaces } from '../lib/daemon/store-path.ts'
-import { footprint, makeEmptyFiles } from './footprint.ts'
+import { footprint, idleTimeOf, makeEmptyFiles } from './footprint.ts'
 import { makeGround } from './ground.ts'
 import { daemonsOf, ended, memoryOf, processorTimeOf, run } from './processes.ts'
 import type { Measured, Values } from './results.ts'
@@ -218,11 +218,10 @@ async function manyMounts({ home }: MeasureGround): Promise<Values> {
       await store.ask('mount', `${home}/many-${i}`)
     }
     await sleep(8000)
-    const before = sum(processorTimeOf)
-    await sleep(5000)
+    const idle = await idleTimeOf(() => sum(processorTimeOf), 5)
     return {
       'MiB for each further mount': [(sum(memoryOf) - first) / (MANY - 1)],
-      'µs of processor time a second, all': [(sum(processorTimeOf) - before) / 5],
+      'µs of processor time a second, all': [idle],
     }
   } finally {
     await store.close()

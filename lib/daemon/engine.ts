@@ -12,8 +12,7 @@ import { failureFrom } from '../base/failure-data.ts'
 import type { Log } from '../base/log.ts'
 import { IoThreads } from '../fuse/io.ts'
 import { startKernelThread } from '../fuse/kernel-calls.ts'
-import { must, sys } from '../host/sys.ts'
-import { wake } from '../host/thread.ts'
+import { makeWaker, wake } from '../fuse/waker.ts'
 import type { Engine, EngineCalls, EngineEvent, MountSpec } from './engine-api.ts'
 import type { FromFuseThread, FuseThreadData, ToFuseThread } from './fuse-thread.ts'
 
@@ -82,7 +81,7 @@ class ThreadedEngine {
   readonly engine: Engine
   readonly #log: Log
   readonly #events = new EventEmitter()
-  readonly #wakeFd = must(sys.eventfd(), 'eventfd')
+  readonly #waker = makeWaker()
   readonly #port: MessagePort
   readonly #workers: Worker[]
   readonly #io: IoThreads
@@ -96,8 +95,8 @@ class ThreadedEngine {
   constructor(log: Log, logFd: number) {
     this.#log = log
     for (const flag of [...COMPILER, `--heap-growing-percent=${GROWTH}`]) setFlagsFromString(flag)
-    const kernel = startKernelThread(this.#wakeFd)
-    this.#io = new IoThreads(IO_THREADS, this.#wakeFd)
+    const kernel = startKernelThread(this.#waker)
+    this.#io = new IoThreads(IO_THREADS, this.#waker)
     const ioPorts = this.#io.ports
     const { port1, port2 } = new MessageChannel()
     this.#port = port1
@@ -105,7 +104,7 @@ class ThreadedEngine {
       port: port2,
       kernelPort: kernel.port,
       ioPorts,
-      wakeFd: this.#wakeFd,
+      waker: this.#waker,
       logFd,
     }
     const fuse = new Worker(new URL('./fuse-thread.js', import.meta.url), {
@@ -134,7 +133,7 @@ class ThreadedEngine {
 
   #send(message: ToFuseThread): void {
     this.#port.postMessage(message)
-    wake(this.#wakeFd)
+    wake(this.#waker)
   }
 
   #take(message: FromFuseThread): void {

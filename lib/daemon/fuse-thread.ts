@@ -1,6 +1,6 @@
 // The fuse thread: the engine in a thread of its own, in one synchronous loop.
 //
-//   main thread ── port + eventfd ──▶ loop ─▶ EngineCore
+//   main thread ── port + waker ──▶ loop ─▶ EngineCore
 //
 // Rule: this thread never yields to Node's own loop until it ends, so messages are taken with
 // receiveMessageOnPort after a wake, and its log is written with write(2).
@@ -11,13 +11,14 @@ import { logTo } from '../base/log.ts'
 import { Jobs } from '../fuse/io.ts'
 import { KernelCalls } from '../fuse/kernel-calls.ts'
 import { Loop } from '../fuse/loop.ts'
+import type { Waker } from '../fuse/waker.ts'
 import { dropResourcePrivilege, ownUmask, raiseFileLimit } from '../host/thread.ts'
 import type { EngineCalls, EngineEvent } from './engine-api.ts'
 import { EngineCore } from './engine-core.ts'
 import { directly } from './link-direct.ts'
 
 /**
- * Microseconds for which the devices are polled before the thread sleeps: waking an idle core is
+ * Microseconds for which the devices are asked before the thread sleeps: waking an idle core is
  * most of a request (measured by `npm run bench`: on idle cores half the time of a lookup).
  */
 const SPIN = 100
@@ -26,7 +27,7 @@ export interface FuseThreadData {
   readonly port: MessagePort
   readonly kernelPort: MessagePort
   readonly ioPorts: readonly MessagePort[]
-  readonly wakeFd: number
+  readonly waker: Waker
   readonly logFd: number
 }
 
@@ -42,7 +43,7 @@ export type FromFuseThread =
   /** The io thread that is to be started. */
   | { readonly wanted: number }
 
-function main({ port, kernelPort, ioPorts, wakeFd, logFd }: FuseThreadData): void {
+function main({ port, kernelPort, ioPorts, waker, logFd }: FuseThreadData): void {
   raiseFileLimit()
   dropResourcePrivilege()
   ownUmask()
@@ -50,7 +51,7 @@ function main({ port, kernelPort, ioPorts, wakeFd, logFd }: FuseThreadData): voi
   const post = (message: FromFuseThread) => port.postMessage(message)
   const jobs = new Jobs(ioPorts, (wanted) => post({ wanted }))
   const kernel = new KernelCalls(kernelPort)
-  const loop = new Loop({ wakeFd, spin: SPIN, onMessages: () => receive() })
+  const loop = new Loop({ waker, spin: SPIN, onMessages: () => receive() })
   const core = new EngineCore({
     log,
     kernel,

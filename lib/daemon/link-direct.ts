@@ -47,6 +47,8 @@ class DirectLink implements MountLink {
   #session: Session | null = null
   #device = -1
   #onEnd: (() => void) | null = null
+  /** Until it was told. */
+  #tellReady: (() => void) | null = null
 
   constructor(
     parts: DirectParts,
@@ -99,8 +101,14 @@ class DirectLink implements MountLink {
         this.#view.mayWriteThrough = agreed.flags.has('DIRECT_IO_ALLOW_MMAP')
         this.#view.passes = agreed.passthrough
         kernel.call({ kind: 'readahead', mountPoint: this.#spec.mountPoint }, () => {})
-        this.#events.ready(agreed.passthrough ? 'passthrough' : 'cached')
+        this.#tellReady = () => {
+          this.#tellReady = null
+          this.#events.ready(agreed.passthrough ? 'passthrough' : 'cached')
+        }
+        // Whoever unmounts it as soon as it is mounted does not find us in it.
+        this.#hangBell(() => this.#tellReady?.())
       },
+      onBellGone: () => this.#hangBell(() => {}),
       onEnded: (reason) => this.#ended(reason),
     })
     this.#all.add(this)
@@ -121,7 +129,15 @@ class DirectLink implements MountLink {
     })
   }
 
+  // Without it, the loop goes on polling.
+  #hangBell(done: () => void): void {
+    const { name } = this.#session!.bell
+    const { mountPoint } = this.#spec
+    this.#parts.kernel.call({ kind: 'bell', device: this.#device, mountPoint, name }, done)
+  }
+
   #ended(reason: string): void {
+    this.#tellReady?.()
     this.#all.delete(this)
     this.#view.device = -1
     this.#parts.kernel.call({ kind: 'close', fd: this.#device }, () => {})

@@ -13,15 +13,16 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { ERRNO, Errno, errnoOf } from '../base/errno.ts'
 import { copyPieces, fillPieces, SteadyFlush } from '../host/copy.ts'
 import { must, sys } from '../host/sys.ts'
-import { dropResourcePrivilege, wake } from '../host/thread.ts'
+import { dropResourcePrivilege } from '../host/thread.ts'
 import type { JobWork, NodeId } from './filesystem.ts'
 import { encodeNotification, NOTIFY_BUFFER } from './notify.ts'
+import { type Waker, wake } from './waker.ts'
 
 export interface IoThreadData {
   /** From and to the thread that submits. */
   readonly port: MessagePort
-  /** Eventfd of that thread's loop; -1 where its port is enough to wake it. */
-  readonly wakeFd: number
+  /** Of that thread's loop; null where its port is enough to wake it. */
+  readonly waker: Waker | null
 }
 
 type Copy = Extract<JobWork, { kind: 'copy' }>
@@ -107,13 +108,13 @@ function errorOf(act: () => void): number {
 }
 
 if (parentPort !== null) {
-  const { port, wakeFd } = workerData as IoThreadData
+  const { port, waker } = workerData as IoThreadData
   const copies = new Map<number, Generator<void>>()
   dropResourcePrivilege()
 
   const answer = (ticket: number, error: number) => {
     port.postMessage({ ticket, error } satisfies IoAnswer)
-    if (wakeFd !== -1) wake(wakeFd)
+    if (waker !== null) wake(waker)
   }
   const goOn = () => {
     for (const [ticket, pieces] of [...copies]) {

@@ -1,6 +1,6 @@
 // Io threads as the thread of the union sees them.
 //
-//   const io = new IoThreads(3, wakeFd)                in the main thread; io.ports move to the union's
+//   const io = new IoThreads(3, waker)                 in the main thread; io.ports move to the union's
 //   const jobs = new Jobs(ports, wanted)               there; `wanted` has io.start called
 //   new Session({ submit: jobs.submit, ... })
 //   onMessages: () => { jobs.receive(); ... }          the loop was woken
@@ -11,6 +11,7 @@
 import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads'
 import type { Job, JobWork } from './filesystem.ts'
 import type { IoAnswer, IoRequest, IoThreadData } from './io-thread.ts'
+import type { Waker } from './waker.ts'
 
 interface Given {
   readonly job: Job
@@ -118,14 +119,15 @@ export class IoThreads {
   readonly ports: readonly MessagePort[]
   /** Those that were started. */
   readonly workers: Worker[] = []
-  readonly #wakeFd: number
+  readonly #waker: Waker | null
   readonly #own: (MessagePort | null)[]
 
-  constructor(count: number, wakeFd: number) {
+  /** `waker` of the loop that gives the work; null where the ports are enough to wake it. */
+  constructor(count: number, waker: Waker | null) {
     const channels = Array.from({ length: count }, () => new MessageChannel())
     this.ports = channels.map(({ port1 }) => port1)
     this.#own = channels.map(({ port2 }) => port2)
-    this.#wakeFd = wakeFd
+    this.#waker = waker
   }
 
   /** Starts one of them. Answers it, or null where it runs already. */
@@ -133,7 +135,7 @@ export class IoThreads {
     const port = this.#own[thread] ?? null
     if (port === null) return null
     this.#own[thread] = null
-    const workerData: IoThreadData = { port, wakeFd: this.#wakeFd }
+    const workerData: IoThreadData = { port, waker: this.#waker }
     const url = new URL('./io-thread.js', import.meta.url)
     const worker = new Worker(url, { workerData, transferList: [port] })
     this.workers.push(worker)

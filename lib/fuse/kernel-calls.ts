@@ -1,6 +1,6 @@
 // The kernel-call thread as the thread of the union sees it.
 //
-//   const { worker, port } = startKernelThread(wakeFd)     in the main thread; the port moves
+//   const { worker, port } = startKernelThread(waker)      in the main thread; the port moves
 //   const kernel = new KernelCalls(port)                   in the union's thread
 //   kernel.call({ kind: 'sync', mountPoint }, (outcome) => ...)
 //   onMessages: () => { kernel.receive(); ... }            or kernel.listen(), as Jobs
@@ -12,6 +12,7 @@ import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from '
 import { Errno } from '../base/errno.ts'
 import { Failure } from '../base/failure.ts'
 import type { KernelAnswer, KernelCall, KernelRequest, KernelThreadData } from './kernel-thread.ts'
+import type { Waker } from './waker.ts'
 
 /** What a call came to: its value, or what it threw (a Failure or an Errno). */
 export type Outcome = { readonly value: number } | { readonly error: Error }
@@ -77,9 +78,9 @@ function errorOf(answer: Extract<KernelAnswer, { errno: number }>): Error {
 }
 
 /** Starts the thread, and makes the port by which one other thread calls it. */
-export function startKernelThread(wakeFd: number): { worker: Worker; port: MessagePort } {
+export function startKernelThread(waker: Waker | null): { worker: Worker; port: MessagePort } {
   const { port1, port2 } = new MessageChannel()
-  const workerData: KernelThreadData = { port: port2, wakeFd }
+  const workerData: KernelThreadData = { port: port2, waker }
   const worker = new Worker(new URL('./kernel-thread.js', import.meta.url), {
     workerData,
     transferList: [port2],

@@ -2,6 +2,7 @@
 //
 //   fuse thread ── {ticket, call} ─▶ this thread ── {ticket, answer} ─▶ and wakes the fuse thread
 //
+//   bell     opens the bell of a session, and rings it (bell.ts)
 //   notify   writes notifications to a device, touches directories for inotify watchers, sets
 //            times and sizes that the kernel keeps by itself, and asks for names that are gone
 //   sync     syncfs(2) of a mount: all pages that were dirty have been written to us
@@ -20,10 +21,12 @@ import { Failure, type FailureCode } from '../base/failure.ts'
 import { type Ask, changeFile, openInside, prepareAsk, touchDirectory } from '../host/inside.ts'
 import { type MountRequest, mountFuse, unmountFuse } from '../host/mount.ts'
 import { readAhead } from '../host/readahead.ts'
-import { must, O, sys } from '../host/sys.ts'
-import { threadId, wake } from '../host/thread.ts'
+import { AT_FDCWD, must, O, sys } from '../host/sys.ts'
+import { threadId } from '../host/thread.ts'
+import { RING } from './bell.ts'
 import type { Notification } from './filesystem.ts'
 import { encodeNotification, NOTIFY_BUFFER } from './notify.ts'
+import { type Waker, wake } from './waker.ts'
 
 export type KernelCall =
   | {
@@ -32,6 +35,12 @@ export type KernelCall =
       readonly mountPoint: string
       readonly expireOnly: boolean
       readonly batch: readonly Notification[]
+    }
+  | {
+      readonly kind: 'bell'
+      readonly device: number
+      readonly mountPoint: string
+      readonly name: string
     }
   | { readonly kind: 'sync'; readonly mountPoint: string }
   /** Answers the descriptor of the device. */
@@ -44,8 +53,8 @@ export type KernelCall =
 
 export interface KernelThreadData {
   readonly port: MessagePort
-  /** Eventfd of the loop that asks; -1 where its port is enough to wake it. */
-  readonly wakeFd: number
+  /** Of the loop that asks; null where its port is enough to wake it. */
+  readonly waker: Waker | null
 }
 
 export interface KernelRequest {
@@ -66,10 +75,10 @@ export type KernelAnswer =
     }
 
 if (parentPort !== null) {
-  const { port, wakeFd } = workerData as KernelThreadData
+  const { port, waker } = workerData as KernelThreadData
   const post = (answer: KernelAnswer) => {
     port.postMessage(answer)
-    if (wakeFd !== -1) wake(wakeFd)
+    if (waker !== null) wake(waker)
   }
   post({ tid: threadId() })
   port.on('message', (request: KernelRequest) => {
@@ -93,6 +102,8 @@ function perform(call: KernelCall): number {
   switch (call.kind) {
     case 'notify':
       return announce(call)
+    case 'bell':
+      return hangBell(call)
     case 'sync':
       return sync(call.mountPoint)
     case 'mount':
@@ -106,6 +117,13 @@ function perform(call: KernelCall): number {
     case 'close':
       return sys.close(call.fd)
   }
+}
+
+// The kernel knows it as long as it remembers the name: nothing is kept open.
+function hangBell({ device, mountPoint, name }: Extract<KernelCall, { kind: 'bell' }>): number {
+  const flags = O.PATH | O.NOFOLLOW
+  sys.close(must(sys.openat(AT_FDCWD, `${mountPoint}/${name}`, flags), 'bell'))
+  return must(sys.write(device, RING, RING.length), 'bell')
 }
 
 const message = Buffer.alloc(NOTIFY_BUFFER)

@@ -2,6 +2,7 @@
 //
 //   poll ─┬─ a device ──▶ session.handlePending()
 //         └─ eventfd  ──▶ onMessages()      other threads posted something, then called wake()
+//   read ─── the device of the only session ──▶ session.take(), or onMessages()
 //
 //   const loop = new Loop({ onMessages })
 //   loop.add(session); loop.run()           returns after stop(), or throws what onMessages threw
@@ -14,18 +15,20 @@
 // with the barriers they need, and both transports for good, because distributions have it off.
 //
 // Rule: run() never yields to Node's own loop, so a thread that runs it receives messages with
-// receiveMessageOnPort, and prints with write(2). Idle, it sleeps in poll(2) without a timeout.
+// receiveMessageOnPort, and prints with write(2). Idle, it sleeps without a timeout: in poll(2), or,
+// where there is one session whose bell rings (bell.ts), in read(2), which saves a call a request. A
+// device waits in read(2) only while it is the only one, and only between beginReading and endReading.
 
 import { ERRNO, Errno } from '../base/errno.ts'
 import { must, sys } from '../host/sys.ts'
-import { wake, woken } from '../host/thread.ts'
 import type { Session } from './session.ts'
+import { beginReading, endReading, makeWaker, ringAt, type Waker, wake, woken } from './waker.ts'
 
 export interface LoopOptions {
   /** Called in this thread when somebody called wake(). */
   readonly onMessages: () => void
-  /** Eventfd that wakes the loop, where other threads had to know it first; made here otherwise. */
-  readonly wakeFd?: number
+  /** What wakes the loop, where other threads had to know it first; made here otherwise. */
+  readonly waker?: Waker
   /**
    * Microseconds for which devices are asked again before the thread sleeps. Waking an idle core
    * costs more than a request; a core that looks costs its power. Looking in vain makes it look more
@@ -44,11 +47,8 @@ const AWAY = 0.005
 const LONGEST_REST = 256
 
 export class Loop {
-  /**
-   * An eventfd. Other threads wake this one by `wake(wakeFd)` of lib/host/thread.ts. It stays open
-   * after run(): whoever ends those threads closes it then.
-   */
-  readonly wakeFd: number
+  /** Other threads wake this one by `wake(waker)` of waker.ts. */
+  readonly waker: Waker
   readonly #options: LoopOptions
   /** Milliseconds. */
   readonly #spin: number
@@ -57,6 +57,10 @@ export class Loop {
   /** Turns to come that begin by sleeping. */
   #rest = 0
   #sessions: readonly Session[] = []
+  /** The one of whose device reads wait. */
+  #reads: Session | null = null
+  /** The one at whose device the bell rings. */
+  #rung: Session | null = null
   #polled: Buffer
   #stopped = false
   #soon: (() => void)[] = []
@@ -65,7 +69,7 @@ export class Loop {
   constructor(options: LoopOptions) {
     this.#options = options
     this.#spin = (options.spin ?? 0) / 1000
-    this.wakeFd = options.wakeFd ?? must(sys.eventfd(), 'eventfd')
+    this.waker = options.waker ?? makeWaker()
     this.#polled = this.#pollFds()
   }
 
@@ -79,6 +83,9 @@ export class Loop {
   remove(session: Session): void {
     this.#sessions = this.#sessions.filter((each) => each !== session)
     this.#polled = this.#pollFds()
+    // The device of one that ended may be closed already.
+    if (session === this.#reads && session.ended) this.#reads = null
+    if (session === this.#rung) this.#ringAt(null)
   }
 
   /** From within the thread alone: runs something once, after the requests that are there by then. */
@@ -94,7 +101,7 @@ export class Loop {
   /** Ends run() after the turn under way. From every thread that has this object. */
   stop(): void {
     this.#stopped = true
-    wake(this.wakeFd)
+    wake(this.waker)
   }
 
   /** Serves until stop(). */
@@ -102,41 +109,91 @@ export class Loop {
     while (!this.#stopped) {
       const soon = this.#soon
       if (soon.length > 0) this.#soon = []
-      const found = soon.length > 0 ? this.#poll(0) : this.#wait()
-      for (const session of this.#sessions) session.letGoLate()
-      if (found > 0) this.#turn()
-      for (const act of soon) act()
-      if (this.#timers.length > 0) this.#ring()
+      const only = soon.length > 0 ? null : this.#only()
+      if (only !== null) this.#serveOnly(only)
+      else this.#serveAll(soon)
     }
+    this.#readsAt(null)
+    this.#ringAt(null)
+  }
+
+  #serveAll(soon: readonly (() => void)[]): void {
+    this.#readsAt(null)
+    const found = soon.length > 0 ? this.#poll(0) : this.#wait()
+    for (const session of this.#sessions) session.letGoLate()
+    if (found > 0) this.#turn()
+    for (const act of soon) act()
+    if (this.#timers.length > 0) this.#runDue()
   }
 
   #wait(): number {
-    if (this.#rest > 0) this.#rest -= 1
-    else if (this.#spin > 0) {
-      const found = this.#look()
-      if (found > 0) return found
-    }
-    return this.#poll(this.#patience())
+    const found = this.#look()
+    return found > 0 ? found : this.#poll(this.#patience())
+  }
+
+  // The session whose device may be read without asking whether it has something: then nothing else
+  // may be waited for.
+  #only(): Session | null {
+    const [session] = this.#sessions
+    if (session === undefined || this.#sessions.length > 1 || this.#timers.length > 0) return null
+    return session.bell.rings && !session.holds ? session : null
+  }
+
+  // Whatever is found, or nothing: the read says what there is, and it waits for that.
+  #serveOnly(session: Session): void {
+    this.#look()
+    this.#readsAt(session)
+    const length = beginReading(this.waker) ? session.receive() : -ERRNO.EINTR
+    const called = endReading(this.waker)
+    session.take(length)
+    if (session.ended) this.remove(session)
+    if (called && woken(this.waker)) this.#options.onMessages()
   }
 
   // Only trying shows whether looking pays: not where the program needs this core to make its next
-  // request, nor where it takes its time.
+  // request, nor where it takes its time. What is there at once proves nothing, and asking for the
+  // first time after a while takes longer.
   #look(): number {
+    if (this.#spin === 0) return 0
+    if (this.#rest > 0) {
+      this.#rest -= 1
+      return 0
+    }
+    const there = this.#poll(0)
+    if (there > 0) return there
+    const found = this.#lookOn()
+    this.#missed = found > 0 ? 0 : this.#missed + 1
+    if (found === 0) this.#rest = Math.min(2 ** this.#missed, LONGEST_REST)
+    return found
+  }
+
+  #lookOn(): number {
     let last = performance.now()
     const until = last + this.#spin
     while (last < until) {
       const found = this.#poll(0)
       const now = performance.now()
-      if (now - last > AWAY) break
-      if (found > 0) {
-        this.#missed = 0
-        return found
-      }
+      if (now - last > AWAY) return 0
+      if (found > 0) return found
       last = now
     }
-    this.#missed += 1
-    this.#rest = Math.min(2 ** this.#missed, LONGEST_REST)
     return 0
+  }
+
+  // Has reads of that session's device wait, and no others; where they wait, the bell rings.
+  #readsAt(session: Session | null): void {
+    if (session === this.#reads) return
+    if (this.#reads !== null) must(sys.setWaiting(this.#reads.device, false), 'fcntl')
+    this.#reads = session
+    if (session === null) return
+    must(sys.setWaiting(session.device, true), 'fcntl')
+    this.#ringAt(session)
+  }
+
+  #ringAt(session: Session | null): void {
+    if (session === this.#rung) return
+    this.#rung = session
+    ringAt(this.waker, session?.device ?? null)
   }
 
   // Idle, but for answers that are held back for a while, and what is to be done later.
@@ -148,7 +205,7 @@ export class Loop {
     return held === -1 ? wait : Math.min(held, wait)
   }
 
-  #ring(): void {
+  #runDue(): void {
     const now = performance.now()
     const due = this.#timers.filter(({ at }) => at <= now)
     if (due.length === 0) return
@@ -165,7 +222,7 @@ export class Loop {
   #turn(): void {
     const polled = this.#polled
     const sessions = this.#sessions
-    if (isReady(polled, 0) && woken(this.wakeFd)) this.#options.onMessages()
+    if (isReady(polled, 0) && woken(this.waker)) this.#options.onMessages()
     // Those that polled was made of: a message may have added or removed some.
     for (let i = 0; i < sessions.length; i++) {
       const session = sessions[i]!
@@ -177,7 +234,7 @@ export class Loop {
 
   // struct pollfd {fd s32, events s16, revents s16}; the eventfd is the first.
   #pollFds(): Buffer {
-    const fds = [this.wakeFd, ...this.#sessions.map((session) => session.device)]
+    const fds = [this.waker.eventFd, ...this.#sessions.map((session) => session.device)]
     const polled = Buffer.alloc(fds.length * SLOT)
     for (const [i, fd] of fds.entries()) {
       polled.writeInt32LE(fd, i * SLOT)

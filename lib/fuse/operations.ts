@@ -144,7 +144,7 @@ export const OPERATIONS = {
   interrupt: unanswered(36),
   destroy: session(38),
   ioctl: refuse(39, 'ENOTTY'),
-  // Nothing is ever asked of the kernel, so there is nothing that this could answer.
+  // Of the kernel nothing is asked but the bell.
   notifyReply: unanswered(41),
   batchForget: unanswered(42),
   fallocate: call(43, read.fallocate, (fs, who, node, request) => fs.fallocate(who, node, request), done),

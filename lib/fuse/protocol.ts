@@ -69,6 +69,7 @@ export const NOTIFY = {
   INVAL_INODE: 2,
   INVAL_ENTRY: 3,
   STORE: 4,
+  RETRIEVE: 5,
   /** 7.45 */
   PRUNE: 9,
 } as const

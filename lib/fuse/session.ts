@@ -6,7 +6,8 @@
 //
 // What the engine does with it:
 //   const session = new Session({ fs, device, log, submit, onReady, onEnded, ... })
-//   loop.add(session)               the loop calls handlePending() when the device has requests
+//   loop.add(session)               the loop calls handlePending() when the device has requests,
+//                                   or receive() and take(), which wait in a read (bell.ts)
 //   session.requests                how many were handled
 // The device belongs to whoever opened it: closed after `onEnded`, and after the kernel-call
 // thread has done with it, so that no notification is written to a descriptor used anew.
@@ -20,6 +21,7 @@ import { ERRNO, errnoName, errnoOf } from '../base/errno.ts'
 import type { Log } from '../base/log.ts'
 import { sys } from '../host/sys.ts'
 import { isBeingKilled } from '../host/thread.ts'
+import { BELL_NODE, Bell } from './bell.ts'
 import {
   type Caller,
   FATTR,
@@ -27,6 +29,7 @@ import {
   type Job,
   type NodeId,
   Parked,
+  ROOT_NODE,
   type WriteRequest,
 } from './filesystem.ts'
 import { HeldAnswers } from './held.ts'
@@ -47,6 +50,8 @@ export interface SessionOptions {
   readonly submit: (job: Job, done: (job: Job) => void) => void
   /** Told when nobody waits any more for a job under way; it is done all the same, sooner. */
   readonly cancel?: (job: Job) => void
+  /** The kernel forgot the bell: it may be hung again. */
+  readonly onBellGone?: () => void
   /** INIT was answered: the mount answers from now on. */
   readonly onReady: (agreed: Negotiated) => void
   /** The mount is gone, the filesystem destroyed, no job under way. Called once. */
@@ -97,6 +102,7 @@ export class Session {
   /** Handled since the beginning. */
   requests = 0
   ended = false
+  readonly bell = new Bell()
   readonly #fs: FileSystem
   readonly #options: SessionOptions
   readonly #log: Log
@@ -153,16 +159,26 @@ export class Session {
     const most = this.#alone > 0 ? 1 : BUDGET
     if (this.#alone > 0) this.#alone -= 1
     for (let handled = 0; handled < most && !this.ended; handled++) {
-      const length = sys.read(this.device, REQUEST, REQUEST.length)
-      if (length >= 0) this.handle(REQUEST, length)
-      else if (length === -ERRNO.EAGAIN) {
+      const length = this.receive()
+      if (length === -ERRNO.EAGAIN) {
         if (handled === 1) this.#alone = ALONE
         return
       }
-      // ENOENT: the request was withdrawn while it was being read.
-      else if (length !== -ERRNO.ENOENT && length !== -ERRNO.EINTR) {
-        this.end(length === -ERRNO.ENODEV ? 'unmounted' : `device: ${errnoName(-length)}`)
-      }
+      this.take(length)
+    }
+  }
+
+  /** Reads a request, into the buffer that all sessions share. Answers its length or the negative errno. */
+  receive(): number {
+    return sys.read(this.device, REQUEST, REQUEST.length)
+  }
+
+  /** Answers the request that `receive` has just read, or ends where it could not. */
+  take(length: number): void {
+    if (length >= 0) this.handle(REQUEST, length)
+    // ENOENT: the request was withdrawn while it was being read.
+    else if (length !== -ERRNO.ENOENT && length !== -ERRNO.EINTR) {
+      this.end(length === -ERRNO.ENODEV ? 'unmounted' : `device: ${errnoName(-length)}`)
     }
   }
 
@@ -228,6 +244,14 @@ export class Session {
   #meet(row: CallRow, name: string, unique: number, node: NodeId, bytes: Buffer): void {
     if (row.since > (this.#agreed?.minor ?? 0)) {
       this.#refuse(bytes, ERRNO.ENOSYS, unique, name)
+      return
+    }
+    if (this.#isForBell(row, node)) {
+      this.requests--
+      this.#trace?.(requestLine(unique, name, node, this.bell.name, this.#caller))
+      reply.begin(this.#agreed)
+      reply.entry(this.bell.found())
+      this.#answer(bytes, unique, name, performance.now())
       return
     }
     if (!this.#room.empty && this.#room.find(unique) !== undefined) {
@@ -330,6 +354,10 @@ export class Session {
       case OPERATIONS.destroy.code:
         this.#refuse(bytes, 0, unique, name)
         break
+      case OPERATIONS.notifyReply.code:
+        this.requests--
+        if (node === BELL_NODE) this.bell.answered()
+        break
     }
   }
 
@@ -362,6 +390,10 @@ export class Session {
   }
 
   #forget(node: NodeId, count: number): void {
+    if (node === BELL_NODE) {
+      if (this.bell.forget(count) && !this.ended) this.#options.onBellGone?.()
+      return
+    }
     if (this.#room.hasLine(node)) {
       this.#room.keepForget(node, count)
       return
@@ -388,6 +420,14 @@ export class Session {
     const next = this.#room.leave(waiting)
     if (job !== null && this.#room.isDeserted(job)) this.#options.cancel?.(job)
     this.#goOn(next)
+  }
+
+  #isForBell(row: CallRow, node: NodeId): boolean {
+    if (this.kernelTid === 0 || this.#caller.pid !== this.kernelTid) return false
+    if (row !== OPERATIONS.lookup || node !== ROOT_NODE) return false
+    const { name } = this.bell
+    const { at, left, bytes } = cursor
+    return left === name.length + 1 && bytes.latin1Slice(at, at + name.length) === name
   }
 
   // --- Waiting

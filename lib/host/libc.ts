@@ -34,6 +34,7 @@ export const libc = {
   ioctlInt: declare('int ioctl(int fd, uint64_t request, int64_t arg)'),
   ioctlBytes: declare('int ioctl(int fd, uint64_t request, void *arg)'),
   fcntl: declare('int fcntl(int fd, int command, int64_t argument)'),
+  dup3: declare('int dup3(int fd, int as, int flags)'),
   syncFileRange: declare(
     'int sync_file_range(int fd, int64_t offset, int64_t length, uint32_t flags)',
   ),

@@ -11,7 +11,7 @@ import { Failure } from '../base/failure.ts'
 import { shown } from '../base/path.ts'
 import { fusermount, fuserumount } from './fusermount.ts'
 import { errno, libc } from './libc.ts'
-import { AT_EMPTY_PATH, AT_FDCWD, MNT_DETACH, O, sys } from './sys.ts'
+import { AT_EMPTY_PATH, AT_FDCWD, MNT_DETACH, must, O, sys } from './sys.ts'
 
 export interface MountRequest {
   readonly mountPoint: string
@@ -37,7 +37,8 @@ const isRoot = (): boolean => process.geteuid?.() === 0
 /** Mounts, and answers the device: O_NONBLOCK, closed on exec. The kernel's INIT waits in it. */
 export function mountFuse(request: MountRequest): number {
   const device = isRoot() ? mountAsRoot(request) : fusermount(request)
-  setNonBlocking(device)
+  // fusermount3 opens the device itself, for reading that waits.
+  must(sys.setWaiting(device, false), 'fcntl')
   return device
 }
 
@@ -113,16 +114,5 @@ const REASONS: Record<number, string> = {
 }
 
 const reasonOf = (number: number): string => REASONS[number] ?? errnoName(number)
-
-const F_GETFL = 3
-const F_SETFL = 4
-
-// fusermount3 opens the device itself, for reading that waits.
-function setNonBlocking(fd: number): void {
-  const flags = libc.fcntl(fd, F_GETFL, 0)
-  if (flags < 0 || libc.fcntl(fd, F_SETFL, flags | O.NONBLOCK) < 0) {
-    throw new Errno(errno(), 'fcntl')
-  }
-}
 
 const terminated = (text: string): Buffer => Buffer.from(`${text}\0`, 'latin1')

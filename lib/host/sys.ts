@@ -94,6 +94,11 @@ export const sys = {
   close: (fd: number): number => result(libc.close(fd)),
   /** Another descriptor of the same open file (F_DUPFD_CLOEXEC). */
   dup: (fd: number): number => result(libc.fcntl(fd, 1030, 0)),
+  /** Has descriptor `as`, which is open, mean the open file of `fd` from now on. */
+  replace: (as: number, fd: number): number => result(libc.dup3(fd, as, O.CLOEXEC)),
+  /** Whether reads wait (F_SETFL). */
+  setWaiting: (fd: number, waits: boolean): number =>
+    result(libc.fcntl(fd, 4, waits ? 0 : O.NONBLOCK)),
   read: (fd: number, into: Buffer, count: number): number => result(libc.read(fd, into, count)),
   write: (fd: number, from: Buffer, count: number): number => result(libc.write(fd, from, count)),
   pread: (fd: number, into: Buffer, count: number, offset: number): number =>

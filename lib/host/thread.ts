@@ -1,13 +1,13 @@
-// What a thread is to the kernel: its number, its privileges, and how it is woken.
+// What a thread is to the kernel: its number and its privileges.
 //
 // Rule: privileges here are those of the calling thread alone (the plain system calls, not
 // libc's, which change all threads of a process). Limits belong to the whole process.
 
 import { readFileSync } from 'node:fs'
-import { ERRNO, Errno } from '../base/errno.ts'
+import { Errno } from '../base/errno.ts'
 import type { Brand } from '../base/path.ts'
 import { errno, libc } from './libc.ts'
-import { must, sys } from './sys.ts'
+import { must } from './sys.ts'
 
 const arm = process.arch === 'arm64'
 const SYS = {
@@ -112,16 +112,3 @@ export function isBeingKilled(thread: number): boolean {
     return false
   }
 }
-
-const ONE = Buffer.from([1, 0, 0, 0, 0, 0, 0, 0])
-const COUNT = Buffer.alloc(8)
-
-/** Wakes the thread that polls this eventfd. Works from every thread. */
-export function wake(eventFd: number): void {
-  const done = sys.write(eventFd, ONE, 8)
-  // A counter that is full has woken it already.
-  if (done < 0 && done !== -ERRNO.EAGAIN) throw new Errno(-done, 'eventfd')
-}
-
-/** Takes back what woke this thread. False where nothing did. */
-export const woken = (eventFd: number): boolean => sys.read(eventFd, COUNT, 8) === 8

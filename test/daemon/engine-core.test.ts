@@ -11,6 +11,7 @@ import { EngineCore } from '../../lib/daemon/engine-core.ts'
 import type { KernelCalls } from '../../lib/fuse/kernel-calls.ts'
 import type { RedoPlan } from '../../lib/snapshot/redo.ts'
 import type { View } from '../../lib/union/view.ts'
+import { specIn } from './spec.ts'
 
 interface Engine {
   readonly dir: string
@@ -20,7 +21,7 @@ interface Engine {
 
 function mounted(t: { teardown(act: () => void): void }): Engine {
   const dir = mkdtempSync(join(tmpdir(), 'svsfs-engine-'))
-  for (const name of ['rw', 'work', 'base', 'mnt']) mkdirSync(join(dir, name))
+  const spec = specIn(dir)
   const views: View[] = []
   t.teardown(() => {
     for (const view of views) view.destroy()
@@ -38,36 +39,6 @@ function mounted(t: { teardown(act: () => void): void }): Engine {
     emit() {},
     later: (act) => act(),
   })
-  const layer = {
-    id: 'app',
-    name: 'app',
-    tag: 1,
-    rw: join(dir, 'rw'),
-    numbers: join(dir, 'rw.numbers'),
-    work: join(dir, 'work'),
-    ro: [],
-    scratch: null,
-    excludes: [],
-  }
-  const spec: MountSpec = {
-    id: 1,
-    mountPoint: join(dir, 'mnt'),
-    stack: { layers: [layer], base: { path: join(dir, 'base'), writable: false, timeout: 1 } },
-    view: {
-      readOnly: false,
-      writeTo: null,
-      privateTo: null,
-      blocked: [],
-      privileged: process.geteuid?.() === 0,
-      timeout: Number.POSITIVE_INFINITY,
-    },
-    source: 'test',
-    allowOther: false,
-    transport: 'direct',
-    trace: false,
-    kernelCap: null,
-    dataPath: 'cached',
-  }
   const call = (name: keyof EngineCalls, ...args: unknown[]): object[] => {
     const answers: object[] = []
     core.call(name, args, (answer) => answers.push(answer))

@@ -50,10 +50,10 @@ const loop = new Loop({
     kernel.receive()
   },
 })
-const io = new IoThreads(1, loop.wakeFd)
+const io = new IoThreads(1, loop.waker)
 io.start(0)
 const jobs = new Jobs(io.ports)
-const thread = startKernelThread(loop.wakeFd)
+const thread = startKernelThread(loop.waker)
 const kernel = new KernelCalls(thread.port)
 
 const session = new Session({
@@ -64,12 +64,21 @@ const session = new Session({
   writeback: options.writeback ?? true,
   cap: options.cap ?? null,
   trace: options.trace ? say : null,
-  onReady: (agreed) => say(`ready ${JSON.stringify({ ...agreed, flags: [...agreed.flags] })}`),
+  onReady: (agreed) => {
+    const ready = JSON.stringify({ ...agreed, flags: [...agreed.flags] })
+    hangBell(() => say(`ready ${ready}`))
+  },
+  onBellGone: () => hangBell(() => {}),
   onEnded: (reason) => {
     say(`ended ${reason}`)
     kernel.call({ kind: 'close', fd: device }, () => loop.stop())
   },
 })
+function hangBell(done: () => void): void {
+  const { name } = session.bell
+  kernel.call({ kind: 'bell', device, mountPoint: bytesOf(mountPoint), name }, done)
+}
+
 kernel.onTid = (tid) => {
   session.kernelTid = tid
 }

@@ -11,7 +11,7 @@ import { MemoryFileSystem } from './memory-filesystem.ts'
 const [mountPoint = ''] = process.argv.slice(2)
 const fs = new MemoryFileSystem()
 fs.put('hello', 'hello\n')
-const io = new IoThreads(1, -1)
+const io = new IoThreads(1, null)
 io.start(0)
 const jobs = new Jobs(io.ports)
 jobs.listen()

@@ -4,15 +4,12 @@ import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { must, sys } from '../../lib/host/sys.ts'
 import {
   dropResourcePrivilege,
   raiseFileLimit,
   setFileOwner,
   setThreadGroups,
   threadId,
-  wake,
-  woken,
 } from '../../lib/host/thread.ts'
 
 const status = (field: string): string =>
@@ -27,16 +24,6 @@ t.test('the main thread has the number of the process', async (t) => {
 t.test('the limit of open files is raised to what it may be', async (t) => {
   const limit = raiseFileLimit()
   t.match(readFileSync('/proc/self/limits', 'utf8'), new RegExp(`open files +${limit} +${limit}`))
-})
-
-t.test('an eventfd wakes once, however often it was told', async (t) => {
-  const fd = must(sys.eventfd())
-  t.teardown(() => sys.close(fd))
-  t.notOk(woken(fd))
-  wake(fd)
-  wake(fd)
-  t.ok(woken(fd))
-  t.notOk(woken(fd))
 })
 
 t.test('files are made with the owner that was set, as root', async (t) => {

@@ -6,6 +6,7 @@ import type { Log } from '../base/log.ts'
 import { IoThreads, Jobs } from '../fuse/io.ts'
 import { KernelCalls, startKernelThread } from '../fuse/kernel-calls.ts'
 import { loadFuseNative } from '../fuse/native-load.ts'
+import { endThreads } from '../host/end-threads.ts'
 import { raiseFileLimit } from '../host/thread.ts'
 import { engineOf } from './engine.ts'
 import type { Engine } from './engine-api.ts'
@@ -42,7 +43,7 @@ export async function createNativeEngine(log: Log): Promise<Engine> {
     await new Promise<void>((resolve) => core.stop(resolve))
     jobs.close()
     kernel.close()
-    await Promise.all([kernelThread.worker, ...io.workers].map((worker) => worker.terminate()))
+    await endThreads([kernelThread.worker, ...io.workers])
   }
   return engineOf(call, events, stop)
 }

@@ -13,6 +13,7 @@ import type { Log } from '../base/log.ts'
 import { IoThreads } from '../fuse/io.ts'
 import { startKernelThread } from '../fuse/kernel-calls.ts'
 import { makeWaker, wake } from '../fuse/waker.ts'
+import { endThreads } from '../host/end-threads.ts'
 import type { Engine, EngineCalls, EngineEvent, MountSpec } from './engine-api.ts'
 import type { FromFuseThread, FuseThreadData, ToFuseThread } from './fuse-thread.ts'
 
@@ -166,8 +167,7 @@ class ThreadedEngine {
     this.#send({ stop: true })
     await this.#stopped.promise
     this.#port.close()
-    const workers = [...this.#workers, ...this.#io.workers]
-    await Promise.all(workers.map((worker) => worker.terminate()))
+    await endThreads([...this.#workers, ...this.#io.workers])
   }
 }
 

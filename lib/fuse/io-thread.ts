@@ -129,6 +129,7 @@ if (parentPort !== null) {
     if (copies.size > 0) setImmediate(goOn)
   }
 
+  port.on('close', () => copies.clear())
   port.on('message', ({ ticket, work }: IoRequest) => {
     if (work === null) {
       const pieces = copies.get(ticket)

@@ -13,6 +13,7 @@ import { IoThreads, Jobs } from '../../lib/fuse/io.ts'
 import { KernelCalls, startKernelThread } from '../../lib/fuse/kernel-calls.ts'
 import { Loop } from '../../lib/fuse/loop.ts'
 import { Session } from '../../lib/fuse/session.ts'
+import { endThreads } from '../../lib/host/end-threads.ts'
 import { mountFuse } from '../../lib/host/mount.ts'
 import { MemoryFileSystem } from './memory-filesystem.ts'
 
@@ -166,4 +167,6 @@ fs.onCommand = (text) => {
 
 loop.add(session)
 loop.run()
-await Promise.all([thread.worker.terminate(), ...io.workers.map((worker) => worker.terminate())])
+jobs.close()
+kernel.close()
+await endThreads([thread.worker, ...io.workers])

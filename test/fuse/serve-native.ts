@@ -6,6 +6,7 @@ import { logTo } from '../../lib/base/log.ts'
 import { bytesOf } from '../../lib/base/path.ts'
 import { IoThreads, Jobs } from '../../lib/fuse/io.ts'
 import { mountNative } from '../../lib/fuse/native.ts'
+import { endThreads } from '../../lib/host/end-threads.ts'
 import { MemoryFileSystem } from './memory-filesystem.ts'
 
 const [mountPoint = ''] = process.argv.slice(2)
@@ -36,7 +37,7 @@ process.on('SIGTERM', async () => {
   console.log(`known ${known}`)
   console.log(`requests ${mount.requests}`)
   jobs.close()
-  await Promise.all(io.workers.map((worker) => worker.terminate()))
+  await endThreads(io.workers)
   console.log('ended ok')
   process.exit(0)
 })

@@ -30,7 +30,8 @@ const GROWTH = 50
 
 /**
  * Each function is compiled at its first call, without optimizing, where V8 would interpret it first.
- * Measured: unpacking 5,000 files through a new mount takes an eighth less time.
+ * Measured: unpacking 5,000 files through a new mount (`npm run bench -- mount --rows work`) takes an
+ * eighth less time.
  */
 const COMPILER = '--always-sparkplug'
 

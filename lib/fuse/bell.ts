@@ -13,7 +13,7 @@
 
 import { randomUUID } from 'node:crypto'
 import { S } from '../host/sys.ts'
-import type { Attr, Entry, NodeId } from './filesystem.ts'
+import { type Attr, blankAttr, type Entry, type NodeId } from './filesystem.ts'
 import { FOREVER, NOTIFY, REPLY_HEADER } from './protocol.ts'
 
 /** No filesystem has so many nodes. */
@@ -25,23 +25,7 @@ RING.writeUInt32LE(RING.length, 0)
 RING.writeUInt32LE(NOTIFY.RETRIEVE, 4)
 RING.writeBigUInt64LE(BigInt(BELL_NODE), REPLY_HEADER + 8)
 
-const attr: Attr = {
-  ino: BELL_NODE,
-  size: 0,
-  blocks: 0,
-  atime: 0,
-  atimeNsec: 0,
-  mtime: 0,
-  mtimeNsec: 0,
-  ctime: 0,
-  ctimeNsec: 0,
-  mode: S.IFREG,
-  nlink: 1,
-  uid: 0,
-  gid: 0,
-  rdev: 0,
-  blksize: 4096,
-}
+const attr: Attr = { ...blankAttr(), ino: BELL_NODE, mode: S.IFREG, nlink: 1 }
 const ENTRY: Entry = { node: BELL_NODE, attr, entryValid: FOREVER, attrValid: FOREVER }
 
 export class Bell {

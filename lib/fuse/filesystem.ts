@@ -49,6 +49,25 @@ export interface Attr {
   blksize: number
 }
 
+/** Attributes to be filled. */
+export const blankAttr = (): Attr => ({
+  ino: 0,
+  size: 0,
+  blocks: 0,
+  atime: 0,
+  atimeNsec: 0,
+  mtime: 0,
+  mtimeNsec: 0,
+  ctime: 0,
+  ctimeNsec: 0,
+  mode: 0,
+  nlink: 0,
+  uid: 0,
+  gid: 0,
+  rdev: 0,
+  blksize: 4096,
+})
+
 /** Answer to what finds or makes a name. */
 export interface Entry {
   /** ABSENT with a validity tells the kernel that it may remember the absence. */

@@ -14,6 +14,7 @@ import type { TreeFacts } from './index-file.ts'
 import {
   type Columns,
   type Counts,
+  FILE_COLUMNS,
   type Identity,
   KIND,
   NONE,
@@ -185,21 +186,6 @@ export class Gathering {
     for (const column of FILE_COLUMNS) this[column].push(0)
   }
 }
-
-/** The columns that have a row for each number, under the same names as in `Columns`. */
-const FILE_COLUMNS = [
-  'inodes',
-  'sizes',
-  'blocks',
-  'atime',
-  'atimeNsec',
-  'mtime',
-  'mtimeNsec',
-  'ctime',
-  'ctimeNsec',
-  'kinds',
-  'below',
-] as const
 
 function kindOf(stat: Stat, flags: number): number[] {
   const { mode, uid, gid, rdevMajor, rdevMinor, blksize, nlink } = stat

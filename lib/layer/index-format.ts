@@ -118,6 +118,21 @@ export interface Columns {
   readonly targets: Buffer
 }
 
+/** The columns that have a row for each number. */
+export const FILE_COLUMNS = [
+  'inodes',
+  'sizes',
+  'blocks',
+  'atime',
+  'atimeNsec',
+  'mtime',
+  'mtimeNsec',
+  'ctime',
+  'ctimeNsec',
+  'kinds',
+  'below',
+] as const
+
 /** The columns over a buffer that is as long as `sizeOf` says. */
 function columnsOver(bytes: Buffer, counts: Counts): Columns {
   const { entries, files, directories, names, kinds, odd, overrides, links } = counts

@@ -11,26 +11,11 @@
 
 import { crc32 } from 'node:zlib'
 import { must, sys } from '../host/sys.ts'
-import type { Columns } from './index-format.ts'
+import { type Columns, FILE_COLUMNS } from './index-format.ts'
 
 /** Names, and kinds of files, of a tree above which all of it is loaded. */
 const MOST_NAMES = 64
 const MOST_KINDS = 512
-
-/** The columns that have a row for each number. */
-const BY_NUMBER = [
-  'inodes',
-  'sizes',
-  'blocks',
-  'atime',
-  'atimeNsec',
-  'mtime',
-  'mtimeNsec',
-  'ctime',
-  'ctimeNsec',
-  'kinds',
-  'below',
-] as const
 
 type Column = Float64Array | Uint32Array
 
@@ -54,7 +39,7 @@ function* pieces(columns: Columns): Generator<Uint8Array, boolean> {
   yield names.subarray(0, nameAt[count])
   for (const [start, end] of runs(numbersOf(columns))) {
     if (start === 0 || end > inodes.length) return false
-    for (const column of BY_NUMBER) yield bytesOf(columns[column], start, end - start)
+    for (const column of FILE_COLUMNS) yield bytesOf(columns[column], start, end - start)
   }
   return true
 }

@@ -15,8 +15,8 @@ import { NAME_MAX, type RelPath, shown } from '../base/path.ts'
 import {
   ABSENT,
   type Announce,
-  type Attr,
   type AttrReply,
+  blankAttr,
   type Caller,
   type CopyRangeRequest,
   type Created,
@@ -94,23 +94,7 @@ export class View extends SharedView implements FileSystem {
   /** Attributes of what the last walk found on top; filled again by the next. */
   readonly stat = new Stat()
   readonly below = new Stat()
-  readonly attr: Attr = {
-    ino: 0,
-    size: 0,
-    blocks: 0,
-    atime: 0,
-    atimeNsec: 0,
-    mtime: 0,
-    mtimeNsec: 0,
-    ctime: 0,
-    ctimeNsec: 0,
-    mode: 0,
-    nlink: 0,
-    uid: 0,
-    gid: 0,
-    rdev: 0,
-    blksize: 4096,
-  }
+  readonly attr = blankAttr()
   /** True where the kernel keeps the times of files whose content it changes. */
   kernelHasTimes = false
   stack: Stack

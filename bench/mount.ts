@@ -47,7 +47,7 @@ export interface Plan {
 
 const AMOUNTS: Amounts = { names: 1000, batches: 5, large: 256, random: 2000, tree: 5000 }
 const FULL: Amounts = { ...AMOUNTS, large: 1024, tree: 50_000 }
-const WARM: Amounts = { names: 600, batches: 1, large: 8, random: 200, tree: 100 }
+const WARM: Amounts = { names: 6000, batches: 1, large: 8, random: 200, tree: 100 }
 
 /** Kinds of disk below, and what the cores do. */
 export const SETTINGS: Readonly<Record<string, Setting>> = Object.fromEntries(

@@ -4,7 +4,7 @@
 //   path in the branch ──▶ descriptor (O_PATH, a bounded cache) ──▶ call with one name
 //
 // Rule: a writable branch is changed through lib/union alone, and each change asks
-// `beforeChange` (freeze.ts) first. In a writable branch a thing lies at the same path as
+// `beforeChange` (before-change.ts) first. In a writable branch a thing lies at the same path as
 // in the view; in a read-only one it may lie elsewhere (a redirect).
 
 import { ERRNO, Errno } from '../base/errno.ts'

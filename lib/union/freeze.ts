@@ -10,9 +10,8 @@
 //
 // <ino> is the backing inode, in decimal. Each appears at once (rename or link).
 //
-// Rule: `beforeChange` is called before every change of a writable branch, whatever the
-// request; what is born after the instant is never preserved. A failure here ends the
-// freeze, never the change.
+// Rule: `beforeChange` asks before every change of the branch; what is born after the instant is
+// never preserved. A failure here ends the freeze, never the change.
 
 import { ERRNO, Errno } from '../base/errno.ts'
 import { copyData } from '../host/copy.ts'
@@ -20,37 +19,8 @@ import { listDirectory } from '../host/directory.ts'
 import { Stat } from '../host/stat.ts'
 import { must, O, S, sys } from '../host/sys.ts'
 import { getXattr, listXattr } from '../host/xattr.ts'
+import type { Change } from './before-change.ts'
 import type { Branch } from './branch.ts'
-
-/** What of a thing is about to change. */
-export type Change =
-  /** The list of names in directory (dir, ''). */
-  | 'names'
-  /** The name (dir, name) goes away or elsewhere; the list of `dir` changes with it. */
-  | 'gone'
-  /** Attributes of (dir, name), or of the descriptor where name is ''. */
-  | 'attributes'
-  /** Bytes of (dir, name), or of the descriptor where name is ''. */
-  | 'content'
-
-/** The one point that every change of a writable branch passes before it happens. */
-export function beforeChange(branch: Branch, change: Change, dir: number, name: string): void {
-  branch.changes += 1
-  if (branch.freezes.length === 0) return
-  for (const freeze of [...branch.freezes]) freeze.preserve(change, dir, name)
-}
-
-/** A file or directory was made: no image taken before holds it. */
-export function born(branch: Branch, backing: number): void {
-  for (const freeze of branch.freezes) freeze.born.add(backing)
-}
-
-/** Hard links that areas hold to this file: programs must not see them in its link count. */
-export function linksKept(branch: Branch, backing: number): number {
-  let count = 0
-  for (const freeze of branch.freezes) if (freeze.linked.has(backing)) count += 1
-  return count
-}
 
 export class Freeze {
   readonly id: number

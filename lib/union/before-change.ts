@@ -1,0 +1,38 @@
+// The one point that every change of a writable branch passes before it happens.
+//
+//   make, write, chmod, rename … ─▶ beforeChange ─▶ freezes preserve what was (freeze.ts)
+//
+// Rule: it is called before every change of a writable branch, whatever the request; what hangs
+// on it never fails the change.
+
+import type { Branch } from './branch.ts'
+
+/** What of a thing is about to change. */
+export type Change =
+  /** The list of names in directory (dir, ''). */
+  | 'names'
+  /** The name (dir, name) goes away or elsewhere; the list of `dir` changes with it. */
+  | 'gone'
+  /** Attributes of (dir, name), or of the descriptor where name is ''. */
+  | 'attributes'
+  /** Bytes of (dir, name), or of the descriptor where name is ''. */
+  | 'content'
+
+/** Tells whoever must know that this is about to change. */
+export function beforeChange(branch: Branch, change: Change, dir: number, name: string): void {
+  branch.changes += 1
+  if (branch.freezes.length === 0) return
+  for (const freeze of [...branch.freezes]) freeze.preserve(change, dir, name)
+}
+
+/** A file or directory was made: no image taken before holds it. */
+export function born(branch: Branch, backing: number): void {
+  for (const freeze of branch.freezes) freeze.born.add(backing)
+}
+
+/** Hard links that areas hold to this file: programs must not see them in its link count. */
+export function linksKept(branch: Branch, backing: number): number {
+  let count = 0
+  for (const freeze of branch.freezes) if (freeze.linked.has(backing)) count += 1
+  return count
+}

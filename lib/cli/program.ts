@@ -9,6 +9,7 @@ import { addLayerCommands } from './layer-commands.ts'
 import { addMountCommands } from './mount-commands.ts'
 import { addOrderCommands } from './order-commands.ts'
 import { OVERLAY_HELP } from './overlay-command.ts'
+import { addRestoreCommands } from './restore-commands.ts'
 import { addRunCommand } from './run-command.ts'
 import { addSettleCommand } from './settle-command.ts'
 import { addStateCommands } from './state-commands.ts'
@@ -35,6 +36,7 @@ export function makeProgram(): Command {
   addOrderCommands(program)
   addRunCommand(program)
   addStateCommands(program)
+  addRestoreCommands(program)
   addSettleCommand(program)
   // Reads its own words (overlay-command.ts); here for the list of commands and for its help.
   program

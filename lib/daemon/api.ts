@@ -15,6 +15,7 @@ import type { Call, Method } from './method.ts'
 import { mountMethods } from './mount-methods.ts'
 import { needsOf } from './needs.ts'
 import { orderMethods } from './order-methods.ts'
+import { restoreMethods } from './restore-methods.ts'
 import { runMethods } from './run-methods.ts'
 import { stateMethods } from './state-methods.ts'
 import { statusMethods } from './status-methods.ts'
@@ -28,6 +29,7 @@ export const METHODS = {
   ...mountMethods,
   ...runMethods,
   ...stateMethods,
+  ...restoreMethods,
 } as const
 
 export type MethodName = keyof typeof METHODS

@@ -14,7 +14,7 @@ import type { LayerRecord, RedoPlan } from '../snapshot/records.ts'
 import { stageName } from '../snapshot/redo.ts'
 import { discardRestore } from '../snapshot/restore.ts'
 import type { Control } from './control.ts'
-import { applyNow } from './states.ts'
+import { applyNow } from './restoring.ts'
 import { type LayerPlaces, layerPlaces } from './store-path.ts'
 import { copyAttributes, redoDirs } from './sublayers.ts'
 

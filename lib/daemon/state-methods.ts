@@ -1,14 +1,13 @@
-// States of layers: taking, listing, restoring.
+// States of layers: taking, listing.
 
 import { z } from 'zod'
 import { Failure } from '../base/failure.ts'
 import type { LayerRecord, SnapshotRecord } from '../snapshot/records.ts'
-import { findState } from '../snapshot/state-name.ts'
 import type { Control } from './control.ts'
 import { type Call, method } from './method.ts'
 import { type Settled, settleLayer } from './settle.ts'
 import { nameShape } from './shapes.ts'
-import { type Restored, restoreState, takeState } from './states.ts'
+import { takeState } from './states.ts'
 
 /** A state as lists show it. */
 export interface StateLine {
@@ -39,13 +38,6 @@ export interface SnapshotAnswer extends StateLine {
   readonly taken: boolean
 }
 
-export interface RestoreAnswer extends Omit<Restored, 'before'> {
-  readonly layer: string
-  readonly state: StateLine
-  /** The state that holds what was replaced: restoring it undoes the restore. */
-  readonly before: StateLine
-}
-
 export interface SettleAnswer extends Settled {
   readonly layer: string
 }
@@ -67,14 +59,6 @@ export const stateMethods = {
   snapshot: method(snapshotShape, snapshot),
   snapshots: method(z.strictObject({ layer: nameShape.nullable().default(null) }), snapshots),
   settle: method(z.strictObject({ layer: nameShape.nullable().default(null) }), settle),
-  restore: method(
-    z.strictObject({
-      layer: nameShape,
-      /** Id or the beginning of one, label, `latest`, `-1` for the one before the latest. */
-      state: z.string().min(1).max(128),
-    }),
-    restore,
-  ),
 } as const
 
 async function snapshot(
@@ -128,24 +112,12 @@ async function settle(
   return answers
 }
 
-async function restore(
-  control: Control,
-  { layer: name, state }: { layer: string; state: string },
-  call: Call,
-): Promise<RestoreAnswer> {
-  return control.alone(name, async (layer) => {
-    const target = findState(await control.catalogue.snapshots(layer.id), state, name)
-    const { before, ...done } = await restoreState(control, layer, target, call)
-    return {
-      layer: name,
-      state: stateLine(layer, target, target.id),
-      before: stateLine(layer, before, target.id),
-      ...done,
-    }
-  })
-}
-
-const stateLine = (layer: LayerRecord, state: SnapshotRecord, head: string | null): StateLine => ({
+/** `head`: the state that the layer came from. */
+export const stateLine = (
+  layer: LayerRecord,
+  state: SnapshotRecord,
+  head: string | null,
+): StateLine => ({
   id: state.id,
   layer: layer.name,
   time: state.time,

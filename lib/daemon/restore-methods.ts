@@ -32,7 +32,7 @@ async function restore(
   call: Call,
 ): Promise<RestoreAnswer> {
   return control.alone(name, async (layer) => {
-    const target = findState(await control.catalogue.snapshots(layer.id), state, name)
+    const target = await findState(control.catalogue, layer, state)
     const { before, ...done } = await restoreState(control, layer, target, call)
     return {
       layer: name,

@@ -1,95 +1,175 @@
-// Finding and removing what no state refers to any more.
+// Finding and removing what no state refers to any more, while snapshots go on.
 //
-//   snapshots ─▶ lists ─▶ entries ─▶ contents ─▶ contents they refer to
-//        └──────────┴─────────────────────┴─▶ chunks: what was reached stays
+//   lists there are ─▶ records ─▶ all that they need (reached.ts)
+//   claims of open writers ─▶ all that those need ─┐
+//   the rest is condemned, in one step  ◀──────────┘
+//   condemned contents ─▶ condemned chunks: removed in batches
+//
+// Lists are looked at before records: one that was there, and whose record is not there later, has
+// none. Contents go before chunks: killed in between, no content names a chunk that is gone.
 //
 // Rule: nothing is counted, everything is followed; what cannot be read ends the sweep before
-// anything is removed. No snapshot is being written meanwhile (Catalogue.sweep).
+// anything is removed. From the condemnation on nobody is given what is condemned (claims.ts).
 
-import { below, type Catalogue, key, type Operation } from './catalogue.ts'
-import type { Piece } from './records.ts'
-import { readTree } from './tree.ts'
+import type { Catalogue } from './catalogue.ts'
+import type { Held, Sweep } from './claims.ts'
+import { del, putText } from './key-value.ts'
+import { below, key, lastPart } from './keys.ts'
+import { Pace } from './pace.ts'
+import { Reached } from './reached.ts'
+import type { Piece, SnapshotRecord } from './records.ts'
 
 export interface Swept {
   readonly chunks: number
   readonly contents: number
   readonly lists: number
+  /** Bytes of the chunks. */
+  readonly bytes: number
   /** Digests of the read-only sublayers that some state needs. */
   readonly readOnly: readonly string[]
 }
 
+export interface GarbageOptions {
+  /** Only say what would go. */
+  readonly dryRun?: boolean
+  readonly pace?: Pace
+  readonly onProgress?: (text: string) => void
+}
+
 const BATCH = 1000
+/** From so many bytes on the database's files are written anew without what is gone. */
+const COMPACT_BYTES = 16 * 1024 * 1024
 
 /** Removes all garbage of the catalogue. Throws SVS_STORE_BUSY, SVS_CATALOGUE_DAMAGED, Damage. */
-export function collectGarbage(catalogue: Catalogue): Promise<Swept> {
-  return catalogue.sweep(async () => {
-    const reached = new Reached(catalogue)
-    const scopes = new Set<string>()
-    for (const snapshot of await catalogue.allSnapshots()) {
-      scopes.add(snapshot.ro.digest)
-      reached.keys.add(key.tree(snapshot.id))
-      await reached.follow(snapshot.ro.digest, await catalogue.pieces(snapshot.id))
-    }
-    return {
-      chunks: await sweepRange(catalogue, 'chunk', reached.keys),
-      contents: await sweepRange(catalogue, 'content', reached.keys),
-      lists: await sweepRange(catalogue, 'tree', reached.keys),
-      readOnly: [...scopes],
-    }
-  })
+export function collectGarbage(catalogue: Catalogue, options: GarbageOptions = {}): Promise<Swept> {
+  return catalogue.sweep((sweep) => new Collection(catalogue, sweep, options).run())
 }
 
-class Reached {
-  readonly keys = new Set<string>()
-  readonly #catalogue: Catalogue
+type Test = (at: string) => boolean
 
-  constructor(catalogue: Catalogue) {
+class Collection {
+  readonly #catalogue: Catalogue
+  readonly #sweep: Sweep
+  readonly #dryRun: boolean
+  readonly #pace: Pace
+  readonly #tell: (text: string) => void
+  readonly #reached: Reached
+  readonly #scopes = new Set<string>()
+  readonly #held = new Set<Held>()
+  #bytes = 0
+
+  constructor(catalogue: Catalogue, sweep: Sweep, options: GarbageOptions) {
     this.#catalogue = catalogue
+    this.#sweep = sweep
+    this.#dryRun = options.dryRun ?? false
+    this.#pace = options.pace ?? new Pace()
+    this.#tell = options.onProgress ?? (() => {})
+    this.#reached = new Reached(catalogue, this.#pace)
   }
 
-  async follow(scope: string, pieces: readonly Piece[]): Promise<void> {
-    for (const piece of pieces) {
-      // A list that another state shares was followed already, where its contents lie alike.
-      const mark = `${scope} ${piece.list.join(' ')}`
-      if (this.keys.has(mark)) continue
-      this.keys.add(mark)
-      for (const id of [...piece.list, ...piece.stamps]) this.keys.add(key.chunk(id))
-      for await (const { entry } of readTree(this.#catalogue, [piece]))
-        if (entry.content !== undefined) await this.#content(scope, entry.content)
+  async run(): Promise<Swept> {
+    const lists = await this.#listsWithoutRecord()
+    await this.#followStates()
+    const isGarbage = await this.#condemn()
+    const swept = {
+      lists: await this.#remove('tree', (at) => lists.has(at)),
+      contents: await this.#remove('content', isGarbage),
+      chunks: await this.#remove('chunk', isGarbage),
+      bytes: this.#bytes,
+      readOnly: [...this.#scopes],
+    }
+    if (this.#dryRun) return swept
+    await this.#catalogue.batch([putText(key.swept, String(Date.now()))])
+    if (this.#bytes >= COMPACT_BYTES) await this.#catalogue.compact(below('chunk'))
+    return swept
+  }
+
+  async #listsWithoutRecord(): Promise<ReadonlySet<string>> {
+    const lists = new Set<string>()
+    for await (const at of this.#catalogue.keys(below('tree'))) lists.add(at)
+    for await (const at of this.#catalogue.keys(below('snapshot')))
+      lists.delete(key.tree(lastPart(at)))
+    return lists
+  }
+
+  async #followStates(): Promise<void> {
+    const states = await this.#catalogue.allSnapshots()
+    for (const [at, state] of states.entries()) {
+      this.#tell(`followed ${at} of ${states.length} states`)
+      const pieces = await this.#piecesOf(state)
+      if (pieces !== null) await this.#follow({ snapshot: state, pieces })
     }
   }
 
-  async #content(scope: string, first: string): Promise<void> {
-    const left = [first]
-    for (let id = left.pop(); id !== undefined; id = left.pop()) {
-      const at = key.content(scope, id)
-      if (this.keys.has(at)) continue
-      this.keys.add(at)
-      const content = await this.#catalogue.content(scope, id)
-      for (const part of content?.parts ?? []) {
-        for (const chunk of part.chunks ?? []) this.keys.add(key.chunk(chunk))
-        for (const reference of part.references ?? [])
-          if (reference.content !== undefined) left.push(reference.content)
+  async #follow({ snapshot, pieces }: Held): Promise<void> {
+    this.#scopes.add(snapshot.ro.digest)
+    await this.#reached.follow(snapshot.ro.digest, pieces)
+  }
+
+  /** Null for a state that was deleted since: it is garbage, now or the next time. */
+  async #piecesOf({ layer, id }: SnapshotRecord): Promise<Piece[] | null> {
+    try {
+      return await this.#catalogue.pieces(id)
+    } catch (err) {
+      if ((await this.#catalogue.findSnapshot(layer, id)) !== null) throw err
+      return null
+    }
+  }
+
+  // Between the last look at the claims and the condemnation nothing waits.
+  async #condemn(): Promise<Test> {
+    while (await this.#followClaims());
+    const claims = this.#sweep.claims()
+    const isClaimed = (at: string) =>
+      claims.some(({ contents, chunks }) =>
+        at.startsWith('chunk/') ? chunks.has(lastPart(at)) : contents.has(at),
+      )
+    const condemned = (at: string) => !this.#reached.has(at) && !isClaimed(at)
+    if (this.#dryRun) return condemned
+    this.#sweep.condemn(condemned)
+    return (at) => this.#sweep.isCondemned(at)
+  }
+
+  /** True where something was claimed or held that had not been followed. */
+  async #followClaims(): Promise<boolean> {
+    let found = false
+    for (const held of this.#catalogue.claims.held) {
+      if (this.#held.has(held)) continue
+      found = true
+      this.#held.add(held)
+      await this.#follow(held)
+    }
+    for (const { contents } of this.#sweep.claims()) {
+      for (const at of contents) {
+        if (this.#reached.has(at)) continue
+        found = true
+        await this.#reached.content(at)
       }
     }
+    return found
   }
-}
 
-async function sweepRange(
-  catalogue: Catalogue,
-  prefix: string,
-  reached: ReadonlySet<string>,
-): Promise<number> {
-  let removed = 0
-  let batch: Operation[] = []
-  for await (const at of catalogue.keys(below(prefix))) {
-    if (reached.has(at)) continue
-    batch.push({ type: 'del', key: at })
-    removed += 1
-    if (batch.length < BATCH) continue
-    await catalogue.batch(batch)
-    batch = []
+  async #remove(prefix: string, isGarbage: Test): Promise<number> {
+    let removed = 0
+    let some: string[] = []
+    for await (const at of this.#catalogue.keys(below(prefix))) {
+      await this.#pace.breathe()
+      if (!isGarbage(at)) continue
+      if (prefix === 'chunk') this.#bytes += (await this.#catalogue.value(at))?.length ?? 0
+      some.push(at)
+      removed += 1
+      if (some.length < BATCH) continue
+      this.#tell(`found ${removed} ${prefix}s that nothing refers to`)
+      await this.#removeNow(some, isGarbage)
+      some = []
+    }
+    await this.#removeNow(some, isGarbage)
+    return removed
   }
-  if (batch.length > 0) await catalogue.batch(batch)
-  return removed
+
+  // Asked again at the last moment: some may have been spared meanwhile.
+  async #removeNow(keys: readonly string[], isGarbage: Test): Promise<void> {
+    if (this.#dryRun) return
+    await this.#sweep.remove(() => this.#catalogue.batch(keys.filter(isGarbage).map(del)))
+  }
 }

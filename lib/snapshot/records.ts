@@ -211,6 +211,43 @@ export const snapshotRecord = z.looseObject({
 })
 export type SnapshotRecord = z.infer<typeof snapshotRecord>
 
+/** A layer that was deleted, and can be brought back until gc takes it away. */
+export const removedLayer = z.looseObject({
+  record: layerRecord,
+  /** When, in milliseconds since 1970. */
+  at: count,
+})
+export type RemovedLayer = z.infer<typeof removedLayer>
+
+/** Which states a policy keeps; what is absent keeps none. */
+export const keepPolicy = z.looseObject({
+  last: count.optional(),
+  hourly: count.optional(),
+  daily: count.optional(),
+  weekly: count.optional(),
+  monthly: count.optional(),
+  /** `KEY` or `KEY=VALUE`. */
+  tags: z.array(z.string().min(1)).optional(),
+})
+export type KeepPolicy = z.infer<typeof keepPolicy>
+
+/** When the daemon takes states of a layer by itself. */
+export const schedule = z.looseObject({
+  id: z.string().regex(/^[0-9a-f]{10,64}$/),
+  layer: z.string().min(1),
+  /** Milliseconds between two states, or a cron pattern in local time. */
+  when: z.union([
+    z.looseObject({ every: z.number().int().positive() }),
+    z.looseObject({ cron: z.string().min(1) }),
+  ]),
+  keep: keepPolicy.nullable(),
+  paused: z.boolean(),
+  created: count,
+  /** When it last ran, and what came of it: a state's id, '' where nothing had changed, or what failed. */
+  last: z.looseObject({ at: count, state: z.string(), failure: z.string().nullable() }).nullable(),
+})
+export type Schedule = z.infer<typeof schedule>
+
 // A redo plan's steps are described where they are applied: redo.ts.
 const time = { atime: seconds, atimeNsec: nanoseconds, mtime: seconds, mtimeNsec: nanoseconds }
 const redoStep = z.discriminatedUnion('op', [

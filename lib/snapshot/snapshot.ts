@@ -9,10 +9,11 @@
 // sublayer from being switched until this returns.
 
 import { ownPrefix } from '../layer/marks.ts'
-import { type Catalogue, newId, type SnapshotWriter } from './catalogue.ts'
+import { type Catalogue, newId } from './catalogue.ts'
 import type { LayerRecord, Piece, SnapshotRecord, Trigger } from './records.ts'
 import type { Progress, ScanResult } from './scan.ts'
 import { runJob } from './thread.ts'
+import type { SnapshotWriter } from './writer.ts'
 
 export interface TakeSnapshot {
   readonly catalogue: Catalogue
@@ -46,6 +47,7 @@ export async function takeSnapshot(options: TakeSnapshot): Promise<Taken> {
   const { catalogue, layer, allowEmpty = false } = options
   const at = options.at ?? Date.now()
   const parent = await headOf(catalogue, layer.id)
+  const release = await catalogue.hold(parent)
   const writer = await catalogue.writer()
   try {
     const found = await scanLayer(options, parent, writer)
@@ -57,14 +59,14 @@ export async function takeSnapshot(options: TakeSnapshot): Promise<Taken> {
     return { kind: 'taken', snapshot }
   } finally {
     writer.end()
+    release()
   }
 }
 
 /** The state that the layer's writable sublayer came from; null where there is none (any more). */
 export async function headOf(catalogue: Catalogue, layer: string): Promise<SnapshotRecord | null> {
   const head = await catalogue.head(layer)
-  if (head === null) return null
-  return (await catalogue.snapshots(layer)).find(({ id }) => id === head) ?? null
+  return head === null ? null : catalogue.findSnapshot(layer, head)
 }
 
 /** The list of a state's entries; null for no state. */
@@ -98,7 +100,7 @@ async function recordOf(
   at: number,
   stored: number,
 ): Promise<SnapshotRecord> {
-  const last = (await catalogue.snapshots(layer.id)).at(-1)
+  const last = await catalogue.snapshotBack(layer.id, 0)
   return {
     id: newId(),
     layer: layer.id,

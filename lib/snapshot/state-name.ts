@@ -1,34 +1,94 @@
-// Which state a person means: an id or the beginning of one, a label, `latest`, `-1` (the
-// one before the latest), `-2` and so on.
+// How a person names states: NAME@STATE, and a range NAME@A..B. STATE is an id or the beginning of
+// one, a label, `latest`, or `-1` (the one before the latest), `-2` and so on.
 //
-// Rule: a label wins over an id that begins alike; what fits several is refused, never guessed.
+// Rule: a label wins over an id that begins alike; what fits several is refused, never guessed. A
+// state is found by its keys, without reading the others.
 
 import { Failure } from '../base/failure.ts'
+import type { Catalogue } from './catalogue.ts'
 import type { SnapshotRecord } from './records.ts'
 
-/**
- * The state called `text` among a layer's (oldest first). Throws SVS_STATE_NOT_FOUND,
- * SVS_STATE_AMBIGUOUS.
- */
-export function findState(
-  snapshots: readonly SnapshotRecord[],
-  text: string,
-  layerName: string,
-): SnapshotRecord {
-  const found = candidates(snapshots, text)
-  if (found.length > 1) throw new Failure('SVS_STATE_AMBIGUOUS', text, layerName)
-  if (found[0] === undefined) throw new Failure('SVS_STATE_NOT_FOUND', text, layerName)
-  return found[0]
+/** What states are looked up in. */
+type States = Pick<
+  Catalogue,
+  'findSnapshot' | 'snapshotBack' | 'labelled' | 'idsFrom' | 'snapshots'
+>
+
+/** A layer, as far as its states are concerned. */
+interface Owner {
+  readonly id: string
+  readonly name: string
 }
 
-function candidates(snapshots: readonly SnapshotRecord[], text: string): SnapshotRecord[] {
-  if (text === 'latest') return snapshots.slice(-1)
-  const back = /^-(\d{1,9})$/.exec(text)
-  if (back !== null) {
-    const at = snapshots.length - 1 - Number(back[1])
-    return at < 0 ? [] : snapshots.slice(at, at + 1)
-  }
-  const labelled = snapshots.filter(({ label }) => label === text)
-  if (labelled.length > 0) return labelled
-  return text === '' ? [] : snapshots.filter(({ id }) => id.startsWith(text))
+/** The state of a layer called `text`. Throws SVS_STATE_NOT_FOUND, SVS_STATE_AMBIGUOUS. */
+export async function findState(
+  states: States,
+  { id: layer, name }: Owner,
+  text: string,
+): Promise<SnapshotRecord> {
+  const back = text === 'latest' ? 0 : Number(/^-(\d{1,9})$/.exec(text)?.[1] ?? -1)
+  const found =
+    back >= 0 ? await states.snapshotBack(layer, back) : await named(states, layer, name, text)
+  if (found === null) throw new Failure('SVS_STATE_NOT_FOUND', text, name)
+  return found
+}
+
+async function named(
+  states: States,
+  layer: string,
+  name: string,
+  text: string,
+): Promise<SnapshotRecord | null> {
+  if (text === '') return null
+  const labelled = await states.labelled(layer, text)
+  if (labelled !== null) return states.findSnapshot(layer, labelled)
+  const [id, further] = await states.idsFrom(layer, text, 2)
+  if (further !== undefined) throw new Failure('SVS_STATE_AMBIGUOUS', text, name)
+  return id === undefined ? null : states.findSnapshot(layer, id)
+}
+
+/**
+ * The states from A to B, oldest first, both among them; `A..` goes to the latest, `..B` begins
+ * with the first, and one without `..` stands for itself. Throws as findState does.
+ */
+export async function findStates(
+  states: States,
+  layer: Owner,
+  text: string,
+): Promise<SnapshotRecord[]> {
+  const range = splitRange(text)
+  if (range === null) return [await findState(states, layer, text)]
+  const all = await states.snapshots(layer.id)
+  const ends = await Promise.all(
+    [range.from || null, range.to || 'latest'].map((end) =>
+      end === null ? null : findState(states, layer, end),
+    ),
+  )
+  const times = ends.map((end, at) => end?.time ?? (at === 0 ? 0 : Number.MAX_SAFE_INTEGER))
+  const [first, last] = [Math.min(...times), Math.max(...times)]
+  return all.filter(({ time }) => time >= first && time <= last)
+}
+
+/** `A..B` in its two ends, either of which may be ''; null for what is no range. */
+export function splitRange(text: string): { from: string; to: string } | null {
+  const at = text.indexOf('..')
+  return at === -1 ? null : { from: text.slice(0, at), to: text.slice(at + 2) }
+}
+
+/** `NAME@STATE` in its two parts; without `@`, the layer alone. */
+export function splitName(text: string): { layer: string; state: string | null } {
+  const at = text.indexOf('@')
+  if (at === -1) return { layer: text, state: null }
+  return { layer: text.slice(0, at), state: text.slice(at + 1) }
+}
+
+/** A layer and a state given as `NAME@STATE`, or as two words. Throws SVS_USAGE where both name a state. */
+export function namedState(
+  first: string,
+  second: string | null,
+): { layer: string; state: string | null } {
+  const { layer, state } = splitName(first)
+  if (state !== null && second !== null)
+    throw new Failure('SVS_USAGE', `${first} names a state already, so ${second} is one too many`)
+  return { layer, state: state ?? second }
 }

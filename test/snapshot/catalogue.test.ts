@@ -124,33 +124,35 @@ t.test('any byte flipped in any chunk is told, or harmless', async (t) => {
   t.ok(round > 3)
 })
 
-t.test('garbage goes, and what states need stays', async (t) => {
-  const lab = await labOf(t)
-  const random = randomOf(31)
-  mutate(lab.dirs.rw, random, 40)
-  const first = await lab.snapshot()
-  mutate(lab.dirs.rw, random, 40)
-  writeFileSync(join(lab.dirs.rw, 'only-here'), randomBytes(random, 50_000))
-  const second = await lab.snapshot()
-  mutate(lab.dirs.rw, random, 40)
-  const was = describeTree(lab.dirs.rw)
-  const third = await lab.snapshot()
-  t.match(await collectGarbage(lab.catalogue), { chunks: 0, contents: 0, lists: 0 })
-  await lab.catalogue.deleteSnapshot(second)
-  await lab.catalogue.deleteSnapshot(first)
-  const swept = await collectGarbage(lab.catalogue)
-  t.ok(swept.chunks > 0)
-  mutate(lab.dirs.rw, random, 40)
-  await lab.restore(third)
-  t.same(describeTree(lab.dirs.rw), was)
-})
+t.test(
+  'a catalogue of before, without the names of its states, has them once it is opened',
+  async (t) => {
+    const lab = await labOf(t)
+    const state = await lab.snapshot('old')
+    await lab.catalogue.putSnapshot({ ...state, label: 'good' })
+    await lab.catalogue.close()
+    const dir = join(lab.dir, 'catalogue')
+    const db = await raw(dir)
+    for (const prefix of ['id', 'label']) await db.clear({ gte: `${prefix}/`, lt: `${prefix}0` })
+    await db.put('meta', Buffer.from('{"version":1}'))
+    await db.close()
+    const again = await openCatalogue(dir)
+    t.teardown(() => again.close())
+    t.equal((await again.snapshot('l1', state.id)).message, 'old')
+    t.equal(await again.labelled('l1', 'good'), state.id)
+  },
+)
 
-t.test('nothing is swept while a snapshot is being written', async (t) => {
-  const { catalogue } = await labOf(t)
-  const writer = await catalogue.writer()
-  await t.rejects(collectGarbage(catalogue), { code: 'SVS_STORE_BUSY' })
-  writer.end()
-  await collectGarbage(catalogue)
+t.test('a label that is moved or removed leads nowhere else', async (t) => {
+  const { catalogue, snapshot } = await labOf(t)
+  const state = await snapshot()
+  await catalogue.putSnapshot({ ...state, label: 'one' })
+  await catalogue.putSnapshot({ ...state, label: 'two' })
+  t.equal(await catalogue.labelled('l1', 'one'), null)
+  t.equal(await catalogue.labelled('l1', 'two'), state.id)
+  await catalogue.deleteSnapshot({ ...state, label: 'two' })
+  t.equal(await catalogue.labelled('l1', 'two'), null)
+  t.same(await catalogue.idsFrom('l1', '', 9), [])
 })
 
 t.test('a process killed while it takes a snapshot leaves it wholly or not at all', async (t) => {

@@ -51,17 +51,19 @@ t.test('states are called by id, label and place', async (t) => {
   const states = await lab.catalogue.snapshots('l1')
   await lab.catalogue.putSnapshot({ ...states[1]!, label: 'good' })
   const all = await lab.catalogue.snapshots('l1')
-  const called = (text: string) => findState(all, text, 'app').message
-  t.equal(called('latest'), 'round 2')
-  t.equal(called('-1'), 'round 1')
-  t.equal(called('-2'), 'round 0')
-  t.equal(called('good'), 'round 1')
-  t.equal(called(all[0]!.id.slice(0, 8)), 'round 0')
-  t.throws(() => called('-3'), { code: 'SVS_STATE_NOT_FOUND' })
-  t.throws(() => called('no such'), { code: 'SVS_STATE_NOT_FOUND' })
-  t.throws(() => called(''), { code: 'SVS_STATE_NOT_FOUND' })
-  const alike = [all[0]!, { ...all[1]!, id: `${all[0]!.id.slice(0, 9)}z` }]
-  t.throws(() => findState(alike, all[0]!.id.slice(0, 5), 'app'), { code: 'SVS_STATE_AMBIGUOUS' })
+  const app = { id: 'l1', name: 'app' }
+  const called = async (text: string) => (await findState(lab.catalogue, app, text)).message
+  t.equal(await called('latest'), 'round 2')
+  t.equal(await called('-1'), 'round 1')
+  t.equal(await called('-2'), 'round 0')
+  t.equal(await called('good'), 'round 1')
+  t.equal(await called(all[0]!.id.slice(0, 8)), 'round 0')
+  await t.rejects(called('-3'), { code: 'SVS_STATE_NOT_FOUND' })
+  await t.rejects(called('no such'), { code: 'SVS_STATE_NOT_FOUND' })
+  await t.rejects(called(''), { code: 'SVS_STATE_NOT_FOUND' })
+  const alike = `${all[0]!.id.slice(0, 9)}${all[0]!.id.endsWith('f') ? 'e' : 'f'}`
+  await lab.catalogue.batch([{ type: 'put', key: `id/l1/${alike}`, value: Buffer.from('0') }])
+  await t.rejects(called(all[0]!.id.slice(0, 5)), { code: 'SVS_STATE_AMBIGUOUS' })
   t.ok(all[0]!.time < all[1]!.time && all[1]!.time < all[2]!.time)
 })
 

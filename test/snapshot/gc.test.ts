@@ -1,0 +1,152 @@
+// Garbage: what goes, what stays, and what may happen meanwhile.
+
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import type { Catalogue } from '../../lib/snapshot/catalogue.ts'
+import { DigestSet } from '../../lib/snapshot/digest-set.ts'
+import { collectGarbage } from '../../lib/snapshot/gc.ts'
+import { Pace } from '../../lib/snapshot/pace.ts'
+import type { SnapshotRecord } from '../../lib/snapshot/records.ts'
+import { buildState } from '../../lib/snapshot/restore.ts'
+import { describeTree, type Lab, labOf, mutate, randomBytes, randomOf } from './fixture.ts'
+
+async function countOf(catalogue: Catalogue, prefix: string): Promise<number> {
+  let count = 0
+  for await (const _ of catalogue.keys({ gte: `${prefix}/`, lt: `${prefix}0` })) count += 1
+  return count
+}
+
+async function treeOf({ catalogue, dir, dirs }: Lab, snapshot: SnapshotRecord): Promise<string[]> {
+  const rw = join(dir, 'built')
+  mkdirSync(rw)
+  try {
+    await buildState({ catalogue, snapshot, ro: dirs.ro, rw, numbers: null })
+    return describeTree(rw)
+  } finally {
+    rmSync(rw, { recursive: true, force: true })
+  }
+}
+
+t.test('garbage goes, and what states need stays', async (t) => {
+  const lab = await labOf(t)
+  const random = randomOf(31)
+  mutate(lab.dirs.rw, random, 40)
+  const first = await lab.snapshot()
+  mutate(lab.dirs.rw, random, 40)
+  writeFileSync(join(lab.dirs.rw, 'only-here'), randomBytes(random, 50_000))
+  const second = await lab.snapshot()
+  mutate(lab.dirs.rw, random, 40)
+  rmSync(join(lab.dirs.rw, 'only-here'), { force: true })
+  const third = await lab.snapshot()
+  const was = await treeOf(lab, third)
+  t.match(await collectGarbage(lab.catalogue), { chunks: 0, contents: 0, lists: 0, bytes: 0 })
+  await lab.catalogue.deleteSnapshots([first, second])
+  const before = await countOf(lab.catalogue, 'chunk')
+  const told = await collectGarbage(lab.catalogue, { dryRun: true })
+  t.equal(await countOf(lab.catalogue, 'chunk'), before, 'a dry run removes nothing')
+  const swept = await collectGarbage(lab.catalogue)
+  t.same(swept, told, 'and tells what goes')
+  t.ok(swept.chunks > 0 && swept.bytes > 50_000)
+  t.equal(await countOf(lab.catalogue, 'chunk'), before - swept.chunks)
+  t.same(await treeOf(lab, third), was)
+})
+
+// The same few contents come and go, so that snapshots rely again and again on what is garbage.
+t.test('snapshots taken while garbage is removed have all that they need', async (t) => {
+  const lab = await labOf(t)
+  const random = randomOf(Number(process.env.SEED ?? 5))
+  const pool = Array.from({ length: 6 }, () => randomBytes(random, 20_000 + random(20_000)))
+  const kept = new Map<string, { snapshot: SnapshotRecord; was: string[] }>()
+  let done = false
+  let sweeps = 0
+  let removed = 0
+  const sweeping = (async () => {
+    while (!done) {
+      // Gives way at every step, as seldom and as long as chance will have it.
+      const pace = new Pace()
+      pace.breathe = async () => {
+        if (random(3) === 0) await new Promise((resolve) => setTimeout(resolve, random(3)))
+      }
+      removed += (await collectGarbage(lab.catalogue, { pace })).chunks
+      sweeps += 1
+    }
+  })()
+  for (let round = 0; round < 60; round++) {
+    for (let file = 0; file < 4; file++)
+      writeFileSync(join(lab.dirs.rw, `f${file}`), pool[random(pool.length)]!)
+    const snapshot = await lab.snapshot()
+    kept.set(snapshot.id, { snapshot, was: await treeOf(lab, snapshot) })
+    while (kept.size > 2) {
+      const [id, { snapshot: old }] = [...kept][random(kept.size)]!
+      await lab.catalogue.deleteSnapshot(old)
+      kept.delete(id)
+    }
+  }
+  done = true
+  await sweeping
+  t.ok(sweeps > 1 && removed > 20, `${sweeps} sweeps removed ${removed} chunks`)
+  for (const { snapshot, was } of kept.values()) t.same(await treeOf(lab, snapshot), was)
+  t.same((await lab.catalogue.snapshots('l1')).length, kept.size)
+})
+
+t.test('a state that is deleted while it is read stays readable until that ends', async (t) => {
+  const lab = await labOf(t)
+  writeFileSync(join(lab.dirs.rw, 'file'), randomBytes(randomOf(3), 30_000))
+  const state = await lab.snapshot()
+  const chunks = await countOf(lab.catalogue, 'chunk')
+  const release = await lab.catalogue.hold(state)
+  await lab.catalogue.deleteSnapshot(state)
+  await collectGarbage(lab.catalogue)
+  t.equal(await countOf(lab.catalogue, 'chunk'), chunks)
+  release()
+  await collectGarbage(lab.catalogue)
+  t.equal(await countOf(lab.catalogue, 'chunk'), 0)
+  t.equal(await countOf(lab.catalogue, 'content'), 0)
+})
+
+t.test('what a snapshot that is being written stored is no garbage; given up, it is', async (t) => {
+  const { catalogue } = await labOf(t)
+  const writer = await catalogue.writer()
+  const id = 'ab'.repeat(32)
+  await writer.putContent('', id, { size: 1, depth: 0, stored: 1, parts: [] })
+  await writer.putChunk(id, Buffer.alloc(5 * 1024 * 1024))
+  t.match(await collectGarbage(catalogue), { chunks: 0, contents: 0 })
+  writer.end()
+  t.match(await collectGarbage(catalogue), { chunks: 1, contents: 1 })
+})
+
+t.test('a sweep beside a sweep is refused', async (t) => {
+  const lab = await labOf(t)
+  await lab.snapshot()
+  const first = collectGarbage(lab.catalogue)
+  await t.rejects(collectGarbage(lab.catalogue), { code: 'SVS_STORE_BUSY' })
+  await first
+})
+
+t.test('a sweep that is broken off has removed nothing that is needed', async (t) => {
+  const lab = await labOf(t)
+  const random = randomOf(8)
+  mutate(lab.dirs.rw, random, 80)
+  const state = await lab.snapshot()
+  const was = await treeOf(lab, state)
+  const pace = new Pace()
+  pace.breathe = async () => {
+    throw new Error('enough')
+  }
+  await t.rejects(collectGarbage(lab.catalogue, { pace }), { message: 'enough' })
+  t.same(await treeOf(lab, state), was)
+  await collectGarbage(lab.catalogue)
+})
+
+t.test('a set of digests has what was added, and nothing else', async (t) => {
+  const random = randomOf(9)
+  const digest = () => randomBytes(random, 32).toString('hex')
+  const set = new DigestSet()
+  const inside = [...Array.from({ length: 5000 }, digest), '0'.repeat(64)]
+  for (const each of inside) set.add(each)
+  t.equal(set.add(inside[7]!), false)
+  t.equal(set.size, inside.length)
+  t.ok(inside.every((each) => set.has(each)))
+  t.notOk(Array.from({ length: 5000 }, digest).some((each) => set.has(each)))
+})

@@ -1,7 +1,7 @@
 // The preservation area of a freeze, as its reader sees it: what the union laid there
 // before the first change after the instant (lib/union writes it).
 //
-//   list-<ino>  attr-<ino>  data-<ino>  link-<ino>  dir-<ino>  failed
+//   list-<ino>  attr-<ino>  data-<ino>  map-<ino>  link-<ino>  dir-<ino>  failed
 //
 // Rule: the live thing is looked at first, then the area is asked: whatever is not in the
 // area by then was still unchanged when it was looked at. The order is the proof.
@@ -13,6 +13,7 @@ import { shown } from '../base/path.ts'
 import type { DirEntry } from '../host/directory.ts'
 import { Stat } from '../host/stat.ts'
 import { AT_FDCWD, must, O, sys } from '../host/sys.ts'
+import { PreservedBytes } from './preserved-bytes.ts'
 
 const listing = z.array(z.tuple([z.string(), z.number(), z.number()]))
 
@@ -61,6 +62,12 @@ export class FrozenArea {
   /** Descriptor of the content at the instant, or null while the file has not changed. */
   data(ino: number): number | null {
     return this.#open(`data-${ino}`, O.RDONLY | O.NOFOLLOW)
+  }
+
+  /** What of a large file was preserved; null while its bytes have not changed. */
+  blocks(ino: number): PreservedBytes | null {
+    const map = this.#open(`map-${ino}`, O.RDONLY | O.NOFOLLOW)
+    return map === null ? null : new PreservedBytes(map, this.#fd, ino)
   }
 
   /** O_PATH descriptor of a file or directory that lost its name since. Throws SVS_FREEZE_FAILED. */

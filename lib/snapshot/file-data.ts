@@ -50,12 +50,20 @@ export class FileCut extends Error {
 
 /** Reads until `into` is full. Throws FileCut where the file ends before. */
 export function readFull(fd: number, into: Buffer, offset: number): void {
-  for (let done = 0; done < into.length; ) {
+  const done = readSome(fd, into, offset)
+  if (done < into.length) throw new FileCut(`file ends at ${offset + done}`)
+}
+
+/** Reads until `into` is full or the file ends; answers how many bytes there were. */
+export function readSome(fd: number, into: Buffer, offset: number): number {
+  let done = 0
+  while (done < into.length) {
     const rest = done === 0 ? into : into.subarray(done)
     const length = must(sys.pread(fd, rest, rest.length, offset + done), 'pread')
-    if (length === 0) throw new FileCut(`file ends at ${offset + done}`)
+    if (length === 0) break
     done += length
   }
+  return done
 }
 
 /** Begins the hash that names a content. Its data's bytes, without the holes', go in next. */

@@ -19,7 +19,8 @@ import { getXattr, listXattr } from '../host/xattr.ts'
 import { isCarried } from '../layer/attributes.ts'
 import { blocksAmong, type MarkPrefix, type Marks, marksAmong } from '../layer/marks.ts'
 import { FrozenArea } from './area.ts'
-import { type FileData, holesOf, readFull } from './file-data.ts'
+import type { FileData } from './file-data.ts'
+import { frozenData } from './frozen-data.ts'
 import { mergedData } from './merged-data.ts'
 import { readNumbers } from './numbers.ts'
 import type { Entry, EntryMarks, Kind } from './records.ts'
@@ -245,39 +246,7 @@ class ImageReader {
   }
 
   #open(fd: number, ino: number, size: number): FileData {
-    const live = openForReading(fd)
-    let preserved: number | null = null
-    const swap = (): boolean => {
-      if (preserved !== null || this.#area === null) return false
-      preserved = this.#area.data(ino)
-      return preserved !== null
-    }
-    try {
-      let holes = holesOf(live, size)
-      if (swap()) holes = holesOf(preserved!, size)
-      return {
-        size,
-        holes,
-        read(into, offset) {
-          try {
-            readFull(preserved ?? live, into, offset)
-          } catch (err) {
-            // Live and cut short since: then it was preserved before.
-            if (!swap()) throw err
-            readFull(preserved!, into, offset)
-            return
-          }
-          if (swap()) readFull(preserved!, into, offset)
-        },
-        close() {
-          sys.close(live)
-          if (preserved !== null) sys.close(preserved)
-        },
-      }
-    } catch (err) {
-      sys.close(live)
-      throw err
-    }
+    return frozenData(openForReading(fd), this.#area, ino, size)
   }
 }
 

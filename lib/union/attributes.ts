@@ -13,7 +13,7 @@ import { getXattr, listXattr, removeXattr, setXattr } from '../host/xattr.ts'
 import { HAS } from '../layer/index-tables.ts'
 import type { Override } from '../layer/layer.ts'
 import { isMarkName } from '../layer/marks.ts'
-import { beforeChange } from './before-change.ts'
+import { beforeChange, preserveAhead } from './before-change.ts'
 import { SMALLEST } from './blocks.ts'
 import type { Branch } from './branch.ts'
 import { copyUp, ensureDirectory } from './copy-up.ts'
@@ -267,7 +267,8 @@ export function truncate(view: View, node: UnionNode, size: number, dropsFor: Ca
   const open = openBacking(node, true)
   const { blocks } = node
   try {
-    beforeChange(node.branch!, 'content', open.fd, '')
+    preserveAhead(node.branch!, open.fd, size, Number.POSITIVE_INFINITY)
+    beforeChange(node.branch!, 'content', open.fd, '', size)
     blocks?.keepMark(open.fd)
     keepMtime(view, node.branch!, open.fd, () => {
       const done = sys.ftruncate(open.fd, size)

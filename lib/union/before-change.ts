@@ -5,6 +5,7 @@
 // Rule: it is called before every change of a writable branch, whatever the request; what hangs
 // on it never fails the change.
 
+import { Parked } from '../fuse/filesystem.ts'
 import type { Branch } from './branch.ts'
 
 /** What of a thing is about to change. */
@@ -18,11 +19,29 @@ export type Change =
   /** Bytes of (dir, name), or of the descriptor where name is ''. */
   | 'content'
 
-/** Tells whoever must know that this is about to change. */
-export function beforeChange(branch: Branch, change: Change, dir: number, name: string): void {
+/** Tells whoever must know that this is about to change; of bytes, those in [from, to). */
+export function beforeChange(
+  branch: Branch,
+  change: Change,
+  dir: number,
+  name: string,
+  from = 0,
+  to = Number.POSITIVE_INFINITY,
+): void {
   branch.changes += 1
   if (branch.freezes.length === 0) return
-  for (const freeze of [...branch.freezes]) freeze.preserve(change, dir, name)
+  for (const freeze of [...branch.freezes]) freeze.preserve(change, dir, name, from, to)
+}
+
+/**
+ * Before `beforeChange` of bytes [from, to), where they may be very many: throws Parked while an io
+ * thread copies what is to be preserved of them. `fd` is the file's.
+ */
+export function preserveAhead(branch: Branch, fd: number, from: number, to: number): void {
+  for (const freeze of branch.freezes) {
+    const job = freeze.ahead(fd, from, to)
+    if (job !== null) throw new Parked(job)
+  }
 }
 
 /** A file or directory was made: no image taken before holds it. */

@@ -5,7 +5,7 @@ import type { CopyRangeRequest, Job, Statfs } from '../fuse/filesystem.ts'
 import { Stat } from '../host/stat.ts'
 import { must, O, sys } from '../host/sys.ts'
 import { keepMtime } from './attributes.ts'
-import { beforeChange } from './before-change.ts'
+import { beforeChange, preserveAhead } from './before-change.ts'
 import { settleFirst } from './block-copy.ts'
 import { writableOpen } from './files.ts'
 import type { UnionNode } from './node.ts'
@@ -16,6 +16,8 @@ const MOST_COPIED = 8 * 1024 * 1024
 
 /** FALLOC_FL_COLLAPSE_RANGE: the one that makes a file shorter. */
 const COLLAPSE = 8
+/** The same, and FALLOC_FL_INSERT_RANGE: all that lies behind moves. */
+const MOVES = COLLAPSE | 32
 
 const stat = new Stat()
 
@@ -39,7 +41,9 @@ export function allocate(
   const open = writableOpen(view, node)
   // Whatever it does with holes, it does with true ones.
   settleFirst(node)
-  beforeChange(node.branch!, 'content', open.fd, '')
+  const until = mode & MOVES ? Number.POSITIVE_INFINITY : offset + length
+  preserveAhead(node.branch!, open.fd, offset, until)
+  beforeChange(node.branch!, 'content', open.fd, '', offset, until)
   keepMtime(view, node.branch!, open.fd, () =>
     must(sys.fallocate(open.fd, mode, offset, length), 'fallocate'),
   )
@@ -57,9 +61,10 @@ export function copyRange(
   const source = from.open ?? fail('EBADF')
   // The kernel reads and writes instead.
   if (from.blocks !== null || to.blocks !== null) fail('EOPNOTSUPP')
-  beforeChange(to.branch!, 'content', target.fd, '')
   const { offset, toOffset } = request
   const length = Math.min(request.length, MOST_COPIED)
+  preserveAhead(to.branch!, target.fd, toOffset, toOffset + length)
+  beforeChange(to.branch!, 'content', target.fd, '', toOffset, toOffset + length)
   const copied = keepMtime(view, to.branch!, target.fd, () =>
     sys.copyFileRange(source.fd, offset, target.fd, toOffset, length),
   )

@@ -352,7 +352,7 @@ export function writeNode(
   const open = writableOpen(view, node)
   if (fromCache && view.kernelHasTimes) rememberChanged(open, node.branch!)
   const branch = node.branch!
-  beforeChange(branch, 'content', open.fd, '')
+  beforeChange(branch, 'content', open.fd, '', offset, offset + data.length)
   const { blocks } = node
   blocks?.beforeWrite(open.fd, open.lower, offset, data.length)
   let done = 0

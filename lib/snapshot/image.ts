@@ -215,7 +215,7 @@ class ImageReader {
     const xattrs = new Map<string, Buffer>()
     for (const [name, value] of Object.entries(kept.xattrs))
       xattrs.set(name, Buffer.from(value, 'base64'))
-    return { ...kept, xattrs, stamp: null, nlink: Math.max(kept.nlink, live.nlink) }
+    return { ...kept, xattrs, stamp: null }
   }
 
   #entryOf(fd: number, path: RelPath, ino: number, found: Found, marks: Marks | null): Entry {

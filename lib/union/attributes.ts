@@ -268,7 +268,7 @@ export function truncate(view: View, node: UnionNode, size: number, dropsFor: Ca
   const { blocks } = node
   try {
     preserveAhead(node.branch!, open.fd, size, Number.POSITIVE_INFINITY)
-    beforeChange(node.branch!, 'content', open.fd, '', size)
+    beforeChange(node.branch!, 'content', open.fd, '', node, size)
     blocks?.keepMark(open.fd)
     keepMtime(view, node.branch!, open.fd, () => {
       const done = sys.ftruncate(open.fd, size)

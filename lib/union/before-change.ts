@@ -1,16 +1,18 @@
 // The one point that every change of a writable branch passes before it happens.
 //
-//   make, write, chmod, rename … ─▶ beforeChange ─▶ freezes preserve what was (freeze.ts)
+//   make, write, chmod, rename … ─▶ beforeChange ─┬▶ journal names what changes (journal.ts)
+//                                                 └▶ freezes preserve what was (freeze.ts)
 //
 // Rule: it is called before every change of a writable branch, whatever the request; what hangs
 // on it never fails the change.
 
 import { Parked } from '../fuse/filesystem.ts'
 import type { Branch } from './branch.ts'
+import type { Noted } from './journal.ts'
 
 /** What of a thing is about to change. */
 export type Change =
-  /** The list of names in directory (dir, ''). */
+  /** The name (dir, name), which was not there, comes; the list of `dir` changes with it. */
   | 'names'
   /** The name (dir, name) goes away or elsewhere; the list of `dir` changes with it. */
   | 'gone'
@@ -19,16 +21,21 @@ export type Change =
   /** Bytes of (dir, name), or of the descriptor where name is ''. */
   | 'content'
 
-/** Tells whoever must know that this is about to change; of bytes, those in [from, to). */
+/**
+ * Tells whoever must know that this is about to change; of bytes, those in [from, to). `noted`: who
+ * asks again and again for one file.
+ */
 export function beforeChange(
   branch: Branch,
   change: Change,
   dir: number,
   name: string,
+  noted: Noted | null = null,
   from = 0,
   to = Number.POSITIVE_INFINITY,
 ): void {
   branch.changes += 1
+  branch.journal?.note(change, dir, name, noted)
   if (branch.freezes.length === 0) return
   for (const freeze of [...branch.freezes]) freeze.preserve(change, dir, name, from, to)
 }

@@ -317,6 +317,7 @@ export class Blocks {
     }
     if (!last) return
     const { prefix } = this.branch
+    this.branch.journal?.noteFile(to)
     // From here on it is an ordinary file; the other marks say nothing without this one.
     clearMark(to, '', 'metacopy', prefix!)
     this.settled = true

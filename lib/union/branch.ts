@@ -18,6 +18,7 @@ import type { MarkPrefix } from '../layer/marks.ts'
 import type { Ctimes } from './ctimes.ts'
 import { diskIdentity, isInMemory, keepsAtime, listsAll } from './disks.ts'
 import type { Freeze } from './freeze.ts'
+import type { Journal } from './journal.ts'
 import { KnownNames } from './known-names.ts'
 import type { UnionLayer } from './layer.ts'
 import { Room } from './room.ts'
@@ -58,11 +59,14 @@ export class Branch {
   layer!: UnionLayer
   /** Preservation areas that must see what was, before it changes. */
   readonly freezes: Freeze[] = []
+  /** What changed since each state; null before the first. */
+  journal: Journal | null = null
   /** Paths served by this process: a walk into one would wait for itself. */
   blocked: ReadonlySet<string> | null = null
   /** Changes of a writable branch so far, each counted before it is made (`beforeChange`), a restore after. */
   changes = 0
   readonly #fds = new Map<string, number>()
+  readonly #paths = new Map<number, RelPath>()
   /** What the disks are that it spans, by device. */
   readonly #disks = new Map<number, string>()
   #links: ReadonlyMap<number, readonly RelPath[]> | null = null
@@ -130,6 +134,11 @@ export class Branch {
   /** Of a call on what was found: EIO where the index has what its tree has lost. */
   asDamage(errno: number): number {
     return errno === -ERRNO.ENOENT && this.index !== null ? -ERRNO.EIO : errno
+  }
+
+  /** Path of a directory by a descriptor that `dirFd` gave, while that is valid. */
+  pathOf(fd: number): RelPath | undefined {
+    return fd === this.root ? ROOT : this.#paths.get(fd)
   }
 
   /** As `dirFd`, or the negative errno. */
@@ -267,6 +276,7 @@ export class Branch {
     for (const [known, fd] of this.#fds) {
       if (known !== path && !known.startsWith(below)) continue
       this.#fds.delete(known)
+      this.#paths.delete(fd)
       sys.close(fd)
     }
   }
@@ -278,6 +288,7 @@ export class Branch {
     this.index?.close()
     for (const fd of this.#fds.values()) sys.close(fd)
     this.#fds.clear()
+    this.#paths.clear()
     sys.close(this.root)
   }
 
@@ -285,13 +296,15 @@ export class Branch {
     return this.blocked!.has(dir === '' ? name : `${dir}/${name}`)
   }
 
-  #keep(path: string, fd: number): void {
+  #keep(path: RelPath, fd: number): void {
     if (this.#fds.size >= MOST_DESCRIPTORS) {
       const [oldest, old] = this.#fds.entries().next().value!
       this.#fds.delete(oldest)
+      this.#paths.delete(old)
       sys.close(old)
     }
     this.#fds.set(path, fd)
+    this.#paths.set(fd, path)
   }
 }
 

@@ -43,7 +43,7 @@ export function allocate(
   settleFirst(node)
   const until = mode & MOVES ? Number.POSITIVE_INFINITY : offset + length
   preserveAhead(node.branch!, open.fd, offset, until)
-  beforeChange(node.branch!, 'content', open.fd, '', offset, until)
+  beforeChange(node.branch!, 'content', open.fd, '', node, offset, until)
   keepMtime(view, node.branch!, open.fd, () =>
     must(sys.fallocate(open.fd, mode, offset, length), 'fallocate'),
   )
@@ -64,7 +64,7 @@ export function copyRange(
   const { offset, toOffset } = request
   const length = Math.min(request.length, MOST_COPIED)
   preserveAhead(to.branch!, target.fd, toOffset, toOffset + length)
-  beforeChange(to.branch!, 'content', target.fd, '', toOffset, toOffset + length)
+  beforeChange(to.branch!, 'content', target.fd, '', to, toOffset, toOffset + length)
   const copied = keepMtime(view, to.branch!, target.fd, () =>
     sys.copyFileRange(source.fd, offset, target.fd, toOffset, length),
   )

@@ -423,7 +423,7 @@ function publish(
     if (linked) count = publishLinked(view, node, layer, temp)
     else {
       const dir = rw.dirFd(node.parent!.path)
-      beforeChange(rw, from === rw ? 'gone' : 'names', dir, from === rw ? node.name : '')
+      beforeChange(rw, from === rw ? 'gone' : 'names', dir, node.name)
       keepTimes(rw, dir, () => must(moveAsOwner(layer.work, temp, dir, node.name), 'copy up'))
     }
   } catch (err) {
@@ -548,7 +548,7 @@ export function ensureDirectory(view: View, node: UnionNode, layer: UnionLayer):
     carryOver(view, from, '', source, mode, layer.work, temp, made)
     redirectIfMoved(node, layer, temp)
     const into = rw.dirFd(node.parent!.path)
-    beforeChange(rw, 'names', into, '')
+    beforeChange(rw, 'names', into, node.name)
     born(rw, made.ino)
     layer.numbers?.set(made.ino, node.ino)
     keepTimes(rw, into, () => must(moveAsOwner(layer.work, temp, into, node.name), 'copy up'))

@@ -327,7 +327,7 @@ function keepChanged(view: View, node: UnionNode, open: OpenFile): void {
   if (changed === null) return
   open.changed = null
   node.stamp = null
-  beforeChange(node.branch!, 'attributes', open.fd, '')
+  beforeChange(node.branch!, 'attributes', open.fd, '', node)
   const { mtime, ctime } = changed
   // The piece that is being filled ends with the times that it keeps.
   node.blocks?.keepTimes(mtime, ctime)
@@ -352,7 +352,7 @@ export function writeNode(
   const open = writableOpen(view, node)
   if (fromCache && view.kernelHasTimes) rememberChanged(open, node.branch!)
   const branch = node.branch!
-  beforeChange(branch, 'content', open.fd, '', offset, offset + data.length)
+  beforeChange(branch, 'content', open.fd, '', node, offset, offset + data.length)
   const { blocks } = node
   blocks?.beforeWrite(open.fd, open.lower, offset, data.length)
   let done = 0

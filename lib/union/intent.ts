@@ -134,7 +134,7 @@ function preserve({ from, to }: Move): void {
   if (to.work) return
   const { dir, name } = nameOf(to)
   beforeChange(to.layer.rw!, 'gone', dir, name)
-  beforeChange(to.layer.rw!, 'names', dir, '')
+  beforeChange(to.layer.rw!, 'names', dir, name)
 }
 
 const nameOf = ({ layer, work, dir, name }: Spot): Name => ({

@@ -221,7 +221,8 @@ function linkInto(
   fromName: string,
 ): boolean {
   const into = layer.rw!.dirFd(dir.path)
-  beforeChange(layer.rw!, 'names', into, '')
+  beforeChange(layer.rw!, 'names', into, name)
+  beforeChange(layer.rw!, 'attributes', from, fromName)
   let done = 0
   keepTimes(layer.rw!, into, () => {
     done = asOwner(into, '', () => sys.linkat(from, fromName, into, name))

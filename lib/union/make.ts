@@ -65,7 +65,7 @@ export function makeName(
   ensureDirectory(view, dir, layer)
   const rw = layer.rw!
   const into = rw.dirFd(dir.path)
-  beforeChange(rw, 'names', into, '')
+  beforeChange(rw, 'names', into, name)
   let number = 0
   const record = (at: number, as: string) => {
     keepSetgid(caller, at, as, mode)
@@ -235,7 +235,8 @@ export function makeLink(view: View, node: UnionNode, dir: UnionNode, name: stri
   ensureDirectory(view, dir, layer)
   const rw = layer.rw!
   const into = rw.dirFd(dir.path)
-  beforeChange(rw, 'names', into, '')
+  beforeChange(rw, 'names', into, name)
+  noteLinked(rw, node)
   if (node.data !== null && rw.prefix !== null) markRedirect(node, rw)
   const over = found.at === 'whiteout' && found.layer === layer
   if (over) linkOver(view, node, layer, into, name)
@@ -245,6 +246,12 @@ export function makeLink(view: View, node: UnionNode, dir: UnionNode, name: stri
 
 const topOf = (view: View, one: UnionLayer, other: UnionLayer): UnionLayer =>
   view.stack.isAbove(one, other) ? one : other
+
+// Its link count is an attribute, too.
+function noteLinked(rw: Branch, node: UnionNode): void {
+  const { dir, name } = locate(node)
+  beforeChange(rw, 'attributes', dir, name)
+}
 
 // A metacopy found by its own name alone would not be found under a second one.
 function markRedirect(node: UnionNode, rw: Branch): void {

@@ -134,6 +134,8 @@ export class UnionNode extends NodeParts {
    * of every file.
    */
   noCapability = false
+  /** The epoch of the branch's journal that names its bytes; -1 for none. */
+  noted = -1
   /** What a file of the base looked like when it was found; null for all others. */
   stamp: Stamp | null = null
 

@@ -37,6 +37,8 @@ export class Numbers {
   #unwritten: [backing: number, number: number][] = []
   readonly #path: string | null
   #next: number
+  /** How many files had none when they were first asked for. */
+  given = 0
 
   /** `path` is the log (made where it is absent), or null. Throws Errno. */
   constructor(path: string | null, tag: number, slot = BORN) {
@@ -52,6 +54,7 @@ export class Numbers {
     const known = this.#known.get(backing)
     if (known !== undefined) return known
     if (this.#tag === 0) return own
+    this.given += 1
     const number = this.#next++
     this.set(backing, number)
     return number

@@ -17,6 +17,7 @@ import { beforeChange } from './before-change.ts'
 import type { Branch } from './branch.ts'
 import { openBacking } from './files.ts'
 import type { Freeze } from './freeze.ts'
+import type { Journal } from './journal.ts'
 import type { Passed, UnionNode } from './node.ts'
 import { PASS_FROM } from './spec.ts'
 import { peersOf } from './twins.ts'
@@ -35,7 +36,7 @@ export function passThrough(view: View, node: UnionNode, flags: number): number 
   open.cached = false
   node.stamp = null
   view.rewritten.add(node)
-  beforeChange(node.branch!, 'content', open.fd, '')
+  beforeChange(node.branch!, 'content', open.fd, '', node)
   if ((flags & O.ACCMODE) === O.RDWR) mayBeMapped(view, node)
   return passed.id
 }
@@ -125,6 +126,15 @@ export function preservePassed(views: Iterable<View>, branch: Branch, freeze: Fr
         freeze.fail(err)
         return
       }
+    }
+  }
+}
+
+/** A state was taken: what programs change without asking us is named in the next epoch, too. */
+export function notePassed(views: Iterable<View>, branch: Branch, journal: Journal): void {
+  for (const view of views) {
+    for (const node of writtenUnseen(view, branch)) {
+      if (node.open !== null || isMapped(view, node)) withFile(node, (fd) => journal.noteFile(fd))
     }
   }
 }

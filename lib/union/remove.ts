@@ -140,7 +140,7 @@ function hide(
   ensureDirectory(view, dir, layer)
   const into = rw.dirFd(dir.path)
   if (!has) {
-    beforeChange(rw, 'names', into, '')
+    beforeChange(rw, 'names', into, name)
     must(sys.mknodat(into, name, S.IFCHR, 0), 'whiteout')
     return
   }

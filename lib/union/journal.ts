@@ -1,0 +1,197 @@
+// The change journal of a writable branch: what changed since each state, by name.
+//
+//   beforeChange ─▶ note ─▶ [ epoch ][ epoch ][ epoch …      cut: a state begins the next epoch
+//                            ▲ since(position) ─▶ all that the epochs from there on name
+//
+// It lives in memory, as long as the branch is open: what happens to a sublayer while nobody has
+// it open, nobody sees, so no file of an earlier time could vouch for it. A position that it did
+// not give itself, also one from before a crash, is one of which it knows nothing.
+//
+// Rule: it names a thing once in an epoch, before it changes. Where it cannot name something, or
+// did not see it, or would grow too large, the epoch is lost: the answer is null, never a part.
+
+import { randomInt } from 'node:crypto'
+import { joinPath, type RelPath } from '../base/path.ts'
+import { Stat } from '../host/stat.ts'
+import { AT_FDCWD, S, sys } from '../host/sys.ts'
+import type { Changed } from '../layer/changed.ts'
+import type { Change } from './before-change.ts'
+import type { Branch } from './branch.ts'
+
+/** Names kept in all; a sublayer that changes more is scanned as fast. */
+const MOST_NAMES = 200_000
+const DELETED = ' (deleted)'
+
+interface Epoch {
+  /** By path: whether all below changed with it. */
+  readonly names: Map<RelPath, boolean>
+  readonly files: Set<number>
+  lost: boolean
+}
+
+const emptyEpoch = (): Epoch => ({ names: new Map(), files: new Set(), lost: false })
+
+/** What remembers that the journal has named it: the number of the epoch, -1 for never. */
+export interface Noted {
+  noted: number
+}
+
+export class Journal {
+  readonly #branch: Branch
+  /** Position of the first epoch kept. Chosen at random, so that no other journal's positions are its own. */
+  #first = randomInt(2 ** 47)
+  readonly #epochs: Epoch[] = [emptyEpoch()]
+  #names = 0
+  /** Numbers given to files that had none, when the epoch began. */
+  #given: number
+  readonly #stat = new Stat()
+  readonly #target = Buffer.alloc(4096)
+  readonly #root: string
+
+  constructor(branch: Branch) {
+    this.#branch = branch
+    this.#given = this.#numbersGiven()
+    this.#root = this.#linkOf(branch.root) ?? ''
+    if (this.#root === '') this.lost()
+  }
+
+  /** Number of the epoch that is being written. */
+  get position(): number {
+    return this.#first + this.#epochs.length - 1
+  }
+
+  get #epoch(): Epoch {
+    return this.#epochs.at(-1)!
+  }
+
+  /** A state is taken: what changes from here on belongs to the next epoch, whose number it answers. */
+  cut(): number {
+    this.#checkNumbers()
+    this.#epochs.push(emptyEpoch())
+    return this.position
+  }
+
+  /** What the epochs from `position` to the present one name; null where that is not known. */
+  since(position: number): Changed | null {
+    const from = position - this.#first
+    if (from < 0 || from >= this.#epochs.length) return null
+    // States only go on: what is older is not asked for any more.
+    for (const { names } of this.#epochs.splice(0, from)) this.#names -= names.size
+    this.#first = position
+    const past = this.#epochs.slice(0, -1)
+    if (past.some(({ lost }) => lost)) return null
+    const names = new Map<RelPath, boolean>()
+    const files = new Set<number>()
+    for (const epoch of past) {
+      for (const [path, whole] of epoch.names) names.set(path, whole || names.get(path) === true)
+      for (const file of epoch.files) files.add(file)
+    }
+    return { names: [...names], files: [...files] }
+  }
+
+  /** Something changed that this epoch does not name. */
+  lost(): void {
+    const epoch = this.#epoch
+    epoch.lost = true
+    this.#names -= epoch.names.size
+    epoch.names.clear()
+    epoch.files.clear()
+  }
+
+  /** This is about to change. `noted` spares asking again for the same thing. */
+  note(change: Change, dir: number, name: string, noted: Noted | null): void {
+    const { position } = this
+    if (noted?.noted === position || this.#epoch.lost) return
+    const known = this.#branch.pathOf(dir)
+    if (known === undefined && name === '') this.noteFile(dir)
+    else {
+      const at = known ?? this.#pathOf(dir)
+      if (at === null) this.#noteElsewhere(change, dir, name)
+      else this.#note(change, at, dir, name)
+    }
+    if (noted !== null) noted.noted = position
+  }
+
+  #note(change: Change, at: RelPath, dir: number, name: string): void {
+    const path = name === '' ? at : joinPath(at, name)
+    if (change === 'attributes' || change === 'content') {
+      if (this.#epoch.names.has(path)) return
+      this.#add(path, false)
+      if (name !== '') this.#addLinked(dir, name)
+      return
+    }
+    if (name === '') {
+      this.lost()
+      return
+    }
+    this.#add(at, false)
+    this.#add(path, true)
+    if (change === 'gone') this.#addLinked(dir, name)
+  }
+
+  // A file of the branch, reached by a name that it has outside.
+  #noteElsewhere(change: Change, dir: number, name: string): void {
+    const stays = change === 'attributes' || change === 'content'
+    if (!stays || name === '' || !this.#addLinked(dir, name)) this.lost()
+  }
+
+  /** The file of a descriptor is about to change. */
+  noteFile(fd: number): void {
+    const stat = this.#stat
+    if (sys.stat(fd, '', stat) < 0) {
+      this.lost()
+      return
+    }
+    // What has no name is in no state; where it gets one, that is named.
+    if (stat.nlink === 0) return
+    if (stat.nlink > 1 && (stat.mode & S.IFMT) !== S.IFDIR) {
+      this.#epoch.files.add(stat.ino)
+      return
+    }
+    const path = this.#pathOf(fd)
+    if (path === null) this.lost()
+    else this.#add(path, false)
+  }
+
+  #add(path: RelPath, whole: boolean): void {
+    const { names } = this.#epoch
+    const known = names.get(path)
+    if (known === undefined) this.#names += 1
+    else if (known || !whole) return
+    names.set(path, whole)
+    if (this.#names > MOST_NAMES) this.lost()
+  }
+
+  /** False where it has no other name. */
+  #addLinked(dir: number, name: string): boolean {
+    const stat = this.#stat
+    if (sys.stat(dir, name, stat) < 0 || stat.nlink < 2) return false
+    if ((stat.mode & S.IFMT) === S.IFDIR) return false
+    this.#epoch.files.add(stat.ino)
+    return true
+  }
+
+  // As the kernel tells it: also after a rename by way of another view.
+  #pathOf(fd: number): RelPath | null {
+    const path = this.#linkOf(fd)
+    if (path === this.#root) return '' as RelPath
+    if (!path?.startsWith(`${this.#root}/`) || path.endsWith(DELETED)) return null
+    return path.slice(this.#root.length + 1) as RelPath
+  }
+
+  #linkOf(fd: number): string | null {
+    const length = sys.readlinkat(AT_FDCWD, `/proc/self/fd/${fd}`, this.#target)
+    return length > 0 && length < this.#target.length ? this.#target.latin1Slice(0, length) : null
+  }
+
+  // A file that got its number only now shows it, though nothing changed it.
+  #checkNumbers(): void {
+    const given = this.#numbersGiven()
+    if (given !== this.#given) this.lost()
+    this.#given = given
+  }
+
+  #numbersGiven(): number {
+    return this.#branch.layer.numbers?.given ?? 0
+  }
+}

@@ -13,7 +13,7 @@ import { run } from './processes.ts'
 import { keep, type Shown, show } from './publish.ts'
 import { beginRun, machine, merged, type Presence, type Results, readResults } from './results.ts'
 import { measureAll } from './rounds.ts'
-import { type Amounts, mustHaveLoader, type Row, type Setting } from './rows/row.ts'
+import { type Amounts, mustHaveLoader, type Row, type Setting, WARM } from './rows/row.ts'
 import { ROWS } from './rows/rows.ts'
 import { type Subject, subjectsOf } from './subjects.ts'
 
@@ -47,7 +47,6 @@ export interface Plan {
 
 const AMOUNTS: Amounts = { names: 1000, batches: 5, large: 256, random: 2000, tree: 5000 }
 const FULL: Amounts = { ...AMOUNTS, large: 1024, tree: 50_000 }
-const WARM: Amounts = { names: 6000, batches: 1, large: 8, random: 200, tree: 100 }
 
 /** Kinds of disk below, and what the cores do. */
 export const SETTINGS: Readonly<Record<string, Setting>> = Object.fromEntries(

@@ -93,7 +93,7 @@ async function measure(
   if (cell.missing !== undefined) return
   while (cell.rounds.length < plan.number) cell.rounds.push([])
   try {
-    if (mounted.subject.afresh) await mounted.again()
+    if (mounted.subject.afresh || row.newDaemon) await mounted.again()
     const { warm, timed } = plan.lower.amounts
     if (row.warm) await runTask(plan, name, row, mounted, 'warm', warm)
     const { costs, cpu } = await runTask(plan, name, row, mounted, 'timed', timed)

@@ -24,7 +24,7 @@ export interface Setting {
   readonly cores: 'one' | 'free' | 'busy'
 }
 
-/** How much is done. Those of `warm` teach a daemon's compiler, and count for nothing. */
+/** How much is done. */
 export interface Amounts {
   /** Names of a row of single calls. */
   readonly names: number
@@ -36,6 +36,9 @@ export interface Amounts {
   /** Files of a source tree. */
   readonly tree: number
 }
+
+/** What teaches a daemon's compiler, and counts for nothing. */
+export const WARM: Amounts = { names: 6000, batches: 1, large: 8, random: 200, tree: 100 }
 
 export interface Sample {
   /** µs for one operation (for one MiB where the unit is MiB/s), one for each batch. */
@@ -68,8 +71,10 @@ export interface Row {
   readonly depth?: true
   /** Part of the two minutes of --quick. */
   readonly quick?: true
-  /** First a small task that counts for nothing. */
+  /** First a task that counts for nothing: most daemons live long. */
   readonly warm?: true
+  /** Mounted anew just before: what the first calls of a daemon cost. */
+  readonly newDaemon?: true
   /** It makes large files: they are removed after each task. */
   readonly large?: true
   /** In no more rounds than this. */

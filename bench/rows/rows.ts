@@ -3,6 +3,7 @@
 import { BYTES } from './bytes.ts'
 import { CHANGES } from './changes.ts'
 import { NAMES } from './names.ts'
+import { NEW_DAEMON } from './new-daemon.ts'
 import type { Row } from './row.ts'
 import { SERVERS } from './servers.ts'
 import { REAL_WORK } from './work.ts'
@@ -13,4 +14,5 @@ export const ROWS: Readonly<Record<string, Row>> = {
   ...BYTES,
   ...REAL_WORK,
   ...SERVERS,
+  ...NEW_DAEMON,
 }

@@ -2,6 +2,7 @@
 //
 //   npm run bench -- mount           all rows; the table, numbers and plots go to bench/results
 //   npm run bench -- mount --quick   the core rows in two minutes, held against what is kept
+//   npm run bench -- states          states beside restic, borg, ostree, tar and zstd
 //   npm run bench -- readme          the README's section about speed, from what is kept
 //
 // Rule: progress goes to stderr, the answer to stdout. Exit status 1: something became slower, or
@@ -15,12 +16,16 @@ import { MEASURES } from './daemon-rows.ts'
 import { benchMount, type MountOptions, SETTINGS } from './mount.ts'
 import { writeReadme } from './readme.ts'
 import { ROWS } from './rows/rows.ts'
+import { KEEPERS } from './states/keepers.ts'
+import { SETS } from './states/sets.ts'
+import { benchStates, type StatesOptions } from './states.ts'
 import { subjectsOf } from './subjects.ts'
 
 const project = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
 
 const groups = [...new Set(Object.values(ROWS).map(({ group }) => group)), 'daemon']
 const rowNames = [...Object.keys(ROWS), ...Object.keys(MEASURES)]
+const keeperNames = KEEPERS.map(({ name }) => name)
 const names = subjectsOf('cached').map(({ name }) => name)
 
 /** A list with commas, each one of `known`; `expand` makes several of one word. */
@@ -93,6 +98,19 @@ program
   )
   .action(async (options: MountOptions) => {
     process.exitCode = await benchMount(options, join(project, 'bench', 'results'))
+  })
+
+program
+  .command('states')
+  .description('keep ten states of an application, and bring an earlier one back')
+  .option('--sets <list>', Object.keys(SETS).join(', '), listOf(Object.keys(SETS)))
+  .option('--keepers <list>', keeperNames.join(', '), listOf(keeperNames))
+  .option('--rounds <n>', 'how often', count, 3)
+  .option('--disk <dir>', 'a directory on a disk', '/var/tmp')
+  .option('--json', 'print the result as JSON')
+  .option('--keep', 'keep the result in bench/results')
+  .action(async (options: StatesOptions) => {
+    process.exitCode = await benchStates(options, join(project, 'bench', 'results'))
   })
 
 program

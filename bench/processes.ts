@@ -100,6 +100,11 @@ export function memoryOf(pid: number): number {
   return Number(/VmRSS:\s+(\d+)/.exec(read(`/proc/${pid}/status`))?.[1] ?? 0) / 1024
 }
 
+/** The most memory that was resident at once since the process began, in MiB. */
+export function peakMemoryOf(pid: number): number {
+  return Number(/VmHWM:\s+(\d+)/.exec(read(`/proc/${pid}/status`))?.[1] ?? 0) / 1024
+}
+
 /** Processor time that all threads used since the process began, in µs. */
 export function processorTimeOf(pid: number): number {
   let nanoseconds = 0

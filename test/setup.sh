@@ -31,7 +31,7 @@ e2fsprogs    mkfs.ext4        <test>            tests fill small disks up, and b
 git          git              <test bench>      the story of the tests: a repository is damaged and put back
 sqlite3      sqlite3          <test bench>      the story of the tests: so is a database
 xz-utils     xz               <test bench>      tests import archives of each compression
-zstd         zstd             <test>            and of this one
+zstd         zstd             <test bench>      and of this one
 bzip2        bzip2            <test>            and of this one
 fuse-overlayfs fuse-overlayfs <bench>         a peer that the benchmark compares with
 unionfs-fuse unionfs          <bench>           another
@@ -41,6 +41,10 @@ gcc          gcc              <bench>           compiles the loader, which makes
 g++          g++              <bench>           compiles passthrough_hp
 pkgconf      pkg-config       <bench>           says how
 fio          fio              <bench>           reads and writes at random
+restic       restic           <bench>           keeps states, as svsfs does
+borgbackup   borg             <bench>           another
+ostree       ostree           <bench>           another
+time         /usr/bin/time    <bench>           says how much memory a command took
 LIST
 }
 

@@ -1,6 +1,7 @@
 // Rows of large applications: PostgreSQL and Firefox, where they are installed.
 
 import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { run } from '../processes.ts'
 import { BUILT } from '../subjects.ts'
 import { command, inTwoPlaces, type Row, type Task } from './row.ts'
@@ -8,7 +9,30 @@ import { command, inTwoPlaces, type Row, type Task } from './row.ts'
 const POSTGRES = '/usr/lib/postgresql'
 const TRANSACTIONS = 300
 /** What set-up fetches: a tree with Firefox and all that it needs. */
-const FIREFOX = `${BUILT}/firefox`
+export const FIREFOX = `${BUILT}/firefox`
+
+/** Firefox of a tree, from its start to a screenshot of a page. */
+export function firefoxCommand(tree: string, profile: string, screenshot: string, page: string) {
+  const usr = `${tree}/usr/lib`
+  const machine = process.arch === 'arm64' ? 'aarch64' : 'x86_64'
+  const words = [
+    '--headless',
+    '--no-remote',
+    '--profile',
+    profile,
+    '--screenshot',
+    screenshot,
+    page,
+  ]
+  return {
+    words: [`${usr}/firefox-esr/firefox-esr`, ...words],
+    env: {
+      HOME: dirname(profile),
+      MOZ_CRASHREPORTER_DISABLE: '1',
+      LD_LIBRARY_PATH: `${usr}/firefox-esr:${usr}/${machine}-linux-gnu`,
+    },
+  }
+}
 
 /** A program of PostgreSQL; the server refuses to run as root. */
 function postgres(program: string, ...words: string[]): string[] {
@@ -79,16 +103,15 @@ export const SERVERS: Readonly<Record<string, Row>> = {
       mkdirSync(`${out}/profile`)
     },
     run(task) {
-      const usr = `${task.root}/firefox/usr/lib`
-      const words = ['--headless', '--no-remote', '--profile', `${task.out}/profile`]
-      const shot = ['--screenshot', `${task.out}/page.png`, 'about:blank']
-      return command(task, [`${usr}/firefox-esr/firefox-esr`, ...words, ...shot], {
-        env: {
-          HOME: task.out,
-          MOZ_CRASHREPORTER_DISABLE: '1',
-          LD_LIBRARY_PATH: `${usr}/firefox-esr:${usr}/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu`,
-        },
-      })
+      const { out } = task
+      const tree = `${task.root}/firefox`
+      const { words, env } = firefoxCommand(
+        tree,
+        `${out}/profile`,
+        `${out}/page.png`,
+        'about:blank',
+      )
+      return command(task, words, { env })
     },
   },
 }

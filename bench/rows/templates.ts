@@ -23,11 +23,12 @@ const GIT_ENV = {
 export const GIT: Record<string, string> = { ...GIT_ENV, GIT_OPTIONAL_LOCKS: '0' }
 
 /** Paths of a source tree of so many files, as in a large project: 10 in a directory, four levels. */
-function treePaths(files: number): string[] {
-  return Array.from({ length: files }, (_, i) => {
-    const dir = Math.floor(i / 10)
-    return `part${dir % 7}/module${Math.floor(dir / 7) % 31}/unit${dir}/file${i}.txt`
-  })
+const treePaths = (files: number) => Array.from({ length: files }, (_, i) => fileOf(i))
+
+/** File number `i` of a source tree. */
+export function fileOf(i: number): string {
+  const dir = Math.floor(i / 10)
+  return `part${dir % 7}/module${Math.floor(dir / 7) % 31}/unit${dir}/file${i}.txt`
 }
 
 /** Makes a source tree; files have 200 bytes to 12 KiB. */
@@ -86,13 +87,18 @@ export class Templates {
     to: string,
     make: (dir: string) => Promise<unknown> | unknown,
   ): Promise<void> {
+    await run(['cp', '-a', await this.once(name, make), to])
+  }
+
+  /** Makes it where that did not happen yet, and answers where it lies. */
+  async once(name: string, make: (dir: string) => Promise<unknown> | unknown): Promise<string> {
     const template = join(this.#dir, name)
     if (!this.#made.has(name)) {
       mkdirSync(this.#dir, { recursive: true })
       this.#made.set(name, Promise.resolve(make(template)))
     }
     await this.#made.get(name)
-    await run(['cp', '-a', template, to])
+    return template
   }
 
   tree(to: string, files: number): Promise<void> {
@@ -101,5 +107,10 @@ export class Templates {
 
   repository(to: string, files: number): Promise<void> {
     return this.copy(`repository-${files}`, to, (dir) => makeRepository(dir, files))
+  }
+
+  /** Where the repository lies that is copied. */
+  repositoryOnce(files: number): Promise<string> {
+    return this.once(`repository-${files}`, (dir) => makeRepository(dir, files))
   }
 }

@@ -137,6 +137,7 @@ async function emptyResults(options: MountOptions, plan: Plan): Promise<Results>
     dataPath: options.dataPath,
     disks,
     amounts: plan.amounts.timed,
+    warm: plan.amounts.warm.names,
     runs: [await beginRun(Object.keys(plan.rows).length + plan.measures.length)],
     subjects: await Promise.all(plan.subjects.map(presence)),
     missing,

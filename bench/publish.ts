@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { MEASURES } from './daemon-rows.ts'
 import { plots } from './plots.ts'
 import { type Cell, placeWords, type Results, type Run, type Table } from './results.ts'
-import { type Row, WARM } from './rows/row.ts'
+import type { Row } from './rows/row.ts'
 import { geometricMean, type Interval, median, medianOf, ratioOf, verdictOf } from './statistics.ts'
 
 export interface Shown {
@@ -42,7 +42,7 @@ export function show({ results, rows }: Shown): string {
     '',
     'Medians, with 95 % intervals (bootstrap over rounds and samples). A ratio says how many times as fast svsfs is; it is ahead or',
     'behind where the interval of the ratio leaves out 1. "First" and "cold" mean: not looked at before through this mount; the disk\'s own',
-    `caches know it. Rows of single calls follow ${WARM.names} calls that count for nothing, as a daemon lives for weeks; rows "new" do not.`,
+    `caches know it. ${warmWords(results)}`,
     '',
     ...results.subjects.map(({ name, version, missing }) =>
       missing === null
@@ -63,6 +63,10 @@ export function show({ results, rows }: Shown): string {
     '',
   ].join('\n')
 }
+
+/** What the compiler of a daemon knows before a row. */
+export const warmWords = ({ warm = 600 }: Results): string =>
+  `Rows of single calls follow ${warm} calls that count for nothing, as a daemon lives for weeks; rows "new" are the first calls of one.`
 
 const runLine = ({ date, rows, rounds, minutes, load, busy }: Run) =>
   `- ${date}: ${rows} rows, ${rounds} rounds in ${minutes.toFixed(0)} minutes; the load before was ${load.toFixed(1)}, and other programs used ${(busy * 100).toFixed(0)} % of the processors`

@@ -6,9 +6,8 @@
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { markdownTable, type Ratio, RIVALS, ratioIn } from './publish.ts'
+import { markdownTable, type Ratio, RIVALS, ratioIn, warmWords } from './publish.ts'
 import { placeWords, type Results, readResults } from './results.ts'
-import { WARM } from './rows/row.ts'
 import { ROWS } from './rows/rows.ts'
 import { geometricMean, ratioOf } from './statistics.ts'
 
@@ -36,7 +35,8 @@ function section(project: string): string {
   return [
     `From \`bench/results\`, measured on ${results.machine}, Linux ${results.kernel}, in ${rounds} rounds (load before it ${load.toFixed(1)}, ${(busy * 100).toFixed(0)} % of the processors`,
     'in use by others): how many times as fast svsfs is as its rival; above 1 it is ahead. **Bold**: the rival is ahead. "~": the 95 %',
-    `intervals do not tell the two apart. Rows of single calls follow ${WARM.names} calls that count for nothing; rows "new" are the first calls of a new daemon.`,
+    'intervals do not tell the two apart.',
+    warmWords(results),
     '',
     ...ratioTable(results, places),
     '',

@@ -63,6 +63,8 @@ export interface Results {
   /** What lies below, by backing. */
   readonly disks: Record<string, string>
   readonly amounts: Amounts
+  /** Calls that came before each row of single calls and count for nothing; absent: 600. */
+  readonly warm?: number
   readonly runs: Run[]
   readonly subjects: readonly Presence[]
   /** Rows that this machine cannot do, and why. */

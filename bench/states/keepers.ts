@@ -178,7 +178,7 @@ const shell = (peak: Peak, line: string, ...words: (string | number)[]) =>
   peak.run(['sh', '-euc', line, 'sh', ...words.map(String)])
 
 export const TAR: Keeper = {
-  name: 'tar | zstd',
+  name: 'tar + zstd',
   version: () => versionOf(['zstd', '--version'], /v([\d.]+)/),
   async begin(home, peak) {
     const { dir, repository } = places(home)

@@ -53,6 +53,7 @@ export const FAILURES = {
     4,
     'there is a layer named %s already (svsfs layer replace gives it a new read-only part)',
   ],
+  SVS_LAYER_HAS_STATES: [5, 'layer %s has %s; svsfs layer delete --with-states deletes them too'],
   SVS_LAYER_NOT_FOUND: [3, 'no layer named %s (svsfs layer list shows them)'],
   SVS_MANIFEST_INVALID: [10, '%s: %s %s'],
   SVS_MOUNT_BUSY: [5, '%s is in use by a program; end it, or use svsfs umount --lazy'],
@@ -100,7 +101,8 @@ export const FAILURES = {
   SVS_STATE_MISSING: [2, 'which state of %s? Pass one of these, or --pick:%s'],
   SVS_STATE_NONE: [3, 'there is no state of %s yet; svsfs snapshot makes one'],
   SVS_STATE_NOT_FOUND: [3, 'no state %s of layer %s (svsfs snapshots lists them)'],
-  SVS_STORE_BUSY: [5, 'a snapshot is being written in %s; try again when it is done'],
+  SVS_STATE_PINNED: [9, 'state %s is pinned; svsfs state unpin %s first'],
+  SVS_STORE_BUSY: [5, 'garbage is being removed in %s already; try again when it is done'],
   SVS_STORE_DAMAGED: [7, '%s is damaged: %s; put the file back from a copy before using the store'],
   SVS_STORE_FOREIGN: [
     4,

@@ -111,6 +111,12 @@ export interface Context {
 /** An option as help shows it: `--flag <value>`, and what it does. */
 export const option = (flags: string, text: string): Option => new Option(flags, text)
 
+/** One that may be given more than once; `Words.list` has all of them. */
+export const repeated = (flags: string, text: string): Option =>
+  option(flags, text).argParser((word: string, before: unknown) =>
+    Array.isArray(before) ? [...(before as string[]), word] : [word],
+  )
+
 export function addCommand<Wanted, Data>(parent: Command, row: CommandRow<Wanted, Data>): void {
   const command = parent.command(row.usage, row.hidden === true ? { hidden: true } : {})
   command.summary(row.summary)

@@ -4,7 +4,7 @@ import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { Failure } from '../base/failure.ts'
 import type { LayerLine } from '../daemon/layer-line.ts'
-import type { CreateAnswer, LayerDetails } from '../daemon/layer-methods.ts'
+import type { CreateAnswer, DeleteAnswer, LayerDetails } from '../daemon/layer-methods.ts'
 import type { LayerSource } from '../daemon/layer-source.ts'
 import { confirm } from './ask.ts'
 import { addCommand, addCommonOptions, type CommandRow, option, type Words } from './command.ts'
@@ -117,13 +117,22 @@ const show: CommandRow<string, LayerDetails> = {
       ['created', `${clock(layer.created)} (${ago(layer.created)})`],
       ['read-only', `version ${layer.version}, ${contents(layer)}`],
       ['digest', layer.digest || 'not computed'],
-      ['states', String(layer.states)],
+      ['states', statesOf(layer)],
+      ['schedules', String(layer.schedules)],
       ['excluded', layer.excludes.join(' ') || 'nothing'],
       ['lies in', layer.places.ro],
       ['writes to', layer.places.rw],
     ]
     for (const [name, value] of rows) out.line(`${`${name}:`.padEnd(11)}${value}`)
   },
+}
+
+function statesOf({ states, pinned, references, version }: LayerDetails): string {
+  if (states === 0) return '0'
+  const others = Object.entries(references)
+    .filter(([of]) => of !== String(version))
+    .map(([of, count]) => `, ${count} on version ${of}`)
+  return `${states} (${pinned} pinned${others.join('')})`
 }
 
 const rename: CommandRow<{ layer: string; to: string }, LayerLine> = {
@@ -135,21 +144,43 @@ const rename: CommandRow<{ layer: string; to: string }, LayerLine> = {
   print: (layer, out, { layer: before }) => out.line(`layer ${before} is now ${layer.name}`),
 }
 
-const remove: CommandRow<{ layer: string; yes: boolean }, { layer: string }> = {
+interface DeleteWish {
+  readonly layer: string
+  readonly withStates: boolean
+  readonly now: boolean
+  readonly yes: boolean
+}
+
+const remove: CommandRow<DeleteWish, DeleteAnswer> = {
   usage: 'delete <name>',
-  summary: 'remove a layer with all its states',
+  summary: 'remove a layer',
   about:
-    'It is gone then, with everything that was changed in it. A layer that a mount shows is not deleted.',
-  options: [option('--yes', 'do not ask')],
-  examples: ['svsfs layer delete tools', 'svsfs layer delete tools --yes'],
-  parse: (words) => ({ layer: words.arg(0), yes: words.flag('yes') }),
-  run: async ({ session }, { layer, yes }) => {
-    const details = await session.call('layer.show', { layer })
-    const states = plural(details.states, 'state')
-    if (!yes) await confirm(`Delete layer ${layer} (${contents(details)}) and its ${states}?`)
-    return session.call('layer.delete', { layer })
+    'svsfs undo brings it back within a week, with everything that was changed in it and its states; then svsfs gc takes it away. Where the disk is nearly full, it goes at once. A layer that has states is deleted with them only, and one that a mount shows is not.',
+  options: [
+    option('--with-states', 'also where it has states'),
+    option('--now', 'for good, so that its room is free at once'),
+    option('--yes', 'do not ask'),
+  ],
+  examples: ['svsfs layer delete tools', 'svsfs layer delete tools --with-states --yes'],
+  parse: (words) => ({
+    layer: words.arg(0),
+    withStates: words.flag('withStates'),
+    now: words.flag('now'),
+    yes: words.flag('yes'),
+  }),
+  run: async ({ session }, { yes, ...wish }) => {
+    const details = await session.call('layer.show', { layer: wish.layer })
+    const states = details.states > 0 && wish.withStates
+    const its = states ? ` and its ${plural(details.states, 'state')}` : ''
+    if (!yes && (details.states === 0 || states))
+      await confirm(`Delete layer ${wish.layer} (${contents(details)})${its}?`)
+    return session.call('layer.delete', wish)
   },
-  print: ({ layer }, out) => out.line(`deleted layer ${layer}`),
+  print: ({ layer, states, kept }, out) => {
+    const its = states === 0 ? '' : ` with ${plural(states, 'state')}`
+    out.line(`deleted layer ${layer}${its}`)
+    if (kept) out.note('its room is free in a week, or by svsfs gc --all')
+  },
 }
 
 const replace: CommandRow<{ layer: string; source: LayerSource }, CreateAnswer> = {

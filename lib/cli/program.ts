@@ -13,7 +13,9 @@ import { addRestoreCommands } from './restore-commands.ts'
 import { addRunCommand } from './run-command.ts'
 import { addSettleCommand } from './settle-command.ts'
 import { addStateCommands } from './state-commands.ts'
+import { addStateGroup } from './state-group.ts'
 import { addStatusCommands } from './status-commands.ts'
+import { addUpkeepCommands } from './upkeep-commands.ts'
 import { version } from './version.ts'
 
 /** All of them, not yet given any words. */
@@ -36,8 +38,10 @@ export function makeProgram(): Command {
   addOrderCommands(program)
   addRunCommand(program)
   addStateCommands(program)
+  addStateGroup(program)
   addRestoreCommands(program)
   addSettleCommand(program)
+  addUpkeepCommands(program)
   // Reads its own words (overlay-command.ts); here for the list of commands and for its help.
   program
     .command('overlay')

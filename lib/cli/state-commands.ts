@@ -1,14 +1,17 @@
 // svsfs snapshot, snapshots: states of layers in time.
 
 import type { Command } from 'commander'
+import { Failure } from '../base/failure.ts'
 import type { SnapshotAnswer, StateLine } from '../daemon/state-methods.ts'
-import { addCommand, type CommandRow, option } from './command.ts'
-import { ago, clock, size } from './words.ts'
+import { splitName } from '../snapshot/state-name.ts'
+import { addCommand, type CommandRow, option, repeated } from './command.ts'
+import { ago, clock, shellWord, size } from './words.ts'
 
 interface SnapshotWish {
   readonly layer: string
   readonly message: string
   readonly label: string | null
+  readonly tags: Readonly<Record<string, string>>
   readonly always: boolean
 }
 
@@ -16,21 +19,24 @@ const snapshot: CommandRow<SnapshotWish, SnapshotAnswer> = {
   usage: 'snapshot <name>',
   summary: 'keep a layer as it is now, to come back to',
   about:
-    'The state is that of one instant, also while programs go on writing; they are not stopped. Only what differs from the read-only part is stored, compressed.',
+    'The state is that of one instant, also while programs go on writing; they are not stopped. Only what differs from the read-only part is stored, compressed. Where nothing changed since the last state, it says so and makes none, unless the new one is to have a label.',
   options: [
     option('-m, --message <text>', 'what this state is'),
     option('--label <word>', 'a name by which svsfs restore finds it'),
-    option('--always', 'also where nothing changed since the last state'),
+    repeated('--tag <key=value>', 'a word to find it by; as often as wanted'),
+    option('--allow-empty', 'also where nothing changed since the last state'),
   ],
   examples: [
     'svsfs snapshot firefox -m "before the update"',
     'svsfs snapshot firefox --label clean',
+    'svsfs snapshot firefox --tag release=12 --tag tested',
   ],
   parse: (words) => ({
     layer: words.arg(0),
     message: words.text('message') ?? '',
     label: words.text('label'),
-    always: words.flag('always'),
+    tags: tagsOf(words.list('tag') ?? []),
+    always: words.flag('allowEmpty'),
   }),
   run: ({ session }, wish) => session.call('snapshot', wish),
   print: (state, out) => {
@@ -40,6 +46,17 @@ const snapshot: CommandRow<SnapshotWish, SnapshotAnswer> = {
         `state ${state.id} of ${state.layer}: ${difference(state)}, ${size(state.stored)} stored`,
       )
   },
+}
+
+/** `key=value` and `key`, as tags. Throws SVS_USAGE. */
+export function tagsOf(words: readonly string[]): Record<string, string> {
+  const pairs = words.map((word): [string, string] => {
+    const at = word.indexOf('=')
+    return at === -1 ? [word, ''] : [word.slice(0, at), word.slice(at + 1)]
+  })
+  const bare = pairs.find(([name]) => name === '')
+  if (bare !== undefined) throw new Failure('SVS_USAGE', `the tag "=${bare[1]}" has no key`)
+  return Object.fromEntries(pairs)
 }
 
 function difference({ counts }: StateLine): string {
@@ -53,35 +70,73 @@ function difference({ counts }: StateLine): string {
   return said.length === 0 ? 'no difference' : said.join(', ')
 }
 
-const snapshots: CommandRow<string | null, StateLine[]> = {
+interface ListWish {
+  readonly layer: string | null
+  readonly state: string | null
+  readonly last: number | null
+  readonly sizes: boolean
+}
+
+const snapshots: CommandRow<ListWish, StateLine[]> = {
   usage: 'snapshots [name]',
   summary: 'list states, newest first',
-  about: '* marks the state that the layer came from.',
-  examples: ['svsfs snapshots', 'svsfs snapshots firefox'],
-  parse: (words) => words.optionalArg(0),
-  run: ({ session }, layer) => session.call('snapshots', { layer }),
-  print: (states, out, layer) => {
+  about:
+    'NAME@A..B lists those from A to B, each of them an id or the beginning of one, a label, "latest", or -1 for the one before the latest. * marks the state that the layer came from, ! one that is pinned. STORED is what a state added to the store when it was taken; with --sizes, OWN is what would go with it, SHARED what others need too.',
+  options: [
+    option('--last <n>', 'only so many'),
+    option('--sizes', 'what each needs of the store, by going through all of them'),
+  ],
+  examples: [
+    'svsfs snapshots',
+    'svsfs snapshots firefox --last 10',
+    'svsfs snapshots firefox@clean..latest --sizes',
+  ],
+  parse: (words) => ({
+    ...nameOf(words.optionalArg(0)),
+    last: words.number('last', { whole: true, least: 1 }),
+    sizes: words.flag('sizes'),
+  }),
+  run: ({ session }, wish) => session.call('snapshots', wish),
+  print: (states, out, { layer, sizes }) => {
     if (states.length === 0) return out.note('no states yet; svsfs snapshot NAME makes one')
+    const names = layer === null ? ['LAYER'] : []
+    const bytes = sizes ? ['OWN', 'SHARED'] : ['STORED']
     out.table(
-      ['', 'STATE', ...(layer === null ? ['LAYER'] : []), 'WHEN', '', 'STORED', 'WHAT'],
+      ['', 'STATE', ...names, 'WHEN', '', ...bytes, 'WHY', 'WHAT'],
       states.map((state) => [
-        state.current ? '*' : '',
+        `${state.current ? '*' : ''}${state.pinned ? '!' : ''}`,
         state.id,
         ...(layer === null ? [state.layer] : []),
         clock(state.time),
         ago(state.time),
-        size(state.stored),
+        ...(sizes
+          ? [size(state.sizes?.own ?? 0), size(state.sizes?.shared ?? 0)]
+          : [size(state.stored)]),
+        state.trigger,
         describe(state),
       ]),
     )
   },
 }
 
-/** Label and message of a state, or what it changed. */
+function nameOf(word: string | null): { layer: string | null; state: string | null } {
+  return word === null ? { layer: null, state: null } : splitName(word)
+}
+
+/** Label, message and tags of a state, or what it changed. */
 export const describe = (state: StateLine): string =>
-  [state.label === null ? '' : `[${state.label}]`, state.message || difference(state)]
+  [
+    state.label === null ? '' : `[${state.label}]`,
+    state.message || difference(state),
+    ...Object.entries(state.tags).map(([name, value]) =>
+      value === '' ? `#${name}` : `#${name}=${value}`,
+    ),
+  ]
     .filter(Boolean)
     .join(' ')
+
+/** `NAME@STATE`, as a shell takes it. */
+export const fullName = ({ layer, id }: StateLine): string => `${shellWord(layer)}@${id}`
 
 export function addStateCommands(program: Command): void {
   addCommand(program, snapshot)

@@ -19,6 +19,7 @@ import { restoreMethods } from './restore-methods.ts'
 import { runMethods } from './run-methods.ts'
 import { stateMethods } from './state-methods.ts'
 import { statusMethods } from './status-methods.ts'
+import { upkeepMethods } from './upkeep-methods.ts'
 
 export type { Call } from './method.ts'
 
@@ -29,6 +30,7 @@ export const METHODS = {
   ...mountMethods,
   ...runMethods,
   ...stateMethods,
+  ...upkeepMethods,
   ...restoreMethods,
 } as const
 

@@ -28,6 +28,7 @@ import { type Store, takeStore } from './store.ts'
 import { layerPlaces } from './store-path.ts'
 import { dropUnusedWritable, emptyWork, makeScratch, redoDirs } from './sublayers.ts'
 import { settleUnfinished } from './unfinished.ts'
+import { Upkeep } from './upkeep.ts'
 import { removeDeadViews } from './views.ts'
 
 export interface ControlOptions {
@@ -43,6 +44,7 @@ export class Control {
   readonly catalogue: Catalogue
   readonly events: EventLog
   readonly queue = new Queue()
+  readonly upkeep: Upkeep
   readonly log: Log
   readonly started = new Date().toISOString()
   /** Aborted when this process is to end: what takes long and can be broken off is. */
@@ -60,6 +62,7 @@ export class Control {
     this.catalogue = catalogue
     this.log = log
     this.events = new EventLog(store.places)
+    this.upkeep = new Upkeep(this)
   }
 
   serveMounts(engine: Engine, transport: MountSpec['transport']): void {
@@ -154,7 +157,8 @@ async function recover(control: Control): Promise<void> {
     log.info(`finished restore ${plan.id} of layer ${record.name}`)
   }
   const records = await catalogue.layers()
-  settleUnfinished(store.places, new Set(records.map(({ id }) => id)))
+  const removed = (await catalogue.removedLayers()).map(({ record }) => record)
+  settleUnfinished(store.places, new Set([...records, ...removed].map(({ id }) => id)))
   settleWork(records.map((record) => layerSpec(store.places, record)))
   for (const record of records) {
     const at = layerPlaces(store.places, record.id)

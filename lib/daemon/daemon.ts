@@ -45,6 +45,7 @@ export class Daemon {
       control.serveMounts(engine, transport)
       const daemon = new Daemon(control, engine, log)
       await daemon.#server.listen()
+      await control.upkeep.start()
       log.info(`process ${process.pid} serves the store ${store.places.root} by ${transport}`)
       return daemon
     } catch (err) {

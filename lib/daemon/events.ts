@@ -34,6 +34,7 @@ const EVENT_KINDS = [
   'unmounted',
   'snapshot',
   'restored',
+  'forgotten',
   'failed',
 ] as const
 

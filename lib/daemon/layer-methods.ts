@@ -7,7 +7,6 @@ import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
 import { Failure } from '../base/failure.ts'
 import { layerName } from '../layer/layer.ts'
-import { collectGarbage } from '../snapshot/gc.ts'
 import type { LayerRecord } from '../snapshot/records.ts'
 import type { Control } from './control.ts'
 import { byName, type LayerLine, layerLine } from './layer-line.ts'
@@ -15,12 +14,14 @@ import { importVersion, type LayerSource, removeVersion, sourceShape } from './l
 import { type Call, method } from './method.ts'
 import { refuseMounted } from './mounts.ts'
 import { nameKey, STACKS, TAGS } from './queue.ts'
+import { takeOut } from './removal.ts'
 import { settleLayer } from './settle.ts'
 import { nameShape } from './shapes.ts'
 import { withRoom } from './spare.ts'
 import { takeState } from './states.ts'
 import { layerPlaces } from './store-path.ts'
 import { makeLayerDirectories, makeWritable } from './sublayers.ts'
+import { plural } from './text.ts'
 import { markFinished, markUnfinished, removeLayer } from './unfinished.ts'
 
 const one = z.strictObject({ layer: nameShape })
@@ -44,6 +45,10 @@ export interface LayerDetails extends LayerLine {
   readonly excludes: readonly string[]
   readonly manifest: Readonly<Record<string, unknown>>
   readonly states: number
+  /** What refers to its read-only versions: states by version. */
+  readonly references: Readonly<Record<string, number>>
+  readonly pinned: number
+  readonly schedules: number
   /** Where its sublayers lie. */
   readonly places: { readonly ro: string; readonly rw: string; readonly scratch: string }
 }
@@ -55,7 +60,15 @@ export const layerMethods = {
   ),
   'layer.show': method(one, show),
   'layer.rename': method(one.extend({ to: nameShape }), rename),
-  'layer.delete': method(one, remove),
+  'layer.delete': method(
+    one.extend({
+      /** With its states; without, a layer that has some is not deleted. */
+      withStates: z.boolean().default(false),
+      /** For good: it cannot be brought back. */
+      now: z.boolean().default(false),
+    }),
+    remove,
+  ),
   'layer.replace': method(one.extend({ source: sourceShape }), replace),
 } as const
 
@@ -110,18 +123,28 @@ async function show(control: Control, { layer }: { layer: string }): Promise<Lay
   const record = await control.layer(layer)
   const places = layerPlaces(control.store.places, record.id)
   const states = await control.catalogue.snapshots(record.id)
+  const schedules = await control.catalogue.schedules()
   return {
     ...layerLine(record),
     mounts: (control.mounts?.showing(record.id) ?? []).map(({ mountPoint }) => mountPoint),
     excludes: record.excludes,
     manifest: record.manifest,
     states: states.length,
+    references: countBy(states.map(({ ro }) => String(ro.version))),
+    pinned: states.filter(({ pinned }) => pinned).length,
+    schedules: schedules.filter((each) => each.layer === record.id).length,
     places: {
       ro: places.ro(record.ro.version),
       rw: places.rw(record.rw),
       scratch: places.scratch(record.rw),
     },
   }
+}
+
+function countBy(words: readonly string[]): Record<string, number> {
+  const counts: Record<string, number> = {}
+  for (const word of words) counts[word] = (counts[word] ?? 0) + 1
+  return counts
 }
 
 async function rename(
@@ -141,29 +164,30 @@ async function rename(
   )
 }
 
-async function remove(control: Control, { layer }: { layer: string }): Promise<{ layer: string }> {
-  const { places } = control.store
-  const removal = async (record: LayerRecord) => {
-    await control.queue.run(STACKS, async () => {
-      refuseMounted(control.mounts, record)
-      await control.catalogue.deleteLayer(record.id)
-    })
-    control.events.tell('deleted', `layer ${layer} was deleted`, { layer })
-    removeLayer(layerPlaces(places, record.id))
-    await sweep(control)
-    return { layer }
-  }
-  return control.alone(layer, (record) => withRoom(places, () => removal(record)))
+export interface DeleteAnswer {
+  readonly layer: string
+  readonly states: number
+  /** Whether svsfs undo brings it back. */
+  readonly kept: boolean
 }
 
-// What its states alone held. The layer is gone whatever comes of this: what is left over now, because
-// a snapshot is being written, goes with the next deletion.
-async function sweep({ catalogue, log }: Control): Promise<void> {
-  try {
-    await collectGarbage(catalogue)
-  } catch (err) {
-    log.warn('the catalogue keeps what no state needs', err)
+async function remove(
+  control: Control,
+  { layer, withStates, now }: { layer: string; withStates: boolean; now: boolean },
+): Promise<DeleteAnswer> {
+  const removal = async (record: LayerRecord) => {
+    const states = await control.catalogue.countSnapshots(record.id)
+    if (states > 0 && !withStates)
+      throw new Failure('SVS_LAYER_HAS_STATES', layer, plural(states, 'state'))
+    const kept = await control.queue.run(STACKS, async () => {
+      refuseMounted(control.mounts, record)
+      return takeOut(control, record, now)
+    })
+    control.events.tell('deleted', `layer ${layer} was deleted`, { layer })
+    return { layer, states, kept }
   }
+  const { places } = control.store
+  return control.alone(layer, (record) => withRoom(places, () => removal(record)))
 }
 
 /** A new version of the read-only sublayer, shown by all mounts at once; states keep the one they were made on. */

@@ -10,3 +10,6 @@ export const pathShape = z
   .string()
   .max(4095)
   .regex(/^\/[^\0]*$/, 'must be an absolute path')
+
+/** A state as a person names it: an id or the beginning of one, a label, `latest`, `-1`; where several may be meant, `A..B`. */
+export const stateShape = z.string().min(1).max(160)

@@ -17,7 +17,7 @@ const ROOMY = 2 * SPARE
 const RIM = MIB / 4
 
 /** Bytes that this user may still write on the disk of the store. */
-function roomLeft(places: StorePlaces): number {
+export function roomLeft(places: StorePlaces): number {
   const { bsize, bavail, bfree } = statfsSync(places.root)
   return bsize * (process.geteuid?.() === 0 ? bfree : bavail)
 }

@@ -24,6 +24,7 @@ export interface StateWish {
   readonly message: string
   readonly label: string | null
   readonly trigger: Trigger
+  readonly tags?: Readonly<Record<string, string>>
   /** Make a state although nothing changed. */
   readonly allowEmpty?: boolean
 }

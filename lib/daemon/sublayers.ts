@@ -61,16 +61,22 @@ export function redoDirs(places: StorePlaces, record: LayerRecord): RedoDirs & {
   }
 }
 
-/** Removes writable sublayers that the record does not name, and their scratch: what a reset left. */
-export function dropUnusedWritable(places: StorePlaces, record: LayerRecord): void {
+/** Writable sublayers that the record does not name, and their scratch: what a reset left. Host paths. */
+export function unusedWritable(places: StorePlaces, record: LayerRecord): string[] {
   const { root } = layerPlaces(places, record.id)
-  for (const dir of [join(root, 'rw'), join(root, 'scratch')]) {
-    for (const name of readdirSync(dir)) {
-      const number = /^(\d+)(?:\.numbers|\.links|\.ctimes|\.blocks)?$/.exec(name)?.[1]
-      if (number !== undefined && Number(number) !== record.rw)
-        removeTree(AT_FDCWD, bytesOf(join(dir, name)))
-    }
-  }
+  return [join(root, 'rw'), join(root, 'scratch')].flatMap((dir) =>
+    readdirSync(dir)
+      .filter((name) => {
+        const number = /^(\d+)(?:\.numbers|\.links|\.ctimes|\.blocks)?$/.exec(name)?.[1]
+        return number !== undefined && Number(number) !== record.rw
+      })
+      .map((name) => join(dir, name)),
+  )
+}
+
+/** Removes them. */
+export function dropUnusedWritable(places: StorePlaces, record: LayerRecord): void {
+  for (const path of unusedWritable(places, record)) removeTree(AT_FDCWD, bytesOf(path))
 }
 
 /** Empties the directory of temporary names. Redo plans that need some of them are applied before. */

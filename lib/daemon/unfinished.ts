@@ -21,6 +21,8 @@ export function markUnfinished(at: LayerPlaces): void {
   writeFileSync(join(at.root, MARK), '')
 }
 
+export const isUnfinished = (at: LayerPlaces): boolean => existsSync(join(at.root, MARK))
+
 /** A record names the layer. */
 export function markFinished(at: LayerPlaces): void {
   rmSync(join(at.root, MARK), { force: true })
@@ -38,7 +40,7 @@ export function removeLayer(at: LayerPlaces): void {
 export function settleUnfinished(places: StorePlaces, known: ReadonlySet<string>): void {
   for (const id of readdirSync(places.layers)) {
     const at = layerPlaces(places, id)
-    if (!existsSync(join(at.root, MARK))) continue
+    if (!isUnfinished(at)) continue
     if (known.has(id)) markFinished(at)
     else removeLayer(at)
   }

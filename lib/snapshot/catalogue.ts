@@ -29,11 +29,14 @@ import {
   type SnapshotRecord,
   schedule,
   snapshotRecord,
+  type UndoRecord,
+  undoRecord,
 } from './records.ts'
 import { namesOf, SnapshotWriter } from './writer.ts'
 
 const CATALOGUE_VERSION = 1
 const LAST_TAG = 8000
+const MOST_UNDOS = 20
 
 const meta = z.looseObject({
   version: z.number().int().positive(),
@@ -119,10 +122,13 @@ export class Catalogue implements DepotReader {
   async deleteLayer(id: string): Promise<void> {
     const states = await this.snapshots(id)
     const schedules = (await this.schedules()).filter(({ layer }) => layer === id)
+    const undos = (await this.undos()).filter(({ layer }) => layer === id)
     await this.batch([
       ...[key.layer, key.removed, key.head, key.plan].map((of) => del(of(id))),
       ...states.flatMap(deletionOf),
+      del(key.swept),
       ...schedules.map((each) => del(key.schedule(each.id))),
+      ...undos.map(({ at }) => del(key.undo(at))),
     ])
   }
 
@@ -162,6 +168,16 @@ export class Catalogue implements DepotReader {
   /** The states of a layer, oldest first. */
   snapshots(layer: string): Promise<SnapshotRecord[]> {
     return this.#db.all(snapshotRecord, below(`snapshot/${layer}`))
+  }
+
+  /** The last so many of them, oldest first. */
+  async lastSnapshots(layer: string, count: number): Promise<SnapshotRecord[]> {
+    const last: SnapshotRecord[] = []
+    for await (const at of this.#db.keys(below(`snapshot/${layer}`), count)) {
+      const record = await this.#db.one(snapshotRecord, at)
+      if (record !== null) last.unshift(record)
+    }
+    return last
   }
 
   /** The states of all layers. */
@@ -234,7 +250,8 @@ export class Catalogue implements DepotReader {
     if (layer === undefined) return
     const head = await this.head(layer)
     const rest = records.some(({ id }) => id === head) ? [del(key.head(layer))] : []
-    await this.batch([...records.flatMap(deletionOf), ...rest])
+    // Also for a daemon that starts later: there is garbage.
+    await this.batch([...records.flatMap(deletionOf), ...rest, del(key.swept)])
   }
 
   /** Where the list of a state's entries lies. */
@@ -286,6 +303,28 @@ export class Catalogue implements DepotReader {
 
   deleteSchedule(id: string): Promise<void> {
     return this.batch([del(key.schedule(id))])
+  }
+
+  /** What operations on layers replaced, the oldest first. */
+  undos(): Promise<UndoRecord[]> {
+    return this.#db.all(undoRecord, below('undo'))
+  }
+
+  /** Remembers one more, and forgets all but the last so many. */
+  async putUndo(record: UndoRecord): Promise<void> {
+    const kept = await this.undos()
+    // Later than every other, also where the clock went back.
+    const at = Math.max(record.at, (kept.at(-1)?.at ?? 0) + 1)
+    await this.batch([
+      ...kept
+        .slice(0, Math.max(0, kept.length + 1 - MOST_UNDOS))
+        .map((old) => del(key.undo(old.at))),
+      putJson(key.undo(at), undoRecord.parse({ ...record, at })),
+    ])
+  }
+
+  deleteUndo(record: UndoRecord): Promise<void> {
+    return this.batch([del(key.undo(record.at))])
   }
 
   /** When garbage was last looked for, in milliseconds; 0 for never. */

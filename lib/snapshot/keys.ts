@@ -14,6 +14,7 @@
 //   chunk/<sha256>                        bytes, at most 1 MiB, compressed already where it helps
 //   plan/<layer>                          RedoPlan that is being applied (redo.ts)
 //   schedule/<id>                         Schedule: when the daemon takes states by itself
+//   undo/<time>                           UndoRecord: what an operation on a layer replaced
 //   swept                                 when garbage was last looked for
 //
 // Times in keys are 16 hex digits, so that the order of text is the order of time. A content lies
@@ -48,6 +49,7 @@ export const key = {
   content: (scope: string, id: string) => join('content', scope === '' ? '-' : scope, id),
   chunk: (id: string) => join('chunk', id),
   plan: (layer: string) => join('plan', layer),
+  undo: (time: number) => join('undo', hex16(time)),
   schedule: (id: string) => join('schedule', id),
 }
 

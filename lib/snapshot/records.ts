@@ -219,6 +219,21 @@ export const removedLayer = z.looseObject({
 })
 export type RemovedLayer = z.infer<typeof removedLayer>
 
+/** What the last operation on a layer replaced: what undoing it needs. */
+export const undoRecord = z.looseObject({
+  /** Milliseconds since 1970; later for every later one. */
+  at: count,
+  what: z.enum(['restore', 'reset', 'activate', 'deactivate', 'sublayer', 'replace', 'delete']),
+  /** Id and name of the layer. */
+  layer: z.string().min(1),
+  name: z.string().min(1),
+  /** The state that holds what was replaced; null where that is no state. */
+  state: z.string().nullable(),
+  /** The layer's record as it was. */
+  before: layerRecord.nullable(),
+})
+export type UndoRecord = z.infer<typeof undoRecord>
+
 /** Which states a policy keeps; what is absent keeps none. */
 export const keepPolicy = z.looseObject({
   last: count.optional(),

@@ -29,6 +29,7 @@ export interface TakeSnapshot {
   }
   readonly message?: string
   readonly label?: string | null
+  readonly tags?: Readonly<Record<string, string>>
   readonly trigger?: Trigger
   /** Make a state although nothing changed. */
   readonly allowEmpty?: boolean
@@ -94,7 +95,7 @@ async function scanLayer(
 }
 
 async function recordOf(
-  { catalogue, layer, message = '', label = null, trigger = 'manual' }: TakeSnapshot,
+  { catalogue, layer, message = '', label = null, tags = {}, trigger = 'manual' }: TakeSnapshot,
   found: ScanResult,
   parent: SnapshotRecord | null,
   at: number,
@@ -108,7 +109,7 @@ async function recordOf(
     time: Math.max(at, (last?.time ?? 0) + 1),
     message,
     label,
-    tags: {},
+    tags: { ...tags },
     trigger,
     pinned: false,
     parent: parent?.id ?? null,

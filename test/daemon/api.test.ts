@@ -60,24 +60,33 @@ t.test('a layer is made from a directory, listed, shown, renamed and deleted', a
   t.match(await ask(control, 'layer.list', {}), [{ name: 'kit', id: made.id }])
   await ask(control, 'layer.delete', { layer: 'kit' })
   t.same(await ask(control, 'layer.list', {}), [])
+  t.equal(readFileSync(join(shown.places.ro, 'tool'), 'utf8').length, 1000)
+  await ask(control, 'gc', { all: true })
   t.throws(() => readFileSync(join(shown.places.ro, 'tool')), { code: 'ENOENT' })
 })
 
-t.test('with a layer go its states, and what they alone held', async (t) => {
-  const control = await newStore(t)
-  await ask(control, 'layer.create', { layer: 'a', source: { kind: 'empty' } })
-  const { places } = await ask(control, 'layer.show', { layer: 'a' })
-  writeFileSync(join(places.rw, 'file'), randomBytes(200_000))
-  await ask(control, 'snapshot', { layer: 'a' })
-  const stored = async () => {
-    const found: string[] = []
-    for await (const at of control.catalogue.keys({ gte: 'chunk', lt: 'chunl' })) found.push(at)
-    return found.length
-  }
-  t.ok((await stored()) > 0)
-  await ask(control, 'layer.delete', { layer: 'a' })
-  t.equal(await stored(), 0)
-})
+t.test(
+  'with a layer go its states, and what they alone held, once it cannot be brought back',
+  async (t) => {
+    const control = await newStore(t)
+    await ask(control, 'layer.create', { layer: 'a', source: { kind: 'empty' } })
+    const { places } = await ask(control, 'layer.show', { layer: 'a' })
+    writeFileSync(join(places.rw, 'file'), randomBytes(200_000))
+    await ask(control, 'snapshot', { layer: 'a' })
+    const stored = async () => {
+      const found: string[] = []
+      for await (const at of control.catalogue.keys({ gte: 'chunk', lt: 'chunl' })) found.push(at)
+      return found.length
+    }
+    t.ok((await stored()) > 0)
+    await t.rejects(ask(control, 'layer.delete', { layer: 'a' }), { code: 'SVS_LAYER_HAS_STATES' })
+    await ask(control, 'layer.delete', { layer: 'a', withStates: true })
+    await ask(control, 'gc', {})
+    t.ok((await stored()) > 0, 'it may still be brought back')
+    t.match(await ask(control, 'gc', { all: true }), { layers: ['a'] })
+    t.equal(await stored(), 0)
+  },
+)
 
 t.test('names that a layer may not have are refused, and nothing is left of them', async (t) => {
   const control = await newStore(t)

@@ -1,0 +1,170 @@
+// States as a person names, marks and deletes them, on stores opened by the test.
+
+import { existsSync, mkdirSync, utimesSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { type Answer, type MethodName, type Params, perform } from '../../lib/daemon/api.ts'
+import type { Control } from '../../lib/daemon/control.ts'
+import { bringBack } from '../../lib/daemon/removal.ts'
+import { newStore, nobody, type Test, throwAway } from './place.ts'
+
+const ask = <Name extends MethodName>(
+  control: Control,
+  name: Name,
+  params: Params<Name>,
+): Promise<Answer<Name>> => perform(control, name, params, nobody) as Promise<Answer<Name>>
+
+async function storeWithLayer(t: Test) {
+  const control = await newStore(t)
+  await ask(control, 'layer.create', { layer: 'app', source: { kind: 'empty' } })
+  const { places } = await ask(control, 'layer.show', { layer: 'app' })
+  const write = (name: string, text: string) => writeFileSync(join(places.rw, name), text)
+  const take = async (text: string, more = {}) => {
+    write('file', text)
+    return ask(control, 'snapshot', { layer: 'app', message: text, ...more })
+  }
+  return { control, places, write, take }
+}
+
+t.test('a state without a change is none, unless it is wanted all the same', async (t) => {
+  const { control, take } = await storeWithLayer(t)
+  const first = await take('one')
+  t.match(first, { taken: true, trigger: 'manual', pinned: false, tags: {} })
+  t.match(await ask(control, 'snapshot', { layer: 'app' }), { taken: false, id: first.id })
+  const second = await ask(control, 'snapshot', { layer: 'app', always: true })
+  t.equal(second.taken, true)
+  t.not(second.id, first.id)
+})
+
+t.test('states are labelled, tagged and pinned, and found by their names', async (t) => {
+  const { control, take } = await storeWithLayer(t)
+  const a = await take('a', { label: 'first', tags: { release: '1' } })
+  const b = await take('b')
+  const of = { layer: 'app' }
+  await ask(control, 'state.label', { ...of, state: b.id.slice(0, 7), label: 'second' })
+  await t.rejects(ask(control, 'state.label', { ...of, state: b.id, label: 'first' }), {
+    code: 'SVS_LABEL_TAKEN',
+  })
+  t.match(await ask(control, 'snapshots', { ...of, state: 'second' }), [{ id: b.id }])
+  const tagged = await ask(control, 'state.tag', { ...of, state: 'first', set: { ok: '' } })
+  t.same(tagged.tags, { release: '1', ok: '' })
+  const fewer = await ask(control, 'state.tag', { ...of, state: '-1', remove: ['release'] })
+  t.same([fewer.id, fewer.tags], [a.id, { ok: '' }])
+  t.match(await ask(control, 'state.pin', { ...of, state: 'first', pinned: true }), {
+    pinned: true,
+  })
+  await t.rejects(ask(control, 'state.delete', { ...of, state: 'first' }), {
+    code: 'SVS_STATE_PINNED',
+    message: /app@/,
+  })
+  await ask(control, 'state.pin', { ...of, state: 'first', pinned: false })
+  await ask(control, 'state.delete', { ...of, state: 'first' })
+  t.match(await ask(control, 'snapshots', of), [{ id: b.id, label: 'second', current: true }])
+  await t.rejects(ask(control, 'snapshots', { ...of, state: 'first' }), {
+    code: 'SVS_STATE_NOT_FOUND',
+  })
+})
+
+t.test('a range is the states from one to another, and one pinned state keeps all', async (t) => {
+  const { control, take } = await storeWithLayer(t)
+  const ids: string[] = []
+  for (const text of ['a', 'b', 'c', 'd']) ids.push((await take(text)).id)
+  const list = async (state: string) =>
+    (await ask(control, 'snapshots', { layer: 'app', state })).map(({ id }) => id)
+  t.same(await list(`${ids[1]}..${ids[2]}`), [ids[2], ids[1]])
+  t.same(await list('-2..latest'), [ids[3], ids[2], ids[1]])
+  t.same(await list(`..${ids[1]}`), [ids[1], ids[0]])
+  t.same(await list(`${ids[2]}..`), [ids[3], ids[2]])
+  await t.rejects(list('latest..nothing'), { code: 'SVS_STATE_NOT_FOUND' })
+  await ask(control, 'state.pin', { layer: 'app', state: ids[2]!, pinned: true })
+  await t.rejects(ask(control, 'state.delete', { layer: 'app', state: '..' }), {
+    code: 'SVS_STATE_PINNED',
+  })
+  t.same((await list('..')).length, 4)
+  await ask(control, 'state.delete', { layer: 'app', state: '..-2' })
+  t.same(await list('..'), [ids[3], ids[2]])
+})
+
+t.test('names that no state may have are refused', async (t) => {
+  const { control, take } = await storeWithLayer(t)
+  await take('a')
+  for (const label of ['latest', '-1', 'a b', 'a/b', 'a@b', 'a..b', '', 'x'.repeat(65)])
+    await t.rejects(
+      ask(control, 'state.label', { layer: 'app', state: 'latest', label }),
+      { code: 'SVS_BAD_REQUEST' },
+      label,
+    )
+  for (const tag of ['', 'a b', 'a=b', 'a/b'])
+    await t.rejects(
+      ask(control, 'state.tag', { layer: 'app', state: 'latest', set: { [tag]: 'x' } }),
+      { code: 'SVS_BAD_REQUEST' },
+      tag,
+    )
+  t.match(await ask(control, 'snapshots', { layer: 'app' }), [{ label: null, tags: {} }])
+})
+
+t.test('a list says what each state needs alone, and what it shares', async (t) => {
+  const { control, write, take } = await storeWithLayer(t)
+  const noise = Array.from({ length: 20_000 }, () => Math.random().toString(36).slice(2)).join('')
+  write('large', noise)
+  await take('a')
+  await take('b')
+  const [b, a] = await ask(control, 'snapshots', { layer: 'app', sizes: true })
+  for (const { sizes } of [a!, b!]) {
+    t.ok(sizes!.shared > 50_000, 'both have the large file')
+    t.ok(sizes!.own > 0 && sizes!.own < 20_000)
+  }
+  await ask(control, 'state.delete', { layer: 'app', state: '-1' })
+  t.equal((await ask(control, 'gc', {})).bytes, a!.sizes!.own, 'what it needed alone goes with it')
+})
+
+t.test(
+  'garbage of a store goes: directories without a record, versions without a state',
+  async (t) => {
+    const { control, places, take } = await storeWithLayer(t)
+    const from = join(throwAway(t), 'from')
+    mkdirSync(from)
+    writeFileSync(join(from, 'x'), 'x')
+    await take('on version 1')
+    await ask(control, 'layer.replace', { layer: 'app', source: { kind: 'from', paths: [from] } })
+    const { layers } = control.store.places
+    const orphan = join(layers, 'ffffffffff')
+    const ancient = join(layers, 'eeeeeeeeee')
+    for (const dir of [orphan, ancient, join(places.ro, '../9'), join(places.rw, '../7')])
+      mkdirSync(dir, { recursive: true })
+    utimesSync(ancient, 1, 1)
+    const told = await ask(control, 'gc', { dryRun: true })
+    t.ok(existsSync(orphan))
+    const gone = await ask(control, 'gc', {})
+    t.same({ ...told, dryRun: false }, gone, 'a dry run tells what goes')
+    t.equal(gone.directories.length, 3)
+    t.same(gone.foreign, ['layers/eeeeeeeeee'])
+    t.notOk(existsSync(orphan))
+    t.ok(existsSync(places.ro), 'a state needs version 1')
+    t.ok(existsSync(ancient), 'what is older than the catalogue is left alone')
+    await ask(control, 'state.delete', { layer: 'app', state: '..' })
+    t.equal((await ask(control, 'gc', {})).directories.length, 1)
+    t.notOk(existsSync(places.ro))
+    t.match(await ask(control, 'layer.show', { layer: 'app' }), { version: 2, references: {} })
+  },
+)
+
+t.test('a deleted layer comes back whole, until garbage is removed', async (t) => {
+  const { control, places, take } = await storeWithLayer(t)
+  const state = await take('kept')
+  const { id } = await control.layer('app')
+  t.match(await ask(control, 'layer.show', { layer: 'app' }), { states: 1, references: { 1: 1 } })
+  const gone = await ask(control, 'layer.delete', { layer: 'app', withStates: true })
+  t.same(gone, { layer: 'app', states: 1, kept: true })
+  t.match(await control.catalogue.undos(), [{ what: 'delete', layer: id, name: 'app' }])
+  await ask(control, 'gc', {})
+  await ask(control, 'layer.create', { layer: 'app', source: { kind: 'empty' } })
+  await t.rejects(bringBack(control, id, 'app'), { code: 'SVS_LAYER_EXISTS' })
+  await bringBack(control, id, 'app', 'old-app')
+  t.match(await ask(control, 'snapshots', { layer: 'old-app' }), [{ id: state.id }])
+  t.ok(existsSync(join(places.rw, 'file')))
+  const forGood = { layer: 'old-app', withStates: true, now: true }
+  t.match(await ask(control, 'layer.delete', forGood), { kept: false })
+  t.notOk(existsSync(places.rw))
+  await t.rejects(bringBack(control, id, 'app'), { code: 'SVS_LAYER_NOT_FOUND' })
+})

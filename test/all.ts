@@ -5,6 +5,9 @@
 //   as root    the root part, then the user part under a second user number
 //   as a user  the user part; the root part is counted as skipped, file by file, by name
 //
+// Each part begins with the files that take longest (runner/parts.ts), so that none is left to run
+// alone. While what a file started ends by itself, the next one runs.
+//
 // Rule: the last line is `N passed, N failed`, with `, N skipped` where something was. What a
 // file leaves behind (a mount, a process, a directory) is a failure of that file.
 
@@ -85,16 +88,28 @@ function parts(): Part[] {
 async function runPart(part: Part): Promise<void> {
   console.log(`# ${part.name} part: ${part.files.length} files`)
   const queue = [...part.files]
+  const ending: Promise<void>[] = []
   const worker = async () => {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
       if (stop.signal.aborted) return
-      await runOne(part, file)
+      const end = endOf(part, file, await runOne(part, file))
+      end.catch(() => {}) // thrown below, once no file runs any more
+      ending.push(end)
     }
   }
   await Promise.all(Array.from({ length: AT_ONCE }, worker))
+  await Promise.all(ending)
 }
 
-async function runOne(part: Part, file: TestFile): Promise<void> {
+/** A file that was run, and where. */
+interface Ran {
+  readonly outcome: Outcome
+  readonly dir: string
+  readonly home: string
+  readonly mark: string
+}
+
+async function runOne(part: Part, file: TestFile): Promise<Ran> {
   const number = ++started
   const dir = join(scratch, String(number))
   const home = join(scratch, `home-${number}`)
@@ -112,6 +127,11 @@ async function runOne(part: Part, file: TestFile): Promise<void> {
     seconds: SECONDS_A_FILE,
     signal: stop.signal,
   })
+  return { outcome, dir, home, mark }
+}
+
+async function endOf(part: Part, file: TestFile, ran: Ran): Promise<void> {
+  const { outcome, dir, home, mark } = ran
   const left = await leftovers(mark, dir)
   removeTree(dir)
   removeTree(home)

@@ -8,7 +8,6 @@
 // Rule: what runs is the same row of the same table. A store that another process holds for a
 // moment (it is starting, ending, or one command long) is waited for, and no longer.
 
-import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Failure } from '../base/failure.ts'
 import type { Answer, MethodName, Params } from '../daemon/api.ts'
@@ -16,6 +15,7 @@ import { Client } from '../daemon/client.ts'
 import type { Control } from '../daemon/control.ts'
 import { needsOf } from '../daemon/needs.ts'
 import { type StorePlaces, storePlaces } from '../daemon/store-path.ts'
+import { isAlive } from '../host/alive.ts'
 
 /** How long a store that is in use is waited for. */
 const PATIENCE_MS = 20_000
@@ -59,7 +59,8 @@ export class Session {
       try {
         lockStore(this.places, 'waiting').release()
         // It has its log open to its very end, and with that the disk.
-        while (holder !== null && isAlive(holder) && Date.now() < until) await sleep(10)
+        while (holder !== null && holder !== process.pid && isAlive(holder) && Date.now() < until)
+          await sleep(10)
         return
       } catch (err) {
         if (!isPassing(err)) throw err
@@ -115,17 +116,6 @@ export class Session {
   #drop(): void {
     this.#client?.close()
     this.#client = null
-  }
-}
-
-/** A process that ended counts as gone, also while nobody has asked for its status. */
-function isAlive(pid: number): boolean {
-  if (pid === process.pid) return false
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-    return !/^\d+ \(.*\) [ZX]/s.test(stat)
-  } catch {
-    return false
   }
 }
 

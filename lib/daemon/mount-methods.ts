@@ -146,6 +146,8 @@ async function umountAll(control: Control, { lazy }: { lazy: boolean }): Promise
       control.events.tell('unmounted', `unmounted ${mountPoint}`, { mountPoint })
       mountPoints.push(mountPoint)
     }
+    // A daemon whose first mount was refused still waits for another one; who asked waits for its end.
+    control.mounts?.checkEmpty()
     return { mountPoints, left: 0 }
   })
 }

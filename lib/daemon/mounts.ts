@@ -61,7 +61,7 @@ export class Mounts {
     return this.#all.size
   }
 
-  /** Calls `listener` whenever no mount is left, also after one that could not be made. */
+  /** Calls `listener` whenever no mount is left, also after one that could not be made, or where none was. */
   whenEmpty(listener: () => void): void {
     this.#empty = listener
   }
@@ -104,7 +104,7 @@ export class Mounts {
       dataPath: wish.dataPath ?? usualDataPath(view.readOnly),
     }
     const dataPath = await this.#engine.mount(spec).catch((err) => {
-      this.#checkEmpty()
+      this.checkEmpty()
       throw err
     })
     const mounted: Mounted = {
@@ -130,7 +130,7 @@ export class Mounts {
   forget(id: number): Mounted | null {
     const mounted = this.#all.get(id) ?? null
     this.#all.delete(id)
-    this.#checkEmpty()
+    this.checkEmpty()
     return mounted
   }
 
@@ -147,7 +147,8 @@ export class Mounts {
     return concerned
   }
 
-  #checkEmpty(): void {
+  /** Tells the listener of `whenEmpty` where nothing is mounted. */
+  checkEmpty(): void {
     if (this.#all.size === 0) this.#empty()
   }
 

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict'
 import type { ErrnoName } from '../../lib/base/errno.ts'
 import { O } from '../../lib/host/sys.ts'
+import { more } from './libc.ts'
 import { errnoOfCall, type OpenFile, type Place } from './place.ts'
 
 /** The bytes of a file as latin1 text. */
@@ -62,10 +63,14 @@ export function isNow(moment: bigint): void {
   assert.ok(seconds < 120, `${seconds} s from now`)
 }
 
-/** Waits until the clock by which the kernel stamps files has moved on. */
+/** Waits until the kernel stamps whatever changes with a later time than anything that has changed. */
 export function tick(): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 15)
+  // A stamp is the time of the last tick, or later: up to the exact time, where somebody asked.
+  const now = more.clock('exact')
+  while (more.clock('tick') <= now) Atomics.wait(cell, 0, 0, 1)
 }
+
+const cell = new Int32Array(new SharedArrayBuffer(4))
 
 /** Removes a tree, as `rm -r` does. */
 export function removeTree(place: Place, path: string): void {

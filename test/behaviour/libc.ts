@@ -21,6 +21,7 @@ const calls = {
   setfsuid: declare('int setfsuid(uint32_t uid)'),
   setfsgid: declare('int setfsgid(uint32_t gid)'),
   setgroups: declare('int64_t syscall(int64_t number, int count, const void *list)'),
+  clockGettime: declare('int clock_gettime(int clock, void *into)'),
   fadvise: declare('int posix_fadvise64(int fd, int64_t offset, int64_t length, int advice)'),
 }
 /** By number, because glibc's own would change every thread. */
@@ -36,7 +37,16 @@ const memcpy = c.func('void *memcpy(void *to, const void *from, size_t length)')
 const result = (value: number): number => (value < 0 ? -koffi.errno() : value)
 const name = (text: string): Buffer => Buffer.from(`${text}\0`, 'latin1')
 
+/** The time of day, and what it was at the last tick of the kernel, some milliseconds ago at most. */
+const CLOCKS = { exact: 0, tick: 5 } as const
+const timespec = new BigInt64Array(2)
+
 export const more = {
+  /** A clock of the kernel: nanoseconds since 1970. */
+  clock: (which: keyof typeof CLOCKS): bigint => {
+    calls.clockGettime(CLOCKS[which], timespec)
+    return timespec[0]! * 1_000_000_000n + timespec[1]!
+  },
   /** statx that follows a last link. */
   stat: (dir: number, path: string, into: Buffer): number =>
     result(calls.statx(dir, name(path), 0, 0xfff, into)),

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import type { LayerLine } from '../../lib/daemon/layer-line.ts'
 import type { Status } from '../../lib/daemon/status-methods.ts'
+import { isAlive } from '../../lib/host/alive.ts'
 import { ask, PROGRAM, svsfs } from '../cli/run-cli.ts'
 import { stuckTool, until } from '../layer/stuck-tool.ts'
 import { directory, type Test, throwAway } from './place.ts'
@@ -62,14 +63,7 @@ function place(t: Test) {
   return { dir, store, from, stuck, begin, kept, layers, names, mount, must }
 }
 
-const isGone = (pid: number | null): boolean => {
-  try {
-    process.kill(pid ?? 0, 0)
-    return false
-  } catch {
-    return true
-  }
-}
+const isGone = (pid: number | null): boolean => !isAlive(pid ?? 0)
 
 t.test('the daemon answers while it imports, and makes other layers', async (t) => {
   const { store, from, begin, names, mount, must, stuck } = place(t)

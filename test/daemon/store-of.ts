@@ -7,6 +7,8 @@
 import { mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { isAlive } from '../../lib/host/alive.ts'
 import { Svsfs } from '../story/svsfs.ts'
 import { type Drawing, draw } from '../union/view-of.ts'
 
@@ -41,14 +43,7 @@ export class StorePlace extends Svsfs {
 
   /** Waits until a process is gone, by what the kernel's table says and not by when a signal was sent. */
   async ended(pid: number): Promise<void> {
-    for (;;) {
-      try {
-        process.kill(pid, 0)
-      } catch {
-        return
-      }
-      await new Promise((resolve) => setTimeout(resolve, 20))
-    }
+    while (isAlive(pid)) await sleep(20)
   }
 
   async close(): Promise<void> {

@@ -4,6 +4,7 @@
 // Rule: a difference is thrown, in words; the act that shows it is the last one made.
 
 import { Errno } from '../../lib/base/errno.ts'
+import { tick } from '../behaviour/act.ts'
 import type { Facts } from '../behaviour/place.ts'
 import type { ClosingPlace } from '../behaviour/suite.ts'
 import type { At, Trait } from './act.ts'
@@ -24,9 +25,6 @@ export interface PairOptions {
 export class Difference extends Error {
   override name = 'Difference'
 }
-
-/** Longer than the kernel's clock takes for a step. */
-const STEP_MS = 11
 
 export class Pair {
   readonly plain: Side
@@ -58,7 +56,7 @@ export class Pair {
   perform(made: Made): void {
     const { act } = made
     const watched = this.options.times && !act.looseTimes
-    if (watched) wait(STEP_MS)
+    if (watched) tick()
     const before = watched ? this.#sides.map((side) => momentsOf(side, made)) : []
     const [plain, tried] = this.#sides.map((side) => perform(side, made))
     this.made++
@@ -174,6 +172,3 @@ function sayHeld(side: Side, slot: number): string {
   const bytes = readable ? digestOf(held.file, facts.size) : ''
   return `${sayFacts(facts)} ${bytes}`
 }
-
-const cell = new Int32Array(new SharedArrayBuffer(4))
-const wait = (milliseconds: number) => void Atomics.wait(cell, 0, 0, milliseconds)

@@ -11,8 +11,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 
 /** Beginnings of names: who runs these makes no difference, or other files show it. */
-const ONCE = [
-  'base/',
+export const ONCE = [
   'behaviour/mount-fuse-native',
   'behaviour/mount-kernel',
   'behaviour/mount-one-layer',
@@ -54,6 +53,50 @@ const ONCE = [
   'union/hostile-marks',
 ]
 
+/**
+ * What takes longest, the longest first: run in this order and before all others, so that no long
+ * file is left to run alone in the end. A file that takes more than some 20 seconds belongs here.
+ */
+export const LONGEST = [
+  'exercise/mounts',
+  'daemon/daemon',
+  'behaviour/mount-three-layers',
+  'union/faults',
+  'behaviour/mount-kernel-6.1',
+  'union/every-call',
+  'faults/blocks',
+  'behaviour/mount-one-layer',
+  'behaviour/mount-passthrough',
+  'stress/stress',
+  'daemon/crash',
+  'daemon/storm',
+  'cli/commands',
+  'union/overlay-format',
+  'behaviour/mount-fuse-native',
+  'behaviour/union-three-layers',
+  'daemon/import',
+  'conformance/three-layers',
+  'behaviour/union-one-layer',
+  'daemon/bounds',
+  'conformance/passthrough',
+  'conformance/base-writable',
+  'conformance/one-layer',
+  'faults/full-upper',
+  'snapshot/restore',
+  'daemon/live',
+  'faults/base-changed',
+  'faults/unexpected',
+  'union/behind',
+  'daemon/data-path',
+  'story/story',
+  'layer/index-top',
+  'faults/large-copy',
+  'behaviour/overlayfs',
+  'union/forged-marks',
+  'behaviour/mount-read-only',
+  'snapshot/redo',
+]
+
 export interface TestFile {
   /** Below test/, without its ending: `union/rename`. */
   readonly name: string
@@ -67,7 +110,7 @@ export interface TestFile {
   readonly forUsers: boolean
 }
 
-/** All test files of the project at `root`, by name. `only` keeps the names that contain one of its words. */
+/** All test files of the project at `root`, the longest first. `only` keeps the names that contain one of its words. */
 export function testFiles(root: string, only: readonly string[]): TestFile[] {
   const files: TestFile[] = []
   for (const entry of readdirSync(join(root, 'test'), { recursive: true, withFileTypes: true })) {
@@ -88,5 +131,10 @@ export function testFiles(root: string, only: readonly string[]): TestFile[] {
       forUsers: /^\/\/ For users: /m.test(header),
     })
   }
-  return files.sort((a, b) => (a.name < b.name ? -1 : 1))
+  return files.sort((a, b) => turnOf(a) - turnOf(b) || (a.name < b.name ? -1 : 1))
+}
+
+function turnOf({ name }: TestFile): number {
+  const turn = LONGEST.indexOf(name)
+  return turn < 0 ? LONGEST.length : turn
 }

@@ -33,6 +33,10 @@ export const FAILURES = {
   SVS_DIRECTORY_INVALID: [3, '%s cannot be used as a directory: %s'],
   SVS_DISK_FULL: [1, 'no room left: %s; free some space and try again'],
   SVS_DISK_UNFIT: [8, 'the disk under %s cannot hold: %s; choose another place with --store'],
+  SVS_FILES_OPEN: [
+    5,
+    'files of layer %s that would change are open in %s; end those, or restore with --force (they keep what they have open)',
+  ],
   SVS_FORBIDDEN: [9, 'not permitted: %s'],
   SVS_FREEZE_FAILED: [
     1,
@@ -78,7 +82,14 @@ export const FAILURES = {
     'packages could not be fetched: %s; check the network and /etc/apt',
   ],
   SVS_PACKAGE_NOT_FOUND: [3, 'Debian has no package called %s here; check its name, or /etc/apt'],
+  SVS_PATH_BLOCKED: [
+    4,
+    '%s cannot be put back: %s is in the way; move that, or name another place with --to',
+  ],
+  SVS_PATH_EXISTS: [4, '%s exists already, and is not touched; name another place'],
+  SVS_PATH_INVALID: [2, '%s is no path inside a layer'],
   SVS_PATH_NOT_FOUND: [3, '%s does not exist'],
+  SVS_PATH_NOT_IN_STATE: [3, 'state %s shows nothing at %s'],
   SVS_PATH_NOT_MOUNTED: [3, '%s lies in no mount of this store (svsfs status shows the mounts)'],
   SVS_PROGRAM_NOT_FOUND: [3, 'there is no program %s in the view of the layer'],
   SVS_RECIPE_NOT_FOUND: [3, 'no recipe named %s; there are: %s'],

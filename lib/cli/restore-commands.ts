@@ -1,10 +1,19 @@
-// svsfs restore: a layer goes back to a state.
+// svsfs restore: a layer, or parts of it, as in a state.
+//
+//   words ─▶ --to?        copied into a directory; the layer stays
+//            --dry-run?   the plan is shown
+//            else         who holds changed files open? ─▶ restored in place
+//
+// Rule: processes are looked for here, never by the daemon, and only where something is open.
 
+import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { Failure } from '../base/failure.ts'
-import type { RestoreAnswer } from '../daemon/restore-methods.ts'
-import { needTerminal, pick } from './ask.ts'
+import type { CopyAnswer, PlanAnswer, RestoreAnswer } from '../daemon/restore-methods.ts'
+import { confirm, needTerminal, pick } from './ask.ts'
 import { addCommand, type CommandRow, type Context, option } from './command.ts'
+import { type Holder, holdersBelow } from './open-files.ts'
+import type { Output } from './output.ts'
 import { describe } from './state-commands.ts'
 import { ago, clock, plural, shellWord, size } from './words.ts'
 
@@ -12,39 +21,155 @@ interface RestoreWish {
   readonly layer: string | null
   readonly state: string | null
   readonly pick: boolean
+  readonly paths: string[] | null
+  readonly to: string | null
+  readonly keepBoth: boolean
+  readonly dryRun: boolean
+  readonly force: boolean
 }
 
-const restore: CommandRow<RestoreWish, RestoreAnswer> = {
+type Done =
+  | ({ readonly did: 'restored' } & RestoreAnswer)
+  | ({ readonly did: 'copied' } & CopyAnswer)
+  | ({ readonly did: 'planned'; readonly open: readonly Holder[] } & PlanAnswer)
+
+const restore: CommandRow<RestoreWish, Done> = {
   usage: 'restore [name] [state]',
   summary: 'put a layer back to a state, at once and for running programs too',
   about: `A state is named by its id or the beginning of it, by its label, by "latest", or by -1 for the one before the latest, -2 and so on. What is replaced is kept as a state first, so that a restore can be undone.
 
-Files that a program has open go on as they were; it sees the restored ones when it opens them again.`,
-  options: [option('--pick', 'choose from a list')],
+Only what differs is touched: a file that is the same goes on in place. A program that has a changed file open keeps the old content under that descriptor, and sees the restored one when it opens it again; such programs are listed first, and without a terminal nothing is done then unless --force is given.
+
+--path restores a file or a directory alone, named as in the layer or where a mount shows it. With --keep-both what is there stays, and a file that differs comes beside it as NAME~ID. With --to nothing of the layer is touched: ordinary files are made in that directory, with owners (as root), modes, attributes and links.`,
+  options: [
+    option('--pick', 'choose from a list'),
+    option('--path <path...>', 'these alone: files, or directories with all that lies in them'),
+    option('--to <dir>', 'into this directory, outside of the layer; nothing there is replaced'),
+    option('--keep-both', 'leave what is there; what differs comes beside it'),
+    option('--dry-run', 'show what would be written, removed and lost; change nothing'),
+    option('--force', 'also where programs hold changed files open'),
+  ],
   examples: [
     'svsfs restore firefox --pick',
     'svsfs restore firefox latest',
-    'svsfs restore firefox 3f9a',
-    'svsfs restore firefox -1',
+    'svsfs restore firefox 3f9a --dry-run',
+    'svsfs restore firefox -1 --path etc/firefox.ini',
+    'svsfs restore firefox -1 --path etc --keep-both',
+    'svsfs restore firefox 3f9a --path home/notes --to /tmp/old',
   ],
   parse: (words) => ({
     layer: words.optionalArg(0),
     state: words.optionalArg(1),
     pick: words.flag('pick'),
+    paths: words.list('path'),
+    to: words.text('to'),
+    keepBoth: words.flag('keepBoth'),
+    dryRun: words.flag('dryRun'),
+    force: words.flag('force'),
   }),
   run: async (context, wish) => {
+    refuseMixed(wish)
     const { layer, state } = await chosen(context, wish)
-    return context.session.call('restore', { layer, state })
+    const { paths, keepBoth, to } = wish
+    if (to !== null) {
+      const wanted = { layer, state, paths, directory: resolve(to) }
+      return { did: 'copied', ...(await context.session.call('restore.to', wanted)) }
+    }
+    const wanted = { layer, state, paths, keepBoth }
+    if (wish.dryRun) {
+      const plan = await context.session.call('restore.plan', wanted)
+      return { did: 'planned', ...plan, open: holdersOf(await mountsOf(context, layer), plan) }
+    }
+    if (!wish.force) await refuseOpen(context, wanted)
+    return { did: 'restored', ...(await context.session.call('restore', wanted)) }
   },
-  print: ({ layer, state, before, changed, mounts }, out) => {
-    const done =
-      changed === null
-        ? 'as a whole'
-        : `${changed.write} written, ${changed.remove} removed, ${changed.attrs} with other attributes`
-    out.line(`layer ${layer} is as ${ago(state.time)} (state ${state.id}): ${done}`)
-    if (mounts.length > 0) out.line(`seen at ${mounts.join(', ')}`)
-    out.note(`svsfs restore ${shellWord(layer)} ${before.id} undoes this`)
+  print: (done, out) => {
+    if (done.did === 'restored') printRestored(done, out)
+    else if (done.did === 'copied') printCopied(done, out)
+    else printPlan(done, out)
   },
+}
+
+function refuseMixed({ to, keepBoth, dryRun }: RestoreWish): void {
+  if (to === null) return
+  const other = keepBoth ? '--keep-both' : dryRun ? '--dry-run' : null
+  if (other !== null)
+    throw new Failure('SVS_USAGE', `--to touches no layer, so ${other} says nothing`)
+}
+
+function printRestored(
+  { layer, state, before, changed, mounts }: RestoreAnswer,
+  out: Output,
+): void {
+  const done =
+    changed === null
+      ? 'as a whole'
+      : `${changed.write} written, ${changed.remove} removed, ${changed.attrs} with other attributes`
+  out.line(`layer ${layer} is as ${ago(state.time)} (state ${state.id}): ${done}`)
+  if (mounts.length > 0) out.line(`seen at ${mounts.join(', ')}`)
+  out.note(`svsfs restore ${shellWord(layer)} ${before.id} undoes this`)
+}
+
+function printCopied({ state, directory, entries, bytes, left }: CopyAnswer, out: Output): void {
+  out.line(`${plural(entries, 'name')} of state ${state.id} in ${directory}, ${size(bytes)}`)
+  if (left.length > 0) out.note(`not made, because only root may: ${left.join(', ')}`)
+}
+
+function printPlan(plan: PlanAnswer & { open: readonly Holder[] }, out: Output): void {
+  const { layer, state, whole, write, remove, attrs, lose, open } = plan
+  out.line(`restoring layer ${layer} to state ${state.id}, ${ago(state.time)}, would do this:`)
+  if (whole) out.line('everything is exchanged: the read-only part is of another version')
+  const newer = new Set(lose)
+  for (const { path, size: bytes } of write)
+    out.line(`write   ${path}  (${size(bytes)})${newer.has(path) ? '  over newer data' : ''}`)
+  for (const path of remove) out.line(`remove  ${path}${newer.has(path) ? '  newer data' : ''}`)
+  for (const path of attrs) out.line(`attrs   ${path}`)
+  const bytes = write.reduce((sum, one) => sum + one.size, 0)
+  out.line(
+    `${write.length} written (${size(bytes)}), ${remove.length} removed, ${attrs.length} with other attributes, ${lose.length} kept in no state yet`,
+  )
+  for (const line of wordsOf(open)) out.line(line)
+}
+
+const wordsOf = (holders: readonly Holder[]): string[] =>
+  holders.map(
+    ({ pid, name, files }) =>
+      `open in ${name} (process ${pid}): ${files.slice(0, 3).join(', ')}${files.length > 3 ? `, and ${files.length - 3} more` : ''}`,
+  )
+
+async function mountsOf({ session }: Context, layer: string): Promise<string[]> {
+  const mounts = await session.call('mounts', {})
+  return mounts.filter(({ layers }) => layers.includes(layer)).map(({ mountPoint }) => mountPoint)
+}
+
+/** Who has something open that the plan changes. */
+function holdersOf(mountPoints: readonly string[], plan: PlanAnswer): Holder[] {
+  if (mountPoints.length === 0) return []
+  const exact = new Set(plan.write.map(({ path }) => path))
+  const gone = new Set(plan.remove)
+  const isGone = (path: string): boolean =>
+    path !== '' && (gone.has(path) || isGone(path.slice(0, path.lastIndexOf('/'))))
+  return holdersBelow(mountPoints, (path) => plan.whole || exact.has(path) || isGone(path))
+}
+
+// The plan is asked for only where something of the layer's mounts is open at all.
+async function refuseOpen(
+  context: Context,
+  wanted: { layer: string; state: string; paths: string[] | null; keepBoth: boolean },
+): Promise<void> {
+  const mountPoints = await mountsOf(context, wanted.layer)
+  if (mountPoints.length === 0 || holdersBelow(mountPoints, () => true).length === 0) return
+  const plan = await context.session.call('restore.plan', wanted)
+  const open = holdersOf(mountPoints, plan)
+  if (open.length === 0) return
+  for (const line of wordsOf(open)) context.out.note(line)
+  if (process.stdin.isTTY === true && process.stderr.isTTY === true && !context.out.json)
+    return confirm('They keep what they have open. Restore all the same?')
+  throw new Failure(
+    'SVS_FILES_OPEN',
+    wanted.layer,
+    open.map(({ pid, name }) => `${name} (process ${pid})`).join(', '),
+  )
 }
 
 async function chosen(

@@ -8,12 +8,23 @@
 
 import { mkdirSync, readdirSync } from 'node:fs'
 import { Failure } from '../base/failure.ts'
+import { bytesOf, type RelPath } from '../base/path.ts'
 import { removeTree } from '../host/remove-tree.ts'
 import { AT_FDCWD } from '../host/sys.ts'
 import { ctimesBeside, linkIndexOf, unsettledBeside } from '../layer/layer.ts'
-import type { LayerRecord, SnapshotRecord } from '../snapshot/records.ts'
+import type { BelowTree } from '../snapshot/parts.ts'
+import type { RestorePlan } from '../snapshot/plan.ts'
+import type { LayerRecord, ReadOnlyVersion, SnapshotRecord } from '../snapshot/records.ts'
 import { applyRedo, type RedoPlan } from '../snapshot/redo.ts'
-import { buildState, finishRestore, prepareRestore } from '../snapshot/restore.ts'
+import {
+  buildState,
+  finishRestore,
+  planRestore,
+  prepareRestore,
+  type RestoreOptions,
+} from '../snapshot/restore.ts'
+import type { Progress } from '../snapshot/scan.ts'
+import { publishedBase } from '../union/numbers.ts'
 import type { Control } from './control.ts'
 import type { Call } from './method.ts'
 import { STACKS } from './queue.ts'
@@ -34,30 +45,55 @@ export interface Restored {
   } | null
 }
 
-/** Turns the layer back to a state of its own. */
+/** What of a state is meant, where it is not all of it. */
+export interface PartsWish {
+  readonly paths: readonly RelPath[]
+  readonly keepBoth: boolean
+}
+
+/** The version of the read-only part that a state was made on. Throws SVS_RO_CHANGED. */
+export function versionOf(layer: LayerRecord, state: SnapshotRecord): ReadOnlyVersion {
+  const version = layer.versions.find((known) => known.version === state.ro.version)
+  if (version === undefined || version.digest !== state.ro.digest)
+    throw new Failure('SVS_RO_CHANGED', state.id, `version ${state.ro.version} is not there`)
+  return version
+}
+
+/** Where a version of the read-only part lies, and by which numbers its files are known. */
+export function belowOf(control: Control, layer: LayerRecord, version: number): BelowTree {
+  const places = layerPlaces(control.store.places, layer.id)
+  const index = { path: bytesOf(places.index(version)), base: publishedBase(layer.tag, version) }
+  return { path: bytesOf(places.ro(version)), index }
+}
+
+/** Turns the layer back to a state of its own, or parts of it. */
 export async function restoreState(
   control: Control,
   layer: LayerRecord,
   target: SnapshotRecord,
   call: Call,
+  parts: PartsWish | null = null,
 ): Promise<Restored> {
-  const version = layer.versions.find((known) => known.version === target.ro.version)
-  if (version === undefined || version.digest !== target.ro.digest)
-    throw new Failure('SVS_RO_CHANGED', target.id, `version ${target.ro.version} is not there`)
-  const message = `before restore to ${target.id}`
+  const version = versionOf(layer, target)
+  const what = parts === null ? '' : ` of ${plural(parts.paths.length, 'path')}`
+  const message = `before restore${what} to ${target.id}`
   const wish = { message, label: null, trigger: 'before-restore' } as const
-  const inPlace = version.version === layer.ro.version
+  const inPlace = parts !== null || version.version === layer.ro.version
+  const pass = (frozen: Frozen | null) =>
+    restorePass(control, layer, { target, parts }, frozen, call)
   const first = await withImage(control, layer, async (frozen) => {
     const taken = await takeFrom(control, layer, wish, call, frozen)
-    return { taken, pass: inPlace ? await restorePass(control, layer, target, frozen, call) : null }
+    return { taken, pass: inPlace ? await pass(frozen) : null }
   })
   const done =
     first.pass === null
       ? await restoreBeside(control, { ...layer, ro: version }, target)
-      : await restoreAgain(control, layer, target, first.pass, call)
-  const text = `layer ${layer.name} is as in state ${target.id}`
+      : parts?.keepBoth === true
+        ? first.pass
+        : await restoreAgain(control, layer, first.pass, pass)
+  const text = `layer ${layer.name} is as in state ${target.id}${what === '' ? '' : ` in${what.slice(3)}`}`
   control.events.tell('restored', text, { layer: layer.name, state: target.id })
-  return { before: first.taken.snapshot, ...done }
+  return { before: first.taken.snapshot, mounts: done.mounts, changed: done.changed }
 }
 
 type Done = Omit<Restored, 'before'>
@@ -67,24 +103,58 @@ interface Pass extends Done {
   readonly stale: boolean
 }
 
+interface Aim {
+  readonly target: SnapshotRecord
+  readonly parts: PartsWish | null
+}
+
+function optionsOf(
+  control: Control,
+  layer: LayerRecord,
+  { target: snapshot, parts }: Aim,
+  frozen: Frozen | null,
+): RestoreOptions {
+  const { catalogue, store } = control
+  const area = frozen?.area ?? null
+  const ro = readOnly(control, layer, snapshot.ro.version)
+  const options = {
+    catalogue,
+    layer,
+    snapshot,
+    dirs: { ...redoDirs(store.places, layer), area, ro },
+  }
+  if (parts === null) return options
+  const then = belowOf(control, layer, snapshot.ro.version)
+  const now = belowOf(control, layer, layer.ro.version)
+  return { ...options, parts: { ...parts, state: snapshot.id, then, now } }
+}
+
+/** What a restore would do; null where it would exchange the whole writable sublayer. */
+export async function planOf(
+  control: Control,
+  layer: LayerRecord,
+  aim: Aim,
+  call: Call,
+): Promise<RestorePlan | null> {
+  const { version } = versionOf(layer, aim.target)
+  if (aim.parts === null && version !== layer.ro.version) return null
+  const onProgress = ({ entries }: Progress) => call.progress(`compared ${plural(entries, 'name')}`)
+  return withImage(control, layer, (frozen) =>
+    planRestore({ ...optionsOf(control, layer, aim, frozen), onProgress }),
+  )
+}
+
 async function restorePass(
   control: Control,
   layer: LayerRecord,
-  snapshot: SnapshotRecord,
+  aim: Aim,
   frozen: Frozen | null,
   call: Call,
 ): Promise<Pass> {
   const { catalogue, queue, store } = control
   const dirs = redoDirs(store.places, layer)
   const { plan, redo } = await prepareRestore({
-    catalogue,
-    layer,
-    snapshot,
-    dirs: {
-      ...dirs,
-      area: frozen?.area ?? null,
-      ro: readOnly(control, layer, snapshot.ro.version),
-    },
+    ...optionsOf(control, layer, aim, frozen),
     onProgress: ({ entries }) => call.progress(`prepared ${plural(entries, 'name')}`),
   })
   await catalogue.putPlan(redo)
@@ -107,16 +177,12 @@ const PASSES = 3
 async function restoreAgain(
   control: Control,
   layer: LayerRecord,
-  target: SnapshotRecord,
   first: Pass,
-  call: Call,
+  pass: (frozen: Frozen | null) => Promise<Pass>,
 ): Promise<Done> {
   let last = first
-  for (let pass = 2; last.stale && pass <= PASSES; pass++) {
-    last = await withImage(control, layer, (frozen) =>
-      restorePass(control, layer, target, frozen, call),
-    )
-  }
+  for (let count = 2; last.stale && count <= PASSES; count++)
+    last = await withImage(control, layer, pass)
   return { mounts: first.mounts, changed: first.changed }
 }
 

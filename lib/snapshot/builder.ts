@@ -5,11 +5,13 @@
 // nobody looks (a stage, a sublayer that is not published); what fails there is thrown away.
 
 import { Failure } from '../base/failure.ts'
-import { shown } from '../base/path.ts'
+import { type RelPath, shown } from '../base/path.ts'
+import { copyData } from '../host/copy.ts'
 import { libcDevice, Stat } from '../host/stat.ts'
 import { must, O, S, sys } from '../host/sys.ts'
 import type { MarkPrefix } from '../layer/marks.ts'
 import { type AttributesToSet, setAttributes, xattrsOf } from './attributes.ts'
+import { Below } from './below.ts'
 import { makeContent, type Sources, writeFull } from './content.ts'
 import { Damage } from './depot.ts'
 import type { Entry, Kind } from './records.ts'
@@ -40,7 +42,8 @@ export function attributesOf(
 
 /**
  * Makes an entry as `name` in a directory, where nothing is. Returns its inode. `state` names what it
- * belongs to. Throws SVS_CHUNK_DAMAGED, SVS_RO_CHANGED, Errno.
+ * belongs to; `from` is a file of the read-only sublayer whose bytes it takes. Throws
+ * SVS_CHUNK_DAMAGED, SVS_RO_CHANGED, Errno.
  */
 export async function makeEntry(
   sources: Sources,
@@ -49,8 +52,9 @@ export async function makeEntry(
   dir: number,
   name: string,
   entry: Entry,
+  from?: RelPath,
 ): Promise<number> {
-  await make(sources, state, dir, name, entry)
+  await make(sources, state, dir, name, entry, from)
   const fd = must(sys.openat(dir, name, O.PATH | O.NOFOLLOW), shown(entry.path))
   try {
     setAttributes(fd, TYPE_OF[entry.kind], attributesOf(entry, prefix))
@@ -67,11 +71,12 @@ async function make(
   dir: number,
   name: string,
   entry: Entry,
+  from: RelPath | undefined,
 ): Promise<void> {
   const where = shown(entry.path)
   switch (entry.kind) {
     case 'file':
-      return makeFile(sources, state, dir, name, entry)
+      return makeFile(sources, state, dir, name, entry, from)
     case 'dir':
       return void must(sys.mkdirat(dir, name, 0o700), where)
     case 'symlink':
@@ -89,11 +94,13 @@ async function makeFile(
   dir: number,
   name: string,
   entry: Entry,
+  from: RelPath | undefined,
 ): Promise<void> {
   const flags = O.CREAT | O.EXCL | O.WRONLY | O.NOFOLLOW
   const fd = must(sys.openat(dir, name, flags, 0o600), shown(entry.path))
   try {
     must(sys.ftruncate(fd, entry.size ?? 0), shown(entry.path))
+    if (from !== undefined) return copyBelow(sources, from, fd, entry)
     if (entry.content === undefined) return
     const sink = (bytes: Buffer, offset: number) => writeFull(fd, bytes, offset)
     const size = await makeContent(sources, entry.content, sink)
@@ -102,6 +109,22 @@ async function makeFile(
     throw namedDamage(cause, state, shown(entry.path))
   } finally {
     sys.close(fd)
+  }
+}
+
+function copyBelow({ ro }: Sources, from: RelPath, to: number, { size = 0 }: Entry): void {
+  const below = new Below(ro[0]!, null)
+  try {
+    const file = below.open(from)
+    try {
+      if (file.size !== size)
+        throw new Failure('SVS_RO_CHANGED', shown(from), 'it has another size')
+      copyData(file.fd, to, size)
+    } finally {
+      file.close()
+    }
+  } finally {
+    below.close()
   }
 }
 

@@ -11,7 +11,7 @@
 // is always looked at before the area is asked (area.ts).
 
 import { ERRNO, Errno } from '../base/errno.ts'
-import { joinPath, type RelPath, ROOT, shown } from '../base/path.ts'
+import { isWithin, joinPath, type RelPath, ROOT, shown } from '../base/path.ts'
 import { type DirEntry, listDirectory } from '../host/directory.ts'
 import { Stat } from '../host/stat.ts'
 import { AT_FDCWD, must, O, S, sys } from '../host/sys.ts'
@@ -54,8 +54,10 @@ export interface ImageEntry {
 }
 
 export interface Image {
-  /** Every name, the root first as ''. */
-  entries(): Generator<ImageEntry, void, void>
+  /**
+   * Every name, the root first as ''; of `parts`, only what lies at, below, and on the way to them.
+   */
+  entries(parts?: readonly RelPath[]): Generator<ImageEntry, void, void>
   /** Throws SVS_FREEZE_FAILED where the image was not kept: ask it last. */
   check(): void
   close(): void
@@ -66,7 +68,7 @@ export function openImage(dirs: ImageDirs, prefix: MarkPrefix): Image {
   const area = dirs.area === null ? null : new FrozenArea(dirs.area)
   const reader = new ImageReader(root, area, readNumbers(dirs.numbers), prefix, dirs.ro)
   return {
-    entries: () => reader.entries(),
+    entries: (parts) => reader.entries(parts),
     check: () => area?.check(),
     close() {
       area?.close()
@@ -136,7 +138,7 @@ class ImageReader {
     this.#prefix = prefix
   }
 
-  *entries(): Generator<ImageEntry, void, void> {
+  *entries(parts: readonly RelPath[] = [ROOT]): Generator<ImageEntry, void, void> {
     const levels: Level[] = []
     this.#firsts.clear()
     try {
@@ -150,10 +152,12 @@ class ImageReader {
           levels.pop()
           continue
         }
+        const path = joinPath(here.path, item.name)
+        if (!parts.some((part) => isWithin(path, part) || isWithin(part, path))) continue
         const child = this.#openChild(here.fd, item)
         if (child === null) continue
         const lower = here.lower === null ? null : joinPath(here.lower, item.name)
-        yield* this.#visit(child, joinPath(here.path, item.name), lower, levels)
+        yield* this.#visit(child, path, lower, levels)
       }
     } finally {
       for (const { fd } of levels) sys.close(fd)

@@ -3,6 +3,7 @@
 // Rule: jobs and results are plain data, because they cross to the thread; a job reaches the
 // catalogue through its depot alone.
 
+import { copyOut } from './copy-out.ts'
 import type { Depot } from './depot.ts'
 import { diffNow, diffStates } from './diff.ts'
 import { plan } from './plan.ts'
@@ -12,10 +13,15 @@ import { build, stage } from './stage.ts'
 /** Called often; whoever passes it on does so at intervals. */
 export type Report = (progress: Progress) => void
 
-export const JOBS = { scan, plan, stage, build, diffStates, diffNow } as const satisfies Record<
-  string,
-  (job: never, depot: Depot, report: Report) => Promise<unknown>
->
+export const JOBS = {
+  scan,
+  plan,
+  stage,
+  build,
+  copyOut,
+  diffStates,
+  diffNow,
+} as const satisfies Record<string, (job: never, depot: Depot, report: Report) => Promise<unknown>>
 
 export type JobName = keyof typeof JOBS
 export type JobOf<Name extends JobName> = Parameters<(typeof JOBS)[Name]>[0]

@@ -7,6 +7,8 @@
 //
 // The head (the state that the sublayer came from) only spares reading: what it knows to be unchanged.
 //
+// A restore of single paths has the same steps (parts.ts).
+//
 // Rule: nothing that is equal is touched. A file is replaced as a whole with all its names, where
 // its bytes, its number, or which names belong to it differ.
 
@@ -14,11 +16,12 @@ import { isWithin, type RelPath } from '../base/path.ts'
 import { type MarkPrefix, markAttributes } from '../layer/marks.ts'
 import { sameAttributes, sameContent, sameRecord } from './changes.ts'
 import type { DepotReader } from './depot.ts'
-import { type ImageDirs, type ImageEntry, openImage } from './image.ts'
+import { type ImageDirs, openImage } from './image.ts'
 import type { Report } from './jobs.ts'
+import { type Parts, planParts } from './parts.ts'
 import { PresentContents } from './present.ts'
 import type { Entry, Piece } from './records.ts'
-import { comparePaths, readTree, TreeCursor } from './tree.ts'
+import { comparePaths, type Listed, readTree, TreeCursor } from './tree.ts'
 
 export interface PlanJob {
   readonly dirs: ImageDirs
@@ -27,6 +30,8 @@ export interface PlanJob {
   readonly target: readonly Piece[]
   /** The list of the state that the sublayer came from; null where there is none. */
   readonly head: readonly Piece[] | null
+  /** The only paths that are meant; absent for the whole layer. */
+  readonly parts?: Parts
 }
 
 /** What people see of it. Paths are internal (bytes as latin1 text). */
@@ -53,6 +58,8 @@ export interface PlannedSteps {
   readonly places: readonly Entry[]
   /** Directories last, the deepest first. */
   readonly fixes: readonly Fix[]
+  /** Files that are copied from the read-only sublayer: where they lie there. */
+  readonly copied: ReadonlyMap<RelPath, RelPath>
 }
 
 export interface Planned {
@@ -61,12 +68,15 @@ export interface Planned {
 }
 
 export async function plan(job: PlanJob, depot: DepotReader, report: Report): Promise<Planned> {
+  if (job.parts !== undefined) return planParts(job, job.parts, depot, report)
   const image = openImage(job.dirs, job.prefix)
   try {
-    const comparison = new Comparison(job, depot)
+    const target = readTree(depot, job.target)
+    const comparison = new Comparison(job.prefix, target, readTree(depot, job.head ?? []))
+    const contents = new PresentContents()
     let entries = 0
     for (const item of image.entries()) {
-      await comparison.take(item)
+      await comparison.take(item.entry.path, item.ino, (states) => contents.complete(item, states))
       report({ entries: (entries += 1), bytes: 0 })
     }
     const planned = await comparison.end()
@@ -91,7 +101,8 @@ interface Member {
   readonly ino: number
 }
 
-class Comparison {
+/** Goes through what is there now, in the order of a walk, beside what is to be there. */
+export class Comparison {
   readonly #prefix: MarkPrefix
   readonly #target: TreeCursor
   readonly #head: TreeCursor
@@ -102,33 +113,45 @@ class Comparison {
   readonly #dirs: OpenDir[] = []
   readonly #touched: OpenDir[] = []
   readonly #groups = new Map<string, Member[]>()
-  readonly #contents = new PresentContents()
+  readonly #partly: boolean
   #removed: RelPath | null = null
 
-  constructor(job: PlanJob, depot: DepotReader) {
-    this.#prefix = job.prefix
-    this.#target = new TreeCursor(readTree(depot, job.target))
-    this.#head = new TreeCursor(readTree(depot, job.head ?? []))
+  /** `partly`: files may have further names, and numbers further owners, that are not gone through. */
+  constructor(
+    prefix: MarkPrefix,
+    target: AsyncGenerator<Listed>,
+    head: AsyncGenerator<Listed>,
+    partly = false,
+  ) {
+    this.#prefix = prefix
+    this.#target = new TreeCursor(target)
+    this.#head = new TreeCursor(head)
+    this.#partly = partly
   }
 
-  async take(item: ImageEntry): Promise<void> {
-    const { path } = item.entry
-    const wanted = await this.#target.at(path, ({ entry }) => this.#place(entry))
+  /** `present` is given what the states have there, and answers what is there now. */
+  async take(
+    path: RelPath,
+    ino: number,
+    present: (states: readonly (Listed | null)[]) => Entry,
+  ): Promise<void> {
+    const listed = await this.#target.at(path, ({ entry }) => this.#placeNew(entry))
     const known = await this.#head.at(path, () => {})
-    const now = this.#contents.complete(item, [known, wanted])
+    const now = present([known, listed])
+    const wanted = listed === null ? null : this.#numbered(listed.entry, now)
     const goes = this.#removed !== null && isWithin(path, this.#removed)
-    const stays = !goes && wanted !== null && this.#pair(item, now, wanted.entry)
+    const stays = !goes && wanted !== null && this.#pair(ino, now, wanted)
     if (!goes && wanted === null) this.#remove(now)
     if (!stays && isLost(now, known?.entry ?? null)) this.#lose.push(path)
   }
 
   async end(): Promise<Planned> {
-    await this.#target.end(({ entry }) => this.#place(entry))
+    await this.#target.end(({ entry }) => this.#placeNew(entry))
     const claimed = new Set<number>()
     for (const members of this.#groups.values()) this.#settle(members, claimed)
     const dirs = [...this.#touched].sort((a, b) => comparePaths(b.entry.path, a.entry.path))
     const fixes = [...this.#fixes, ...dirs.map(({ touched, ...fix }) => fix)]
-    const steps = { removes: this.#removes, places: this.#places, fixes }
+    const steps = { removes: this.#removes, places: this.#places, fixes, copied: new Map() }
     const placed = new Set(this.#places.map(({ path }) => path))
     return {
       steps,
@@ -141,11 +164,22 @@ class Comparison {
     }
   }
 
+  // A number that another file may have by now is not given again.
+  #numbered(wanted: Entry, now: Entry | null): Entry {
+    if (!this.#partly || (now !== null && now.number === wanted.number && !hasLinks(now)))
+      return wanted
+    return { ...wanted, number: 0 }
+  }
+
+  #placeNew(entry: Entry): void {
+    this.#place(this.#numbered(entry, null))
+  }
+
   // True where what is there now stays.
-  #pair(item: ImageEntry, now: Entry, wanted: Entry): boolean {
+  #pair(ino: number, now: Entry, wanted: Entry): boolean {
     const dir = this.#enter(wanted.path)
     if (now.kind === 'dir' && wanted.kind === 'dir') {
-      this.#pairDirs(item, now, wanted)
+      this.#pairDirs(ino, now, wanted)
       return true
     }
     if (now.kind === 'dir' || wanted.kind === 'dir') {
@@ -155,7 +189,7 @@ class Comparison {
     }
     const stays = sameContent(now, wanted) && sameNumber(now, wanted)
     if (hasLinks(now) || hasLinks(wanted)) {
-      this.#join({ entry: wanted, dir, now: stays ? now : null, ino: item.ino })
+      this.#join({ entry: wanted, dir, now: stays ? now : null, ino })
       return stays
     }
     if (stays) this.#fix(now, wanted)
@@ -163,8 +197,8 @@ class Comparison {
     return stays
   }
 
-  #pairDirs(item: ImageEntry, now: Entry, wanted: Entry): void {
-    const renumber = sameNumber(now, wanted) ? 0 : item.ino
+  #pairDirs(ino: number, now: Entry, wanted: Entry): void {
+    const renumber = sameNumber(now, wanted) ? 0 : ino
     const removeXattrs = this.#xattrsToRemove(now, wanted)
     const dir: OpenDir = { entry: wanted, removeXattrs, renumber, touched: false }
     this.#dirs.push(dir)
@@ -226,7 +260,8 @@ class Comparison {
   #settle(members: readonly Member[], claimed: Set<number>): void {
     const { ino, now, entry } = members[0]!
     const one = members.every((member) => member.now !== null && member.ino === ino)
-    if (!one || now === null || claimed.has(ino)) {
+    const shared = this.#partly && now !== null && !sameAttributes(now, entry)
+    if (!one || now === null || claimed.has(ino) || shared) {
       for (const { dir, entry } of members) this.#placeIn(dir, entry)
       return
     }

@@ -9,13 +9,16 @@
 // Rule: whoever calls has taken a snapshot of what is replaced; nothing changes the writable
 // sublayer between prepareRestore and applyRedo but what this says is lost.
 
-import { shown } from '../base/path.ts'
+import { type RelPath, shown } from '../base/path.ts'
 import { removeTree } from '../host/remove-tree.ts'
 import { AT_FDCWD, must, O, sys } from '../host/sys.ts'
 import { ownPrefix } from '../layer/marks.ts'
+import type { BelowIndex } from './below.ts'
 import { type Catalogue, newId } from './catalogue.ts'
+import type { CopiedOut } from './copy-out.ts'
 import type { Difference } from './diff.ts'
 import type { ImageDirs } from './image.ts'
+import type { Parts } from './parts.ts'
 import type { RestorePlan } from './plan.ts'
 import type { LayerRecord, RedoPlan, SnapshotRecord } from './records.ts'
 import { type RedoDirs, stageName } from './redo.ts'
@@ -35,12 +38,20 @@ export interface RestoreOptions {
     /** The read-only trees that the state was made on (`snapshot.ro.version`), top first. */
     readonly ro: readonly string[]
   }
+  /** Single paths; the state that the layer comes from stays what it is then. */
+  readonly parts?: Parts
   readonly onProgress?: (progress: Progress) => void
 }
 
-async function planJob({ catalogue, layer, snapshot, dirs }: RestoreOptions) {
+async function planJob({ catalogue, layer, snapshot, dirs, parts }: RestoreOptions) {
   return {
-    dirs: { rw: dirs.rw, ro: dirs.ro, numbers: dirs.numbers, area: dirs.area },
+    ...(parts === undefined ? {} : { parts }),
+    dirs: {
+      rw: dirs.rw,
+      ro: parts === undefined ? dirs.ro : [parts.now.path],
+      numbers: dirs.numbers,
+      area: dirs.area,
+    },
     prefix: ownPrefix(),
     target: await catalogue.pieces(snapshot.id),
     head: await piecesOf(catalogue, await headOf(catalogue, layer.id)),
@@ -58,10 +69,11 @@ export async function planRestore(options: RestoreOptions): Promise<RestorePlan>
  * `finishRestore`. Throws SVS_CHUNK_DAMAGED, SVS_RO_CHANGED with nothing changed.
  */
 export async function prepareRestore(options: RestoreOptions): Promise<Staged> {
-  const { catalogue, layer, snapshot, dirs } = options
+  const { catalogue, layer, snapshot, dirs, parts } = options
   const job = {
     ...(await planJob(options)),
     state: snapshot.id,
+    becomes: parts === undefined ? snapshot.id : ((await catalogue.head(layer.id)) ?? snapshot.id),
     ro: dirs.ro,
     scope: snapshot.ro.digest,
     id: newId(),
@@ -119,6 +131,38 @@ export async function buildState(options: BuildOptions): Promise<number> {
     numbers,
   }
   return runJob('build', job, catalogue, onProgress)
+}
+
+export interface CopyOutOptions {
+  readonly catalogue: Catalogue
+  readonly snapshot: SnapshotRecord
+  /** As in RestoreOptions. */
+  readonly ro: readonly string[]
+  readonly index: BelowIndex | null
+  /** Which parts of the state; '' alone for all of it. */
+  readonly paths: readonly RelPath[]
+  /** An existing directory, outside of every layer; `fresh`: made for this. */
+  readonly into: string
+  readonly fresh: boolean
+  readonly onProgress?: (progress: Progress) => void
+}
+
+/** Puts what a state shows into a directory. Throws SVS_PATH_EXISTS, SVS_PATH_NOT_IN_STATE. */
+export async function copyOutState(options: CopyOutOptions): Promise<CopiedOut> {
+  const { catalogue, snapshot, ro, index, paths, into, fresh, onProgress } = options
+  const job = {
+    prefix: ownPrefix(),
+    pieces: await catalogue.pieces(snapshot.id),
+    state: snapshot.id,
+    ro,
+    index,
+    scope: snapshot.ro.digest,
+    paths,
+    into,
+    fresh,
+    id: newId(),
+  }
+  return runJob('copyOut', job, catalogue, onProgress)
 }
 
 /** What `after` shows otherwise than `before` (null: than the read-only sublayer alone). */

@@ -35,6 +35,8 @@ interface Origin {
 export interface StageJob extends PlanJob, Origin {
   readonly id: string
   readonly layer: string
+  /** The state that the layer comes from afterwards. */
+  readonly becomes: string
   /** Number of the writable sublayer. */
   readonly rw: number
   readonly work: string
@@ -52,8 +54,8 @@ export async function stage(job: StageJob, depot: DepotReader, report: Report): 
     must(sys.mkdirat(AT_FDCWD, place, 0o700), shown(place))
     try {
       const steps = await stageSteps(job, planned.steps, depot, place, report)
-      const { id, layer, state, rw } = job
-      return { plan: planned.plan, redo: { id, layer, state, rw, steps } }
+      const { id, layer, becomes, rw } = job
+      return { plan: planned.plan, redo: { id, layer, state: becomes, rw, steps } }
     } catch (err) {
       removeTree(AT_FDCWD, place)
       throw err
@@ -84,8 +86,9 @@ async function stageSteps(
       const staged = `s${at}`
       const first = entry.link === undefined ? undefined : made.get(entry.link)
       if (first !== undefined) must(sys.linkat(dir, first.staged, dir, staged), 'link')
+      const from = planned.copied.get(entry.path)
       const ino =
-        first?.ino ?? (await makeEntry(sources, job.prefix, job.state, dir, staged, entry))
+        first?.ino ?? (await makeEntry(sources, job.prefix, job.state, dir, staged, entry, from))
       made.set(entry.path, { staged, ino })
       steps.push({ op: 'place', path: entry.path, staged, ino, number: entry.number })
       report({ entries: at, bytes: (bytes += entry.size ?? 0) })

@@ -126,7 +126,8 @@ export async function* readTree(
   }
 }
 
-async function readPiece(depot: DepotReader, piece: Piece): Promise<Listed[]> {
+/** The entries of one piece. Throws Damage. */
+export async function readPiece(depot: DepotReader, piece: Piece): Promise<Listed[]> {
   if (piece.bytes > LARGEST_PIECE) throw new Damage('a piece of impossible size')
   const json = unpack(await readChunks(depot, piece.list), piece.bytes)
   const read = z.array(entry).safeParse(parse(json))

@@ -51,7 +51,7 @@ t.test('ten states taken at full speed are each one instant', async (t) => {
   await once(writer, 'exit')
   t.ok(states.at(-1)!.before > states[0]!.before, 'the writer went on meanwhile')
   for (const { id, before } of states) {
-    await place.ask('restore', 'app', id)
+    await place.ask('restore', 'app', id, '--force')
     const [a, b] = [last(join(dir, 'a')), last(join(dir, 'b'))]
     t.ok(b >= before, `${b} is there, ${before} was acknowledged before`)
     t.ok(a === b || a === b + 1, `a ends with ${a}, b with ${b}`)

@@ -64,7 +64,7 @@ t.test('killed while it snapshots and restores, the layer is whole', async (t) =
   const { id } = (await place.ask('snapshot', 'app')) as { id: string }
   for (const delay of [0, 40, 80, 120, 160, 200]) {
     fill('two')
-    const restoring = place.ask('restore', 'app', id).catch(() => null)
+    const restoring = place.ask('restore', 'app', id, '--force').catch(() => null)
     await new Promise((resolve) => setTimeout(resolve, 150 + delay))
     await killed(place)
     await restoring

@@ -212,7 +212,7 @@ if (root) {
     const ended = count
     map.end()
     for (const file of [first, last]) file!.close()
-    await store.ask('restore', 'low', 'latest')
+    await store.ask('restore', 'low', 'latest', '--force')
     const [a, z, m] = ['a-first', 'z-last', 'm-mapped'].map((name) =>
       Number(text(place, name).slice(0, 8)),
     )

@@ -33,7 +33,7 @@ t.test('a mount inside the view outlives activation, priority and restore', asyn
   t.ok(seen())
   const { id } = (await place.ask('snapshot', 'app')) as { id: string }
   writeFileSync(join(place.at, 'etc/app'), 'changed')
-  await place.ask('restore', 'app', id)
+  await place.ask('restore', 'app', id, '--force')
   await place.ask('deactivate', 'tool')
   t.ok(seen())
   t.equal(readFileSync(join(place.at, 'etc/app'), 'utf8'), 'x')

@@ -91,7 +91,21 @@ t.test('a restore shows at once; what is open keeps what it had', async (t) => {
   writeFileSync(join(place.at, 'etc/new'), 'n')
   const fd = openSync(conf, 'r')
   t.teardown(() => closeSync(fd))
-  await place.ask('restore', 'app', id)
+  const named = new RegExp(`SVS_FILES_OPEN.*process ${process.pid}`)
+  await t.rejects(place.ask('restore', 'app', id), named, 'who holds it is named first')
+  t.equal(readFileSync(conf, 'utf8'), 'second, longer', 'and nothing is done')
+  const plan = (await place.ask('restore', 'app', id, '--dry-run')) as {
+    write: { path: string }[]
+    remove: string[]
+    lose: string[]
+    open: { pid: number; files: string[] }[]
+  }
+  t.same(plan.write, [{ path: '/etc/conf', size: 5 }])
+  t.same(plan.remove, ['/etc/new'])
+  t.same(plan.lose, ['/etc/conf', '/etc/new'])
+  t.match(plan.open, [{ pid: process.pid, files: [conf] }])
+  t.equal(readFileSync(conf, 'utf8'), 'second, longer', 'a plan changes nothing')
+  await place.ask('restore', 'app', id, '--force')
   t.equal(readFileSync(conf, 'utf8'), 'first')
   t.equal(statSync(conf).ino, ino)
   t.same(readdirSync(join(place.at, 'etc')), ['conf'])

@@ -94,7 +94,7 @@ export class Storm {
     const acts = [
       () => place.ask('deactivate', 'extra'),
       () => place.ask('activate', 'extra'),
-      () => place.ask('restore', 'extra', this.#states[this.#random(2)]!),
+      () => place.ask('restore', 'extra', this.#states[this.#random(2)]!, '--force'),
       async () => {
         const { id } = (await place.ask('snapshot', 'app')) as { id: string }
         this.#kept.add(id)

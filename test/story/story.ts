@@ -170,7 +170,7 @@ async function wreck(stage: Stage, app: Application): Promise<void> {
 
 async function restore(stage: Stage, app: Application, id: string, value: string, title: string) {
   const began = Date.now()
-  await stage.svsfs.ask('restore', app.layer, id)
+  await stage.svsfs.ask('restore', app.layer, id, '--force')
   const took = Date.now() - began
   const checked = await app.check()
   assert.equal(await app.look(), value)

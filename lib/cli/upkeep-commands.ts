@@ -1,9 +1,10 @@
-// svsfs gc: keeping a store in order by hand.
+// svsfs gc, verify: keeping a store in order by hand.
 
 import type { Command } from 'commander'
 import type { Collected } from '../daemon/garbage.ts'
+import type { VerifyAnswer } from '../daemon/verifying.ts'
 import { addCommand, type CommandRow, option } from './command.ts'
-import { plural, size } from './words.ts'
+import { plural, shellWord, size } from './words.ts'
 
 interface GcWish {
   readonly dryRun: boolean
@@ -37,6 +38,43 @@ const gc: CommandRow<GcWish, Collected> = {
   },
 }
 
+interface VerifyWish {
+  readonly layer: string | null
+  readonly repair: boolean
+}
+
+/** Exit status where something is damaged. */
+const DAMAGED = 7
+
+const verify: CommandRow<VerifyWish, VerifyAnswer> = {
+  usage: 'verify [name]',
+  summary: 'hold every state against what it says it is',
+  about:
+    'Every record, every chunk by its digest, every file of every state by making it, with what it refers to in the read-only part. A fault is told with the states and paths that it hurts, and the exit status is 7. With --repair, what the layer or its read-only part still has is stored anew; states that cannot be had again stay, so that what is whole in them can still be restored.',
+  options: [option('--repair', 'get back what can be had again')],
+  examples: ['svsfs verify', 'svsfs verify firefox --repair', 'svsfs verify --json'],
+  parse: (words) => ({ layer: words.optionalArg(0), repair: words.flag('repair') }),
+  run: async ({ session, exit }, wish) => {
+    const found = await session.call('verify', wish)
+    if (found.left > 0) exit(DAMAGED)
+    return found
+  },
+  print: (found, out, { repair }) => {
+    for (const { kind, at, why, hurts, repaired } of found.faults) {
+      out.line(`${repaired ? 'repaired' : 'damaged'}: ${kind} ${at}: ${why}`)
+      for (const { layer, state, paths, count } of hurts) {
+        const more = count > paths.length ? ` and ${count - paths.length} more` : ''
+        out.line(`  ${shellWord(layer)}@${state}: ${paths.join(', ')}${more}`)
+      }
+    }
+    out.line(
+      `${plural(found.states, 'state')}, ${plural(found.contents, 'content')}, ${plural(found.chunks, 'chunk')} (${size(found.bytes)}): ${found.left === 0 ? 'whole' : plural(found.left, 'fault')}`,
+    )
+    if (found.left > 0 && !repair) out.note('svsfs verify --repair gets back what can be had again')
+  },
+}
+
 export function addUpkeepCommands(program: Command): void {
   addCommand(program, gc)
+  addCommand(program, verify)
 }

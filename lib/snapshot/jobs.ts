@@ -3,6 +3,7 @@
 // Rule: jobs and results are plain data, because they cross to the thread; a job reaches the
 // catalogue through its depot alone.
 
+import { check, mend } from './check.ts'
 import { copyOut } from './copy-out.ts'
 import type { Depot } from './depot.ts'
 import { diffNow, diffStates } from './diff.ts'
@@ -19,6 +20,8 @@ export const JOBS = {
   stage,
   build,
   copyOut,
+  check,
+  mend,
   diffStates,
   diffNow,
 } as const satisfies Record<string, (job: never, depot: Depot, report: Report) => Promise<unknown>>

@@ -81,6 +81,12 @@ export class SnapshotWriter implements Depot {
     ])
   }
 
+  /** Writes what waits, without a record: what states that there are lack. */
+  async flush(): Promise<void> {
+    await this.#writing
+    await this.#write(this.#take())
+  }
+
   end(): void {
     this.#claim.end()
   }

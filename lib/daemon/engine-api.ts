@@ -5,6 +5,7 @@
 //
 // Rule: everything here survives structuredClone; the engine answers each call once, in order.
 
+import type { Changed } from '../layer/changed.ts'
 import type { RedoPlan } from '../snapshot/redo.ts'
 import type { StackSpec, ViewOptions } from '../union/spec.ts'
 
@@ -35,6 +36,15 @@ export interface MountSpec {
   readonly kernelCap: '6.1' | null
 }
 
+/** A freeze that has begun. */
+export interface Frozen {
+  readonly freeze: number
+  /** The instant, in milliseconds since 1970. */
+  readonly at: number
+  /** Where the journal stands, and all that it named since `since`; null where it does not know. */
+  readonly journal: { readonly position: number; readonly changed: Changed | null }
+}
+
 export interface EngineCalls {
   /** Mounts, and answers when the kernel's INIT was answered: with the data path that it came to. */
   mount(spec: MountSpec): DataPath
@@ -45,8 +55,11 @@ export interface EngineCalls {
    * the kernel is told, watchers too; answers when the kernel was told.
    */
   restack(changes: { id: number; stack: StackSpec }[]): void
-  /** Syncs the mounts that show the layer, then starts a preservation area in one step. */
-  freeze(layer: string, area: string): { freeze: number; at: number }
+  /**
+   * Syncs the mounts that show the layer, then starts a preservation area in one step, and an epoch of
+   * the layer's journal. `since`: where the journal stood at the state that the layer came from.
+   */
+  freeze(layer: string, area: string, since: number | null): Frozen
   thaw(freeze: number): void
   /** Settles files of a layer's writable sublayer (paths as latin1) at once; answers those that it could not. */
   settle(layer: string, paths: readonly string[]): { path: string; errno: number }[]

@@ -20,14 +20,15 @@ import { isWhiteout } from '../layer/marks.ts'
 import { applyRedo, type RedoPlan, replacedPaths } from '../snapshot/redo.ts'
 import type { Branch } from '../union/branch.ts'
 import { Freeze } from '../union/freeze.ts'
+import { Journal } from '../union/journal.ts'
 import { pathIn } from '../union/node.ts'
-import { preservePassed } from '../union/passing.ts'
+import { notePassed, preservePassed } from '../union/passing.ts'
 import { Pool } from '../union/pool.ts'
 import { prepareRestack, type Restacking, replaced } from '../union/restack.ts'
 import { resume, Settler, unsettledAt, viewOfLayer } from '../union/settler.ts'
 import type { LayerSpec, StackSpec } from '../union/spec.ts'
 import { View } from '../union/view.ts'
-import type { DataPath, EngineCalls, EngineEvent, MountSpec } from './engine-api.ts'
+import type { DataPath, EngineCalls, EngineEvent, Frozen, MountSpec } from './engine-api.ts'
 import type { Connect, MountLink } from './link.ts'
 
 interface Mounted {
@@ -107,7 +108,7 @@ export class EngineCore {
     mount: (answer, spec) => this.#mount(spec, answer),
     umount: (answer, id, lazy) => this.#umount(this.#mounted(id), lazy, answer),
     restack: (answer, changes) => this.#restack(changes, answer),
-    freeze: (answer, layer, area) => this.#freeze(layer, area, answer),
+    freeze: (answer, layer, area, since) => this.#freeze(layer, area, since, answer),
     thaw: (answer, freeze) => {
       const orphans = this.#freezes.get(freeze)?.thaw() ?? []
       this.#freezes.delete(freeze)
@@ -331,7 +332,7 @@ export class EngineCore {
   }
 
   // The pages that programs wrote before the instant are sent to us first.
-  #freeze(layer: string, area: string, answer: Answer<{ freeze: number; at: number }>): void {
+  #freeze(layer: string, area: string, since: number | null, answer: Answer<Frozen>): void {
     const showing = this.#showing(layer)
     let waits = showing.length
     const start = () => {
@@ -341,7 +342,8 @@ export class EngineCore {
       const freeze = new Freeze(this.#nextFreeze++, branch, fd)
       preservePassed(this.#peers, branch, freeze)
       this.#freezes.set(freeze.id, freeze)
-      answer({ value: { freeze: freeze.id, at: Date.now() } })
+      const journal = this.#cutJournal(branch, since)
+      answer({ value: { freeze: freeze.id, at: Date.now(), journal } })
     }
     if (waits === 0) start()
     for (const { spec } of showing) {
@@ -357,6 +359,14 @@ export class EngineCore {
         }
       })
     }
+  }
+
+  #cutJournal(branch: Branch, since: number | null): Frozen['journal'] {
+    branch.journal ??= new Journal(branch)
+    const { journal } = branch
+    const position = journal.cut()
+    notePassed(this.#peers, branch, journal)
+    return { position, changed: since === null ? null : journal.since(since) }
   }
 
   #settle(
@@ -410,6 +420,7 @@ export class EngineCore {
       } finally {
         // What was done before a step failed shows, too.
         branch.layer.refresh()
+        branch.journal?.lost()
         const paths = replacedPaths(plan)
         for (const { view } of showing) replaced(view, branch, paths)
       }

@@ -11,7 +11,7 @@ import { bytesOf } from '../base/path.ts'
 import { removeTree } from '../host/remove-tree.ts'
 import { AT_FDCWD } from '../host/sys.ts'
 import type { LayerRecord, Trigger } from '../snapshot/records.ts'
-import { type Taken, takeSnapshot } from '../snapshot/snapshot.ts'
+import { headOf, type JournalAnswer, type Taken, takeSnapshot } from '../snapshot/snapshot.ts'
 import type { Control } from './control.ts'
 import type { Engine } from './engine-api.ts'
 import type { Call } from './method.ts'
@@ -67,18 +67,22 @@ export interface Frozen {
   readonly area: string
   /** The instant, in milliseconds since 1970. */
   readonly at: number
+  /** What the layer's journal knew then. */
+  readonly journal: JournalAnswer
   thaw(): Promise<void>
 }
 
 async function freeze(control: Control, engine: Engine, layer: LayerRecord): Promise<Frozen> {
   const area = bytesOf(mkdtempSync(join(control.store.places.frozen, `${layer.id}-`)))
   try {
-    const { freeze: number, at } = await engine.freeze(layer.id, area)
+    const head = await headOf(control.catalogue, layer.id)
+    const frozen = await engine.freeze(layer.id, area, head?.journal ?? null)
+    const { freeze: number, at, journal } = frozen
     const thaw = async () => {
       await engine.thaw(number)
       removeTree(AT_FDCWD, area)
     }
-    return { area, at, thaw }
+    return { area, at, journal, thaw }
   } catch (err) {
     removeTree(AT_FDCWD, area)
     throw err
@@ -104,7 +108,7 @@ export async function takeFrom(
       area: frozen?.area ?? null,
     },
     ...wish,
-    ...(frozen === null ? {} : { at: frozen.at }),
+    ...(frozen === null ? {} : { at: frozen.at, journal: frozen.journal }),
     onProgress: ({ entries }) => call?.progress(`read ${plural(entries, 'name')}`),
   })
   if (taken.kind === 'taken') {

@@ -64,6 +64,8 @@ export class Claims {
   /** Of writers that ended during a sweep. */
   readonly #ended = new Set<Claim>()
   readonly #held = new Set<Held>()
+  /** Let go during a sweep. */
+  readonly #released = new Set<Held>()
   #sweeping = false
   #condemned: Condemned | null = null
   #spared = new Set<string>()
@@ -87,11 +89,15 @@ export class Claims {
   /** Keeps what a state consists of until the answer is called. */
   hold(held: Held): () => void {
     this.#held.add(held)
-    return () => void this.#held.delete(held)
+    return () => {
+      this.#held.delete(held)
+      // Its holder may have written a record that the sweep has not seen, which relies on it.
+      if (this.#sweeping) this.#released.add(held)
+    }
   }
 
   get held(): readonly Held[] {
-    return [...this.#held]
+    return [...this.#held, ...this.#released]
   }
 
   isCondemned(at: string): boolean {
@@ -129,6 +135,7 @@ export class Claims {
       this.#condemned = null
       this.#spared = new Set()
       this.#ended.clear()
+      this.#released.clear()
     }
   }
 }

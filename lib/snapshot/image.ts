@@ -11,7 +11,15 @@
 // is always looked at before the area is asked (area.ts).
 
 import { ERRNO, Errno } from '../base/errno.ts'
-import { isWithin, joinPath, type RelPath, ROOT, shown } from '../base/path.ts'
+import {
+  baseName,
+  isWithin,
+  joinPath,
+  parentPath,
+  type RelPath,
+  ROOT,
+  shown,
+} from '../base/path.ts'
 import { type DirEntry, listDirectory } from '../host/directory.ts'
 import { Stat } from '../host/stat.ts'
 import { AT_FDCWD, must, O, S, sys } from '../host/sys.ts'
@@ -58,6 +66,13 @@ export interface Image {
    * Every name, the root first as ''; of `parts`, only what lies at, below, and on the way to them.
    */
   entries(parts?: readonly RelPath[]): Generator<ImageEntry, void, void>
+  /**
+   * The name at a path, if it is there, and where `whole` all below it. Asked for one path after the
+   * other, in the order of a walk: which name of a file is its first depends on those seen before.
+   */
+  visit(path: RelPath, whole: boolean): Generator<ImageEntry, void, void>
+  /** Begins a walk by `visit` anew. */
+  rewind(): void
   /** Throws SVS_FREEZE_FAILED where the image was not kept: ask it last. */
   check(): void
   close(): void
@@ -69,8 +84,11 @@ export function openImage(dirs: ImageDirs, prefix: MarkPrefix): Image {
   const reader = new ImageReader(root, area, readNumbers(dirs.numbers), prefix, dirs.ro)
   return {
     entries: (parts) => reader.entries(parts),
+    visit: (path, whole) => reader.visit(path, whole),
+    rewind: () => reader.rewind(),
     check: () => area?.check(),
     close() {
+      reader.rewind()
       area?.close()
       sys.close(root)
     },
@@ -83,6 +101,16 @@ interface Level {
   readonly lower: RelPath | null
   readonly items: readonly DirEntry[]
   at: number
+}
+
+/** A directory on the way to a path that is visited. */
+interface Reached {
+  readonly fd: number
+  readonly ino: number
+  readonly path: RelPath
+  readonly lower: RelPath | null
+  /** Its names at the instant, once the area had them. */
+  kept: readonly DirEntry[] | null
 }
 
 const KIND_OF: Record<number, Kind> = {
@@ -111,6 +139,7 @@ interface Found {
   stamp: Stamp | null
 }
 
+const EVERYTHING = [ROOT]
 const linkTarget = Buffer.alloc(4096)
 const privileged = process.geteuid?.() === 0
 
@@ -123,6 +152,8 @@ class ImageReader {
   readonly #stat = new Stat()
   /** First names of files that may have several, by inode. */
   readonly #firsts = new Map<number, RelPath>()
+  /** The directories above the path visited last, the root first. */
+  readonly #way: Reached[] = []
 
   constructor(
     root: number,
@@ -138,12 +169,89 @@ class ImageReader {
     this.#prefix = prefix
   }
 
-  *entries(parts: readonly RelPath[] = [ROOT]): Generator<ImageEntry, void, void> {
-    const levels: Level[] = []
+  *entries(parts: readonly RelPath[] = EVERYTHING): Generator<ImageEntry, void, void> {
+    this.rewind()
+    yield* this.#walk(this.#openRoot(), ROOT, ROOT, parts)
+  }
+
+  rewind(): void {
     this.#firsts.clear()
+    for (const { fd } of this.#way.splice(0)) sys.close(fd)
+  }
+
+  *visit(path: RelPath, whole: boolean): Generator<ImageEntry, void, void> {
+    const parts = whole ? EVERYTHING : []
+    if (path === '') return yield* this.#walk(this.#openRoot(), ROOT, ROOT, parts)
+    const dir = this.#reach(parentPath(path))
+    const fd = dir === null ? null : this.#openNamed(dir, baseName(path))
+    if (fd === null) return
+    const over = dir!.lower === null ? null : joinPath(dir!.lower, baseName(path))
+    yield* this.#walk(fd, path, over, parts)
+  }
+
+  #openRoot(): number {
+    return must(sys.openat(this.#root, '.', O.PATH | O.DIRECTORY), 'root')
+  }
+
+  // Null where no directory is there.
+  #reach(path: RelPath): Reached | null {
+    while (this.#way.length > 0 && !isWithin(path, this.#way.at(-1)!.path))
+      sys.close(this.#way.pop()!.fd)
+    if (this.#way.length === 0) this.#way.push(this.#enter(this.#openRoot(), ROOT, ROOT)!)
+    for (let dir = this.#way.at(-1)!; dir.path !== path; dir = this.#way.at(-1)!) {
+      const rest = path.slice(dir.path === '' ? 0 : dir.path.length + 1)
+      const name = rest.split('/', 1)[0]!
+      const fd = this.#openNamed(dir, name)
+      const over = dir.lower === null ? null : joinPath(dir.lower, name)
+      const next = fd === null ? null : this.#enter(fd, joinPath(dir.path, name), over)
+      if (next === null) return null
+      this.#way.push(next)
+    }
+    return this.#way.at(-1)!
+  }
+
+  // Takes the descriptor.
+  #enter(fd: number, path: RelPath, shownOver: RelPath | null): Reached | null {
     try {
-      const fd = must(sys.openat(this.#root, '.', O.PATH | O.DIRECTORY), 'root')
-      yield* this.#visit(fd, ROOT, ROOT, levels)
+      must(sys.stat(fd, '', this.#stat), shown(path))
+      const { ino, mode } = this.#stat
+      if ((mode & S.IFMT) === S.IFDIR) {
+        const marks = marksAmong(this.#look(fd, ino).xattrs, this.#prefix)
+        const lower = marks?.redirect ?? (marks?.opaque === true ? null : shownOver)
+        return { fd, ino, path, lower, kept: null }
+      }
+    } catch (err) {
+      sys.close(fd)
+      throw err
+    }
+    sys.close(fd)
+    return null
+  }
+
+  // What a name meant at the instant: the live one is looked up first, then the area is asked.
+  #openNamed(dir: Reached, name: string): number | null {
+    const fd = openName(dir.fd, name)
+    dir.kept ??= this.#area?.list(dir.ino) ?? null
+    if (dir.kept === null) return fd < 0 ? null : fd
+    const item = dir.kept.find((one) => one.name === name)
+    if (fd >= 0) {
+      must(sys.stat(fd, '', this.#stat), name)
+      if (this.#stat.ino === item?.ino) return fd
+      sys.close(fd)
+    }
+    return item === undefined ? null : (this.#area?.lost(item.ino, name) ?? null)
+  }
+
+  // Takes the descriptor. Without `parts`, the one name alone.
+  *#walk(
+    fd: number,
+    path: RelPath,
+    shownOver: RelPath | null,
+    parts: readonly RelPath[],
+  ): Generator<ImageEntry, void, void> {
+    const levels: Level[] = []
+    try {
+      yield* this.#visit(fd, path, shownOver, parts.length > 0 ? levels : null)
       while (levels.length > 0) {
         const here = levels.at(-1)!
         const item = here.items[here.at++]
@@ -164,12 +272,12 @@ class ImageReader {
     }
   }
 
-  // Yields the name behind an O_PATH descriptor, which is closed, or kept by a new level.
+  // Yields the name behind an O_PATH descriptor, which is closed, or kept by a new level (null: by none).
   *#visit(
     fd: number,
     path: RelPath,
     shownOver: RelPath | null,
-    levels: Level[],
+    levels: Level[] | null,
   ): Generator<ImageEntry, void, void> {
     let kept = false
     try {
@@ -187,7 +295,7 @@ class ImageReader {
       const open = () => (merged ? mergedData(own(), blocks, this.#ro, lower) : own())
       const entry = this.#entryOf(fd, path, ino, found, marks)
       yield { entry, ino, stamp: found.stamp, shownOver, lower, open }
-      if (entry.kind !== 'dir') return
+      if (entry.kind !== 'dir' || levels === null) return
       levels.push({ fd, path, lower, items: this.#list(fd, ino), at: 0 })
       kept = true
     } finally {

@@ -168,6 +168,19 @@ const piece = z.looseObject({
   list: z.array(digest),
   /** What the files looked like to the disk then; only a hint, empty where dropped. */
   stamps: z.array(digest),
+  /** What its entries add to a state's totals; absent in lists of earlier versions. */
+  totals: z
+    .looseObject({
+      /** Bytes of files, each counted at its first name. */
+      bytes: count,
+      users: z.array(id32),
+      groups: z.array(id32),
+      /** True where a renamed directory of the base is among them. */
+      base: z.boolean(),
+      /** True where a name of a file with several names is among them. */
+      links: z.boolean(),
+    })
+    .optional(),
 })
 export type Piece = z.infer<typeof piece>
 export const pieces = z.array(piece)

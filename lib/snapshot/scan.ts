@@ -5,18 +5,34 @@
 //           ├─▶ name by name ─▶ FileStore ─▶ TreeWriter ─▶ pieces
 //   parent ─┘                      └─▶ chunks
 //
+// Where the journal knows what changed since the parent, that alone is looked at, and the rest of the
+// parent's list is taken over (named.ts, parent-list.ts). Both ways give the same list.
+//
 // Rule: a file counts as unchanged only by inode, size and both times; a change so recent that
 // the disk's clock might not tell it from the next one is never taken for "unchanged" later.
 
 import { readFileSync } from 'node:fs'
+import { isWithin } from '../base/path.ts'
+import type { Changed } from '../layer/changed.ts'
 import type { MarkPrefix } from '../layer/marks.ts'
 import { markOf, sameAttributes, sameContent } from './changes.ts'
 import type { Depot } from './depot.ts'
 import { FileStore, hasContent } from './file-store.ts'
-import { type ImageDirs, type ImageEntry, openImage } from './image.ts'
+import { type Image, type ImageDirs, type ImageEntry, openImage } from './image.ts'
 import { LowerTrees } from './lower.ts'
+import { type Named, namedPaths } from './named.ts'
+import { ParentList } from './parent-list.ts'
 import type { Entry, Piece, SnapshotRecord } from './records.ts'
-import { type Listed, readTree, type Stamp, TreeCursor, TreeWriter } from './tree.ts'
+import {
+  comparePaths,
+  type Line,
+  type Listed,
+  readTree,
+  type Stamp,
+  Totals,
+  TreeCursor,
+  TreeWriter,
+} from './tree.ts'
 
 export interface ScanJob {
   readonly dirs: ImageDirs
@@ -28,6 +44,8 @@ export interface ScanJob {
   readonly parent: readonly Piece[] | null
   /** Digest of the parent's read-only sublayer. */
   readonly parentScope: string
+  /** All that changed since the parent; null where that is not known. */
+  readonly changed: Changed | null
 }
 
 export interface Progress {
@@ -41,12 +59,17 @@ export interface ScanResult
   readonly pieces: Piece[]
   /** False where the image shows what the parent shows. */
   readonly changed: boolean
+  /** How it was found. */
+  readonly by: 'journal' | 'scan'
 }
 
 /** A change younger than this may be followed by one with the same time. */
 const RECENT_MS = 100
 /** So many names may wait for their contents. */
 const AT_ONCE = 64
+
+/** The journal named something that cannot be: it does not know what changed. */
+class JournalGap extends Error {}
 
 export async function scan(
   job: ScanJob,
@@ -56,21 +79,53 @@ export async function scan(
   const begun = Date.now()
   const image = openImage(job.dirs, job.prefix)
   const lower = new LowerTrees(job.ro)
-  const run = new Scan(job, depot, lower, begun - RECENT_MS)
+  const run = (walk: (scan: Scan) => Promise<void>) =>
+    finish(new Scan(job, depot, lower, begun - RECENT_MS, report), walk)
   try {
-    for (const item of image.entries()) {
-      await run.take(item)
-      report(run.progress)
-    }
-    const result = await run.end()
+    const result =
+      (await byJournal(job, depot, image, run)) ??
+      (await run(async (all) => {
+        for (const item of image.entries()) await all.take(item)
+        await all.passRest()
+      }))
     image.check()
     return result
-  } catch (err) {
-    await run.abandon()
-    throw err
   } finally {
     lower.close()
     image.close()
+  }
+}
+
+type Run = (walk: (scan: Scan) => Promise<void>) => Promise<ScanResult>
+
+async function finish(scan: Scan, walk: (scan: Scan) => Promise<void>): Promise<ScanResult> {
+  try {
+    await walk(scan)
+    return await scan.end()
+  } catch (err) {
+    await scan.abandon()
+    throw err
+  }
+}
+
+async function byJournal(
+  { parent, changed }: ScanJob,
+  depot: Depot,
+  image: Image,
+  run: Run,
+): Promise<ScanResult | null> {
+  if (parent === null || changed === null) return null
+  const list = new ParentList(depot, parent)
+  try {
+    const named = await namedPaths(changed, image, list)
+    const result = await run(async (scan) => {
+      for (const one of named) await scan.takeNamed(one, list, image)
+      await scan.copyTo(null, list)
+    })
+    return { ...result, by: 'journal' }
+  } catch (err) {
+    if (err instanceof JournalGap) return null
+    throw err
   }
 }
 
@@ -89,15 +144,20 @@ class Scan {
   readonly #writer: TreeWriter
   /** Names whose content is being stored, in the order of the walk. */
   readonly #waiting: Waiting[] = []
-  readonly #uids = new Set<number>()
-  readonly #gids = new Set<number>()
+  readonly #totals = new Totals()
   readonly #counts = { A: 0, M: 0, D: 0, attr: 0 }
+  readonly #report: (progress: Progress) => void
   #entries = 0
-  #size = 0
   #changed: boolean
-  #dependsOnBase = false
 
-  constructor(job: ScanJob, depot: Depot, lower: LowerTrees, settled: number) {
+  constructor(
+    job: ScanJob,
+    depot: Depot,
+    lower: LowerTrees,
+    settled: number,
+    report: (progress: Progress) => void,
+  ) {
+    this.#report = report
     this.#lower = lower
     this.#settled = settled
     const temporary = parentOf(job.dirs.rw)
@@ -108,13 +168,70 @@ class Scan {
     this.#changed = job.parent === null
   }
 
-  get progress(): Progress {
-    return { entries: this.#entries, bytes: this.#files.read }
-  }
-
   /** Takes the next name in; what it needs to be stored may still be under way. */
   async take(item: ImageEntry): Promise<void> {
     const before = await this.#parent.at(item.entry.path, (gone) => this.#gone(gone))
+    await this.#store(item, before)
+  }
+
+  /** What is left of the parent is gone. */
+  passRest(): Promise<void> {
+    return this.#parent.end((gone) => this.#gone(gone))
+  }
+
+  /** Takes in what the journal names, after all that comes before it. Throws JournalGap. */
+  async takeNamed(named: Named, list: ParentList, image: Image): Promise<void> {
+    const { path, whole } = named
+    await this.copyTo(path, list)
+    for (const item of image.visit(path, whole)) {
+      const before = await this.#passTo(item.entry.path, named, list)
+      // A name that came is named with all below it.
+      if (before === null && !whole) throw new JournalGap(path)
+      await this.#store(item, before)
+    }
+    const left = await list.peek()
+    if (!whole && left?.entry.path === path) throw new JournalGap(path)
+    if (whole) await this.#passTo(null, named, list)
+  }
+
+  /** Takes over what the parent has before `path`; all the rest for null. */
+  async copyTo(path: string | null, list: ParentList): Promise<void> {
+    for (;;) {
+      const line = await this.#nextLine(path, list)
+      if (line === null) return
+      if (line === 'piece taken') continue
+      if (path !== null && comparePaths(line.entry.path, path) >= 0) return
+      list.step()
+      this.#entries += 1
+      this.#totals.add(line.entry)
+      await this.#writer.addLine(line)
+    }
+  }
+
+  async #nextLine(path: string | null, list: ParentList): Promise<Line | 'piece taken' | null> {
+    await this.#drain(0)
+    const piece = this.#writer.isBetween ? list.takePiece(path) : null
+    if (piece === null) return list.peek()
+    this.#writer.take(piece)
+    this.#entries += piece.entries
+    this.#totals.addAll(piece.totals)
+    return 'piece taken'
+  }
+
+  // What the parent has at `at` within the named; what it has before that is gone.
+  async #passTo(at: string | null, { path, whole }: Named, list: ParentList): Promise<Line | null> {
+    for (let line = await list.peek(); line !== null; line = await list.peek()) {
+      const here = line.entry.path
+      const inside = here === path || (whole && isWithin(here, path))
+      if (!inside || (at !== null && comparePaths(here, at) > 0)) return null
+      list.step()
+      if (here === at) return line
+      this.#gone(line)
+    }
+    return null
+  }
+
+  async #store(item: ImageEntry, before: Listed | null): Promise<void> {
     const waits = hasContent(item.entry)
     const alone = waits && this.#files.isLarge(item)
     if (alone) await this.#drain(0)
@@ -127,19 +244,20 @@ class Scan {
 
   async end(): Promise<ScanResult> {
     await this.#drain(0)
-    await this.#parent.end((gone) => this.#gone(gone))
     const { A: added, M: changed, D: deleted, attr: attributes } = this.#counts
+    const { sum } = this.#totals
     return {
       pieces: await this.#writer.end(),
       entries: this.#entries,
-      bytes: this.#size,
+      bytes: sum.bytes,
       counts: { added, changed, deleted, attributes },
-      dependsOnBase: this.#dependsOnBase,
+      dependsOnBase: sum.base,
       owners: {
-        users: namesOf('/etc/passwd', this.#uids),
-        groups: namesOf('/etc/group', this.#gids),
+        users: namesOf('/etc/passwd', new Set(sum.users)),
+        groups: namesOf('/etc/group', new Set(sum.groups)),
       },
       changed: this.#changed,
+      by: 'scan',
     }
   }
 
@@ -158,7 +276,9 @@ class Scan {
       await this.#writer.add({
         entry: this.#same(before, entry) ? { ...entry, ...accessOf(before!.entry) } : entry,
         stamp: this.#stampOf(item),
+        ino: item.ino,
       })
+      this.#report({ entries: this.#entries, bytes: this.#files.read })
     }
   }
 
@@ -176,10 +296,7 @@ class Scan {
 
   #count(before: Entry | null, now: Entry, item: ImageEntry): void {
     this.#entries += 1
-    if (now.link === undefined) this.#size += now.size ?? 0
-    this.#uids.add(now.uid)
-    this.#gids.add(now.gid)
-    if (now.marks?.base !== undefined) this.#dependsOnBase = true
+    this.#totals.add(now)
     // A directory's own `lower` is where its content lies below: for a name, it is the parent's.
     const mark = markOf(before, now, () => this.#lower.look(item.shownOver))
     if (mark !== null) this.#counts[mark] += 1

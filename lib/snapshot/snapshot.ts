@@ -8,6 +8,7 @@
 // Rule: the caller has frozen the layer where it is mounted (`dirs.area`), and keeps its writable
 // sublayer from being switched until this returns.
 
+import type { Changed } from '../layer/changed.ts'
 import { ownPrefix } from '../layer/marks.ts'
 import { type Catalogue, newId } from './catalogue.ts'
 import type { LayerRecord, Piece, SnapshotRecord, Trigger } from './records.ts'
@@ -35,14 +36,24 @@ export interface TakeSnapshot {
   readonly allowEmpty?: boolean
   /** The instant of the freeze, in milliseconds; now by default. */
   readonly at?: number
+  /** What the journal of the layer says, where it is mounted. */
+  readonly journal?: JournalAnswer
   readonly onProgress?: (progress: Progress) => void
+}
+
+/** What the journal knew at the instant of the freeze. */
+export interface JournalAnswer {
+  /** Where it stood. */
+  readonly position: number
+  /** All that changed since the head was taken; null where it does not know. */
+  readonly changed: Changed | null
 }
 
 export type Taken =
   /** A new state, which is the head from now on. */
-  | { readonly kind: 'taken'; readonly snapshot: SnapshotRecord }
+  | { readonly kind: 'taken'; readonly snapshot: SnapshotRecord; readonly by: ScanResult['by'] }
   /** Nothing changed since this state; none was made. */
-  | { readonly kind: 'unchanged'; readonly snapshot: SnapshotRecord }
+  | { readonly kind: 'unchanged'; readonly snapshot: SnapshotRecord; readonly by: ScanResult['by'] }
 
 export async function takeSnapshot(options: TakeSnapshot): Promise<Taken> {
   const { catalogue, layer, allowEmpty = false } = options
@@ -54,10 +65,10 @@ export async function takeSnapshot(options: TakeSnapshot): Promise<Taken> {
     const found = await scanLayer(options, parent, writer)
     // Another snapshot may have been published meanwhile: the parent stays what it was, a fact.
     if (!found.changed && parent !== null && !allowEmpty)
-      return { kind: 'unchanged', snapshot: parent }
+      return { kind: 'unchanged', snapshot: parent, by: found.by }
     const snapshot = await recordOf(options, found, parent, at, writer.stored)
     await writer.publish({ record: snapshot, pieces: found.pieces })
-    return { kind: 'taken', snapshot }
+    return { kind: 'taken', snapshot, by: found.by }
   } finally {
     writer.end()
     release()
@@ -79,7 +90,7 @@ export async function piecesOf(
 }
 
 async function scanLayer(
-  { catalogue, layer, dirs, onProgress }: TakeSnapshot,
+  { catalogue, layer, dirs, journal, onProgress }: TakeSnapshot,
   parent: SnapshotRecord | null,
   writer: SnapshotWriter,
 ): Promise<ScanResult> {
@@ -90,17 +101,23 @@ async function scanLayer(
     scope: layer.ro.digest,
     parent: await piecesOf(catalogue, parent),
     parentScope: parent?.ro.digest ?? '',
+    changed: follows(parent, layer) ? (journal?.changed ?? null) : null,
   }
   return runJob('scan', job, writer, onProgress)
 }
 
+// A list that is taken over names contents of the same read-only sublayer.
+const follows = (parent: SnapshotRecord | null, layer: LayerRecord): boolean =>
+  parent !== null && parent.ro.digest === layer.ro.digest && parent.rw === layer.rw
+
 async function recordOf(
-  { catalogue, layer, message = '', label = null, tags = {}, trigger = 'manual' }: TakeSnapshot,
+  options: TakeSnapshot,
   found: ScanResult,
   parent: SnapshotRecord | null,
   at: number,
   stored: number,
 ): Promise<SnapshotRecord> {
+  const { catalogue, layer, message = '', label = null, tags = {}, trigger = 'manual' } = options
   const last = await catalogue.snapshotBack(layer.id, 0)
   return {
     id: newId(),
@@ -119,7 +136,7 @@ async function recordOf(
     bytes: found.bytes,
     stored,
     counts: found.counts,
-    journal: null,
+    journal: options.journal?.position ?? null,
     dependsOnBase: found.dependsOnBase,
     owners: found.owners,
     format: 1,

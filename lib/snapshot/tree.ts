@@ -4,8 +4,8 @@
 //                                         so a change moves no other piece's ends
 //
 // A piece is one chunk: zstd over the entries' JSON array. Beside it lies a chunk of stamps, 24
-// bytes an entry (inode u64, ctime seconds i64, nanoseconds u32, 1 u32; all 0 = unknown), which
-// tell on this machine alone that a file need not be read again.
+// bytes an entry (inode u64, ctime seconds i64, nanoseconds u32, kind u32: 1 = all known, 2 = the
+// inode alone, 0 = nothing), which tell on this machine alone that a file need not be read again.
 //
 // Order: depth first, names in byte order: the order of paths when `/` sorts before all else.
 //
@@ -27,6 +27,13 @@ export interface Stamp {
 export interface Listed {
   readonly entry: Entry
   readonly stamp: Stamp | null
+  /** Inode on the disk, also where the stamp is not to be trusted; 0 where it is not known. */
+  readonly ino?: number
+}
+
+/** An entry that is read, with the text that it was stored as. */
+export interface Line extends Listed {
+  readonly line: string
 }
 
 const STAMP_BYTES = 24
@@ -55,21 +62,36 @@ export class TreeWriter {
   readonly pieces: Piece[] = []
   readonly #depot: Depot
   #lines: string[] = []
-  #stamps: (Stamp | null)[] = []
+  #stamps: { stamp: Stamp | null; ino: number }[] = []
   #first = ''
   #bytes = 0
+  #totals = new Totals()
 
   constructor(depot: Depot) {
     this.#depot = depot
   }
 
-  async add({ entry, stamp }: Listed): Promise<void> {
-    if (this.#lines.length === 0) this.#first = entry.path
-    const line = JSON.stringify(entry)
+  /** True where the next entry begins a piece. */
+  get isBetween(): boolean {
+    return this.#lines.length === 0
+  }
+
+  add(listed: Listed): Promise<void> {
+    return this.addLine({ ...listed, line: JSON.stringify(listed.entry) })
+  }
+
+  async addLine({ entry, stamp, ino, line }: Line): Promise<void> {
+    if (this.isBetween) this.#first = entry.path
     this.#lines.push(line)
-    this.#stamps.push(stamp)
+    this.#stamps.push({ stamp, ino: stamp?.ino ?? ino ?? 0 })
     this.#bytes += line.length
+    this.#totals.add(entry)
     if (this.#bytes >= PIECE_BYTES || hashOf(entry.path) % PIECE_ENTRIES === 0) await this.#cut()
+  }
+
+  /** Takes a piece of another list over, unread; only between two pieces, and never that list's last one. */
+  take(piece: Piece): void {
+    this.pieces.push(piece)
   }
 
   /** Stores what is left, and returns all pieces. */
@@ -83,10 +105,12 @@ export class TreeWriter {
     const list = await putChunks(this.#depot, compress(json))
     const stamps = await putChunks(this.#depot, compress(packStamps(this.#stamps)))
     const entries = this.#lines.length
-    this.pieces.push({ first: this.#first, entries, bytes: json.length, list, stamps })
+    const totals = this.#totals.sum
+    this.pieces.push({ first: this.#first, entries, bytes: json.length, list, stamps, totals })
     this.#lines = []
     this.#stamps = []
     this.#bytes = 0
+    this.#totals = new Totals()
   }
 }
 
@@ -98,17 +122,56 @@ function hashOf(path: string): number {
   return (hash ^ (hash >>> 15)) >>> 0
 }
 
-function packStamps(stamps: readonly (Stamp | null)[]): Buffer {
+const WHOLE_STAMP = 1
+const INODE_ALONE = 2
+
+function packStamps(stamps: readonly { stamp: Stamp | null; ino: number }[]): Buffer {
   const bytes = Buffer.alloc(stamps.length * STAMP_BYTES)
   const out = new Writer(bytes)
-  for (const stamp of stamps) {
-    out.u64(stamp?.ino ?? 0)
+  for (const { stamp, ino } of stamps) {
+    out.u64(ino)
     out.u64(stamp?.ctime ?? 0)
     out.u32(stamp?.ctimeNsec ?? 0)
-    out.u32(stamp === null ? 0 : 1)
+    out.u32(stamp !== null ? WHOLE_STAMP : ino === 0 ? 0 : INODE_ALONE)
   }
   return bytes
 }
+
+/** Collects what a run of entries adds to a state's totals. */
+export class Totals {
+  bytes = 0
+  readonly #users = new Set<number>()
+  readonly #groups = new Set<number>()
+  #base = false
+  #links = false
+
+  add(entry: Entry): void {
+    if (entry.link === undefined) this.bytes += entry.size ?? 0
+    this.#users.add(entry.uid)
+    this.#groups.add(entry.gid)
+    if (entry.marks?.base !== undefined) this.#base = true
+    if (hasSeveralNames(entry)) this.#links = true
+  }
+
+  /** Adds those of a piece. */
+  addAll({ bytes, users, groups, base }: PieceTotals): void {
+    this.bytes += bytes
+    for (const user of users) this.#users.add(user)
+    for (const group of groups) this.#groups.add(group)
+    this.#base ||= base
+  }
+
+  get sum(): PieceTotals {
+    const [users, groups] = [[...this.#users].sort(), [...this.#groups].sort()]
+    return { bytes: this.bytes, users, groups, base: this.#base, links: this.#links }
+  }
+}
+
+export type PieceTotals = NonNullable<Piece['totals']>
+
+/** True for a name of a file that has, or had, others in the sublayer. */
+export const hasSeveralNames = ({ linked, link }: Entry): boolean =>
+  linked === true || link !== undefined
 
 /** All entries of a list, in order. Throws Damage. */
 export async function* readTree(
@@ -126,17 +189,38 @@ export async function* readTree(
   }
 }
 
+/** The entries of one piece, each with its text. Throws Damage. */
+export async function readLines(depot: DepotReader, piece: Piece): Promise<Line[]> {
+  const [{ texts, entries }, stamps] = await Promise.all([
+    readEntries(depot, piece),
+    readStamps(depot, piece),
+  ])
+  return entries.map((entry, at) => ({
+    ...(stamps[at] ?? { stamp: null, ino: 0 }),
+    entry,
+    line: JSON.stringify(texts[at]),
+  }))
+}
+
 /** The entries of one piece. Throws Damage. */
 export async function readPiece(depot: DepotReader, piece: Piece): Promise<Listed[]> {
+  const [{ entries }, stamps] = await Promise.all([
+    readEntries(depot, piece),
+    readStamps(depot, piece),
+  ])
+  return entries.map((entry, at) => ({ ...(stamps[at] ?? { stamp: null, ino: 0 }), entry }))
+}
+
+async function readEntries(
+  depot: DepotReader,
+  piece: Piece,
+): Promise<{ texts: unknown[]; entries: Entry[] }> {
   if (piece.bytes > LARGEST_PIECE) throw new Damage('a piece of impossible size')
-  const json = unpack(await readChunks(depot, piece.list), piece.bytes)
-  const read = z.array(entry).safeParse(parse(json))
-  if (!read.success) {
-    const issue = read.error.issues[0]
-    throw new Damage(`entry ${issue?.path.join('.')}: ${issue?.message}`)
-  }
-  const stamps = await readStamps(depot, piece)
-  return read.data.map((entry, at) => ({ entry, stamp: stamps[at] ?? null }))
+  const texts = parse(unpack(await readChunks(depot, piece.list), piece.bytes))
+  const read = z.array(entry).safeParse(texts)
+  if (read.success) return { texts: texts as unknown[], entries: read.data }
+  const issue = read.error.issues[0]
+  throw new Damage(`entry ${issue?.path.join('.')}: ${issue?.message}`)
 }
 
 function unpack(frame: Buffer, size: number): Buffer {
@@ -157,13 +241,17 @@ function parse(json: Buffer): unknown {
 }
 
 // Stamps only spare work, so lost ones are no damage.
-async function readStamps(depot: DepotReader, piece: Piece): Promise<(Stamp | null)[]> {
+async function readStamps(
+  depot: DepotReader,
+  piece: Piece,
+): Promise<{ stamp: Stamp | null; ino: number }[]> {
   if (piece.stamps.length === 0 || (await depot.chunk(piece.stamps[0]!)) === null) return []
   const bytes = unpack(await readChunks(depot, piece.stamps), piece.entries * STAMP_BYTES)
   const cursor = new Cursor(bytes)
   return Array.from({ length: piece.entries }, () => {
     const stamp = { ino: cursor.u64(), ctime: cursor.i64(), ctimeNsec: cursor.u32() }
-    return cursor.u32() === 1 ? stamp : null
+    const kind = cursor.u32()
+    return { stamp: kind === WHOLE_STAMP ? stamp : null, ino: kind === 0 ? 0 : stamp.ino }
   })
 }
 

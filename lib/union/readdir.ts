@@ -8,7 +8,7 @@
 import { Errno } from '../base/errno.ts'
 import type { RelPath } from '../base/path.ts'
 import type { DirSink, HandleId } from '../fuse/filesystem.ts'
-import { type DirEntry, DT, listDirectory } from '../host/directory.ts'
+import { DT, listDirectory } from '../host/directory.ts'
 import { S } from '../host/sys.ts'
 import type { IndexTables } from '../layer/index-tables.ts'
 import { isWhiteout } from '../layer/marks.ts'
@@ -68,11 +68,12 @@ function contents(view: View, branch: Branch, path: RelPath, access: boolean): L
   if (branch.index !== null) return indexed(branch, branch.index.tablesAt(path), path, access)
   const dir = branch.dirFd(path)
   const dev = diskOf(view, dir, branch)
-  return listDirectory(dir, '', access).map((entry) => ({
-    name: entry.name,
-    ino: view.numberOf(branch, entry.ino, dev),
-    type: entry.type === DT.CHR && deleted(view, dir, entry, branch) ? GONE : entry.type,
-  }))
+  return listDirectory(dir, '', access).map(({ name, ino, type }) =>
+    // Nobody sees a whiteout, so it gets no number.
+    type === DT.CHR && deleted(view, dir, name, branch)
+      ? { name, ino: 0, type: GONE }
+      : { name, ino: view.numberOf(branch, ino, dev), type },
+  )
 }
 
 function indexed(branch: Branch, tables: IndexTables, path: RelPath, access: boolean): Listed[] {
@@ -93,9 +94,9 @@ const diskOf = (view: View, dir: number, branch: Branch): number =>
   branch.foreign && view.statQuiet(dir, '') ? view.below.dev : branch.dev
 
 // Where no marks are held, in the base above all, a device 0/0 is what it is.
-function deleted(view: View, dir: number, entry: DirEntry, branch: Branch): boolean {
+function deleted(view: View, dir: number, name: string, branch: Branch): boolean {
   if (branch.prefix === null) return false
-  if (view.statQuiet(dir, entry.name)) return isWhiteout(view.below)
+  if (view.statQuiet(dir, name)) return isWhiteout(view.below)
   // In a directory that its owner may not search: devices of users are nothing but whiteouts.
   return branch.prefix === 'user'
 }

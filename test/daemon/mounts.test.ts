@@ -152,7 +152,9 @@ t.test('whoever waits for the last mount hears of it, also of one that never was
 })
 
 t.test('a mounted layer is frozen for its snapshot, and thawed whatever happens', async (t) => {
-  const engine = deafEngine({ freeze: () => ({ freeze: 7, at: Date.now() }) })
+  const engine = deafEngine({
+    freeze: () => ({ freeze: 7, at: Date.now(), journal: { position: 1, changed: null } }),
+  })
   const { control, told } = await servedStore(t, engine)
   await ask(control, 'layer.create', { layer: 'a', source: { kind: 'empty' }, activate: true })
   await ask(control, 'mount', { mountPoint: directory(throwAway(t), 'm') })

@@ -67,10 +67,10 @@ async function dropStamps(catalogue: Catalogue, faults: readonly Fault[]): Promi
 /** Stores what a writable sublayer has now as if no state were known. */
 export async function storeLive(
   catalogue: Catalogue,
-  job: Omit<ScanJob, 'parent' | 'parentScope'>,
+  job: Omit<ScanJob, 'parent' | 'parentScope' | 'changed'>,
 ): Promise<void> {
   await withWriter(catalogue, (writer) =>
-    runJob('scan', { ...job, parent: null, parentScope: '' }, writer),
+    runJob('scan', { ...job, parent: null, parentScope: '', changed: null }, writer),
   )
 }
 

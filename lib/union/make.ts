@@ -65,6 +65,8 @@ export function makeName(
   ensureDirectory(view, dir, layer)
   const rw = layer.rw!
   const into = rw.dirFd(dir.path)
+  // The whiteout goes.
+  if (hidden === layer) beforeChange(rw, 'gone', into, name)
   beforeChange(rw, 'names', into, name)
   let number = 0
   const record = (at: number, as: string) => {
@@ -235,10 +237,11 @@ export function makeLink(view: View, node: UnionNode, dir: UnionNode, name: stri
   ensureDirectory(view, dir, layer)
   const rw = layer.rw!
   const into = rw.dirFd(dir.path)
+  const over = found.at === 'whiteout' && found.layer === layer
+  if (over) beforeChange(rw, 'gone', into, name)
   beforeChange(rw, 'names', into, name)
   noteLinked(rw, node)
   if (node.data !== null && rw.prefix !== null) markRedirect(node, rw)
-  const over = found.at === 'whiteout' && found.layer === layer
   if (over) linkOver(view, node, layer, into, name)
   else must(link(node, into, name), 'link')
   view.addName(node, dir, name)

@@ -51,6 +51,15 @@ t.test('a removed file stays in the image, and is not counted as a link', async 
   t.equal(links(), 1, 'though the area is still there')
 })
 
+t.test('a whiteout that a new name replaces stays in the image', async (t) => {
+  const { layers, view } = await written(t)
+  view.unlink('d/ro')
+  const { freeze: image, area } = freeze(layers)
+  view.write('d/ro', 'new')
+  t.ok(kinds(area).includes('link'))
+  image.thaw()
+})
+
 t.test('what the image alone held is let go by who has time for it', async (t) => {
   const { layers, view } = await written(t)
   const { freeze: image, area } = freeze(layers)

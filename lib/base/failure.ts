@@ -105,6 +105,11 @@ export const FAILURES = {
     7,
     'the read-only sublayer was changed or is missing at %s: %s; import the layer again',
   ],
+  SVS_SCHEDULE_INVALID: [
+    2,
+    'the pattern "%s" is no time: %s; like "0 9 * * 1-5" for 9:00 on workdays',
+  ],
+  SVS_SCHEDULE_NOT_FOUND: [3, 'no schedule %s, or several (svsfs schedule list shows them)'],
   SVS_SOURCE_MIXED: [2, '%s cannot be imported together with others; only Debian packages can'],
   SVS_SOURCE_NOT_FOUND: [3, 'there is nothing to import at %s (%s)'],
   SVS_SOURCE_UNKNOWN: [10, '%s is neither a directory, a tar archive nor a Debian package'],

@@ -11,6 +11,7 @@ import { addOrderCommands } from './order-commands.ts'
 import { OVERLAY_HELP } from './overlay-command.ts'
 import { addRestoreCommands } from './restore-commands.ts'
 import { addRunCommand } from './run-command.ts'
+import { addScheduleCommands } from './schedule-commands.ts'
 import { addSettleCommand } from './settle-command.ts'
 import { addStateCommands } from './state-commands.ts'
 import { addStateGroup } from './state-group.ts'
@@ -39,6 +40,7 @@ export function makeProgram(): Command {
   addRunCommand(program)
   addStateCommands(program)
   addStateGroup(program)
+  addScheduleCommands(program)
   addRestoreCommands(program)
   addSettleCommand(program)
   addUpkeepCommands(program)

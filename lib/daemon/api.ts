@@ -17,6 +17,7 @@ import { needsOf } from './needs.ts'
 import { orderMethods } from './order-methods.ts'
 import { restoreMethods } from './restore-methods.ts'
 import { runMethods } from './run-methods.ts'
+import { scheduleMethods } from './schedule-methods.ts'
 import { stateMethods } from './state-methods.ts'
 import { statusMethods } from './status-methods.ts'
 import { upkeepMethods } from './upkeep-methods.ts'
@@ -30,6 +31,7 @@ export const METHODS = {
   ...mountMethods,
   ...runMethods,
   ...stateMethods,
+  ...scheduleMethods,
   ...upkeepMethods,
   ...restoreMethods,
 } as const

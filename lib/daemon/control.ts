@@ -22,6 +22,7 @@ import type { Engine, MountSpec } from './engine-api.ts'
 import { EventLog } from './events.ts'
 import { Mounts } from './mounts.ts'
 import { Queue, STACKS } from './queue.ts'
+import { Scheduler } from './scheduler.ts'
 import { giveSpare, keepSpare } from './spare.ts'
 import { layerSpec } from './stack.ts'
 import { type Store, takeStore } from './store.ts'
@@ -45,6 +46,7 @@ export class Control {
   readonly events: EventLog
   readonly queue = new Queue()
   readonly upkeep: Upkeep
+  readonly scheduler: Scheduler
   readonly log: Log
   readonly started = new Date().toISOString()
   /** Aborted when this process is to end: what takes long and can be broken off is. */
@@ -63,6 +65,7 @@ export class Control {
     this.log = log
     this.events = new EventLog(store.places)
     this.upkeep = new Upkeep(this)
+    this.scheduler = new Scheduler(this)
   }
 
   serveMounts(engine: Engine, transport: MountSpec['transport']): void {

@@ -46,6 +46,7 @@ export class Daemon {
       const daemon = new Daemon(control, engine, log)
       await daemon.#server.listen()
       await control.upkeep.start()
+      control.scheduler.start()
       log.info(`process ${process.pid} serves the store ${store.places.root} by ${transport}`)
       return daemon
     } catch (err) {

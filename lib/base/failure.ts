@@ -71,6 +71,10 @@ export const FAILURES = {
     10,
     'a layer cannot be called "%s": %s; use at most 64 bytes without "@", ":", "/" and ".."',
   ],
+  SVS_NOTHING_TO_UNDO: [
+    4,
+    'there is nothing to undo of %s (svsfs undo --list shows what there is)',
+  ],
   SVS_NOT_MOUNTED: [3, 'svsfs is not mounted at %s (svsfs status shows the mounts)'],
   SVS_NO_DAEMON: [6, '%s needs the daemon of the store, which svsfs mount starts'],
   SVS_NO_TERMINAL: [2, 'there is no terminal to ask at; pass %s instead'],
@@ -131,6 +135,15 @@ export const FAILURES = {
     'there is no store at %s (svsfs layer create makes one; --store names another)',
   ],
   SVS_STORE_OWNER: [9, 'the store %s belongs to another user; run the command as that user'],
+  SVS_SUBLAYER_CURRENT: [
+    5,
+    'layer %s writes to its sublayer %s; switch to another first (svsfs activate --sublayer)',
+  ],
+  SVS_SUBLAYER_EXISTS: [4, 'layer %s has a writable sublayer %s already; choose another name'],
+  SVS_SUBLAYER_NOT_FOUND: [
+    3,
+    'layer %s has no writable sublayer %s (svsfs layer sublayers lists them)',
+  ],
   SVS_TOOL_MISSING: [8, '%s is not installed; as root: apt-get install %s'],
   SVS_TRANSPORT_MIXED: [
     5,

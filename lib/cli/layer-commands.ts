@@ -9,6 +9,7 @@ import type { LayerSource } from '../daemon/layer-source.ts'
 import { confirm } from './ask.ts'
 import { addCommand, addCommonOptions, type CommandRow, option, type Words } from './command.ts'
 import type { Output } from './output.ts'
+import { sublayersCommand } from './sublayer-commands.ts'
 import { ago, clock, plural, shellWord, size } from './words.ts'
 
 const SOURCE_OPTIONS = [
@@ -208,4 +209,5 @@ export function addLayerCommands(program: Command): void {
   addCommand(group, rename)
   addCommand(group, remove)
   addCommand(group, replace)
+  addCommand(group, sublayersCommand)
 }

@@ -1,22 +1,33 @@
 // svsfs activate, deactivate, priority, reset: what mounts show, and in which order.
 
 import type { Command } from 'commander'
+import { Failure } from '../base/failure.ts'
 import type { OrderAnswer } from '../daemon/order-methods.ts'
 import { confirm } from './ask.ts'
 import { addCommand, type CommandRow, option, readNumber } from './command.ts'
 import type { Output } from './output.ts'
+import { switchSublayer } from './sublayer-commands.ts'
 import { shellWord } from './words.ts'
 
-const activate: CommandRow<string[], OrderAnswer[]> = {
+const activate: CommandRow<{ names: string[]; sublayer: string | null }, OrderAnswer[]> = {
   usage: 'activate <name...>',
   summary: 'show layers in all mounts, at once and from now on',
   about:
-    'Running programs see them without a remount. It stays so until svsfs deactivate, also after a restart.',
-  examples: ['svsfs activate tools', 'svsfs activate tools fonts'],
-  parse: (words) => words.args(0),
-  run: async ({ session }, names) => {
+    'Running programs see them without a remount. It stays so until svsfs deactivate, also after a restart. With --sublayer the layer writes to another of its writable sublayers from now on (svsfs layer sublayers lists them), and shows what that holds; the one before is kept as it is.',
+  options: [option('--sublayer <sublayer>', 'switch one layer to this writable sublayer')],
+  examples: [
+    'svsfs activate tools',
+    'svsfs activate tools fonts',
+    'svsfs activate tools --sublayer old',
+  ],
+  parse: (words) => ({ names: words.args(0), sublayer: words.text('sublayer') }),
+  run: async (context, { names, sublayer }) => {
+    if (sublayer !== null) {
+      if (names.length > 1) throw new Failure('SVS_USAGE', '--sublayer is for one layer')
+      return [await switchSublayer(context, names[0]!, sublayer)]
+    }
     const answers: OrderAnswer[] = []
-    for (const layer of names) answers.push(await session.call('activate', { layer }))
+    for (const layer of names) answers.push(await context.session.call('activate', { layer }))
     return answers
   },
   print: (answers, out) => printOrder(answers, out, 'active'),

@@ -16,6 +16,7 @@ import { addSettleCommand } from './settle-command.ts'
 import { addStateCommands } from './state-commands.ts'
 import { addStateGroup } from './state-group.ts'
 import { addStatusCommands } from './status-commands.ts'
+import { addUndoCommand } from './undo-command.ts'
 import { addUpkeepCommands } from './upkeep-commands.ts'
 import { version } from './version.ts'
 
@@ -42,6 +43,7 @@ export function makeProgram(): Command {
   addStateGroup(program)
   addScheduleCommands(program)
   addRestoreCommands(program)
+  addUndoCommand(program)
   addSettleCommand(program)
   addUpkeepCommands(program)
   // Reads its own words (overlay-command.ts); here for the list of commands and for its help.

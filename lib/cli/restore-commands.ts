@@ -10,6 +10,7 @@ import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { Failure } from '../base/failure.ts'
 import type { CopyAnswer, PlanAnswer, RestoreAnswer } from '../daemon/restore-methods.ts'
+import type { SublayerLine } from '../daemon/sublayer-methods.ts'
 import { confirm, needTerminal, pick } from './ask.ts'
 import { addCommand, type CommandRow, type Context, option } from './command.ts'
 import { type Holder, holdersBelow } from './open-files.ts'
@@ -23,6 +24,7 @@ interface RestoreWish {
   readonly pick: boolean
   readonly paths: string[] | null
   readonly to: string | null
+  readonly as: string | null
   readonly keepBoth: boolean
   readonly dryRun: boolean
   readonly force: boolean
@@ -31,6 +33,7 @@ interface RestoreWish {
 type Done =
   | ({ readonly did: 'restored' } & RestoreAnswer)
   | ({ readonly did: 'copied' } & CopyAnswer)
+  | ({ readonly did: 'made' } & SublayerLine)
   | ({ readonly did: 'planned'; readonly open: readonly Holder[] } & PlanAnswer)
 
 const restore: CommandRow<RestoreWish, Done> = {
@@ -40,11 +43,12 @@ const restore: CommandRow<RestoreWish, Done> = {
 
 Only what differs is touched: a file that is the same goes on in place. A program that has a changed file open keeps the old content under that descriptor, and sees the restored one when it opens it again; such programs are listed first, and without a terminal nothing is done then unless --force is given.
 
---path restores a file or a directory alone, named as in the layer or where a mount shows it. With --keep-both what is there stays, and a file that differs comes beside it as NAME~ID. With --to nothing of the layer is touched: ordinary files are made in that directory, with owners (as root), modes, attributes and links.`,
+--path restores a file or a directory alone, named as in the layer or where a mount shows it. With --keep-both what is there stays, and a file that differs comes beside it as NAME~ID. With --as the state becomes a writable sublayer of its own, and nothing changes until svsfs activate NAME --sublayer switches to it. With --to nothing of the layer is touched: ordinary files are made in that directory, with owners (as root), modes, attributes and links.`,
   options: [
     option('--pick', 'choose from a list'),
     option('--path <path...>', 'these alone: files, or directories with all that lies in them'),
     option('--to <dir>', 'into this directory, outside of the layer; nothing there is replaced'),
+    option('--as <sublayer>', 'as a writable sublayer of its own, not yet activated'),
     option('--keep-both', 'leave what is there; what differs comes beside it'),
     option('--dry-run', 'show what would be written, removed and lost; change nothing'),
     option('--force', 'also where programs hold changed files open'),
@@ -55,6 +59,7 @@ Only what differs is touched: a file that is the same goes on in place. A progra
     'svsfs restore firefox 3f9a --dry-run',
     'svsfs restore firefox -1 --path etc/firefox.ini',
     'svsfs restore firefox -1 --path etc --keep-both',
+    'svsfs restore firefox 3f9a --as before-update',
     'svsfs restore firefox 3f9a --path home/notes --to /tmp/old',
   ],
   parse: (words) => ({
@@ -63,6 +68,7 @@ Only what differs is touched: a file that is the same goes on in place. A progra
     pick: words.flag('pick'),
     paths: words.list('path'),
     to: words.text('to'),
+    as: words.text('as'),
     keepBoth: words.flag('keepBoth'),
     dryRun: words.flag('dryRun'),
     force: words.flag('force'),
@@ -75,6 +81,10 @@ Only what differs is touched: a file that is the same goes on in place. A progra
       const wanted = { layer, state, paths, directory: resolve(to) }
       return { did: 'copied', ...(await context.session.call('restore.to', wanted)) }
     }
+    if (wish.as !== null) {
+      const wanted = { layer, state, sublayer: wish.as }
+      return { did: 'made', ...(await context.session.call('sublayer.make', wanted)) }
+    }
     const wanted = { layer, state, paths, keepBoth }
     if (wish.dryRun) {
       const plan = await context.session.call('restore.plan', wanted)
@@ -86,15 +96,26 @@ Only what differs is touched: a file that is the same goes on in place. A progra
   print: (done, out) => {
     if (done.did === 'restored') printRestored(done, out)
     else if (done.did === 'copied') printCopied(done, out)
+    else if (done.did === 'made') printMade(done, out)
     else printPlan(done, out)
   },
 }
 
-function refuseMixed({ to, keepBoth, dryRun }: RestoreWish): void {
-  if (to === null) return
-  const other = keepBoth ? '--keep-both' : dryRun ? '--dry-run' : null
-  if (other !== null)
-    throw new Failure('SVS_USAGE', `--to touches no layer, so ${other} says nothing`)
+function refuseMixed({ to, as, paths, keepBoth, dryRun }: RestoreWish): void {
+  const elsewhere = to !== null ? '--to' : as !== null ? '--as' : null
+  if (elsewhere === null) return
+  const given = [
+    keepBoth && '--keep-both',
+    dryRun && '--dry-run',
+    to !== null && as !== null && '--as',
+  ]
+  const other = given.find((each) => each !== false) ?? (as !== null && paths !== null && '--path')
+  if (other) throw new Failure('SVS_USAGE', `${elsewhere} and ${other} do not go together`)
+}
+
+function printMade({ layer, name, state }: SublayerLine, out: Output): void {
+  out.line(`state ${state} of layer ${layer} is its writable sublayer ${name}`)
+  out.note(`svsfs activate ${shellWord(layer)} --sublayer ${shellWord(name)} switches to it`)
 }
 
 function printRestored(
@@ -107,7 +128,7 @@ function printRestored(
       : `${changed.write} written, ${changed.remove} removed, ${changed.attrs} with other attributes`
   out.line(`layer ${layer} is as ${ago(state.time)} (state ${state.id}): ${done}`)
   if (mounts.length > 0) out.line(`seen at ${mounts.join(', ')}`)
-  out.note(`svsfs restore ${shellWord(layer)} ${before.id} undoes this`)
+  out.note(`svsfs undo ${shellWord(layer)} takes this back (what was there is state ${before.id})`)
 }
 
 function printCopied({ state, directory, entries, bytes, left }: CopyAnswer, out: Output): void {

@@ -20,6 +20,7 @@ import { runMethods } from './run-methods.ts'
 import { scheduleMethods } from './schedule-methods.ts'
 import { stateMethods } from './state-methods.ts'
 import { statusMethods } from './status-methods.ts'
+import { sublayerMethods } from './sublayer-methods.ts'
 import { upkeepMethods } from './upkeep-methods.ts'
 
 export type { Call } from './method.ts'
@@ -34,6 +35,7 @@ export const METHODS = {
   ...scheduleMethods,
   ...upkeepMethods,
   ...restoreMethods,
+  ...sublayerMethods,
 } as const
 
 export type MethodName = keyof typeof METHODS

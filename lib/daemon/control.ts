@@ -167,7 +167,7 @@ async function recover(control: Control): Promise<void> {
     const at = layerPlaces(store.places, record.id)
     emptyWork(at)
     // Scratch belongs to no state and may be emptied by hand; the union wants it there.
-    makeScratch(at, record.ro.version, record.rw)
+    for (const { ro, rw } of [record, ...(record.sublayers ?? [])]) makeScratch(at, ro.version, rw)
     dropUnusedWritable(store.places, record)
   }
   removeDeadViews(store.places)

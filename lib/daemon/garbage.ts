@@ -118,7 +118,7 @@ async function neededVersions(control: Control, record: LayerRecord): Promise<Se
   const { catalogue } = control
   // A mount may still show what an earlier record had.
   if (isShown(control, record.id)) return new Set(record.versions.map(({ version }) => version))
-  const needed = new Set([record.ro.version])
+  const needed = new Set([record, ...(record.sublayers ?? [])].map(({ ro }) => ro.version))
   for (const state of await catalogue.snapshots(record.id)) needed.add(state.ro.version)
   for (const { snapshot } of catalogue.claims.held)
     if (snapshot.layer === record.id) needed.add(snapshot.ro.version)

@@ -10,11 +10,12 @@ import type { Control } from './control.ts'
 import { isDiskFull } from './errors.ts'
 import type { EventKind } from './events.ts'
 import { method } from './method.ts'
+import { remember } from './remember.ts'
 import { nameShape } from './shapes.ts'
 import { withRoom } from './spare.ts'
 import { takeState } from './states.ts'
 import { layerPlaces } from './store-path.ts'
-import { makeWritable } from './sublayers.ts'
+import { makeWritable, nextWritable } from './sublayers.ts'
 
 /** What an operation on the order did, and where it is seen. */
 export interface OrderAnswer {
@@ -52,13 +53,15 @@ async function change(
     const same = Object.entries(fields).every(([field, value]) => record[field] === value)
     if (same) return { layer: name, changed: false, mounts: [] }
     const mounts = await control.publish({ ...record, ...fields })
+    if (kind === 'activated') await remember(control, 'activate', record)
+    if (kind === 'deactivated') await remember(control, 'deactivate', record)
     control.events.tell(kind, text, { layer: name })
     return { layer: name, changed: true, mounts }
   })
 }
 
 async function renew(control: Control, record: LayerRecord): Promise<string[]> {
-  const fresh = { ...record, rw: record.rw + 1 }
+  const fresh = { ...record, rw: nextWritable(record), sublayerMade: Date.now() }
   makeWritable(layerPlaces(control.store.places, record.id), record.ro.version, fresh.rw)
   const mounts = await control.publish(fresh)
   await control.catalogue.setHead(record.id, null)
@@ -82,6 +85,7 @@ async function reset(
     const wish = { message: 'before reset', label: null, trigger: 'before-restore' } as const
     const before = snapshot ? await takeState(control, record, wish).catch(whyNotKept(name)) : null
     const mounts = await withRoom(control.store.places, () => renew(control, record))
+    if (before !== null) await remember(control, 'reset', record, { state: before.snapshot.id })
     control.events.tell('reset', `layer ${name} is as it was imported`, { layer: name })
     return { layer: name, changed: true, mounts, state: before?.snapshot.id ?? null }
   })

@@ -5,13 +5,14 @@ import { dirname } from 'node:path'
 import { z } from 'zod'
 import { Failure } from '../base/failure.ts'
 import { bytesOf, type RelPath, relPath, shown } from '../base/path.ts'
-import type { LayerRecord } from '../snapshot/records.ts'
+import type { LayerRecord, UndoRecord } from '../snapshot/records.ts'
 import { copyOutState } from '../snapshot/restore.ts'
 import { findState } from '../snapshot/state-name.ts'
 import type { Control } from './control.ts'
 import { hostPath } from './host-path.ts'
 import { type Call, method } from './method.ts'
 import { realDirectory, resolvedMountPoint } from './mount-point.ts'
+import { remember } from './remember.ts'
 import {
   belowOf,
   type PartsWish,
@@ -24,8 +25,9 @@ import { nameShape, pathShape } from './shapes.ts'
 import { type StateLine, stateLine } from './state-methods.ts'
 import { readOnly } from './states.ts'
 import { plural } from './text.ts'
+import { type Undone, undo } from './undoing.ts'
 
-export interface RestoreAnswer extends Omit<Restored, 'before'> {
+export interface RestoreAnswer extends Omit<Restored, 'before' | 'paths'> {
   readonly layer: string
   readonly state: StateLine
   /** The state that holds what was replaced: restoring it undoes the restore. */
@@ -64,7 +66,29 @@ const target = z.strictObject({
 })
 const inPlace = target.extend({ keepBoth: z.boolean().default(false) })
 
+/** What can be taken back. */
+export interface UndoLine {
+  readonly what: UndoRecord['what']
+  /** Milliseconds since 1970. */
+  readonly at: number
+  readonly layer: string
+  readonly state: string | null
+  readonly paths: readonly string[] | null
+}
+
+const some = z.strictObject({ layer: nameShape.nullable().default(null) })
+
 export const restoreMethods = {
+  undo: method(some, undoLast),
+  'undo.list': method(some, async (control, { layer }) =>
+    (await undosOf(control, layer)).map(({ what, at, name, state, paths }) => ({
+      what,
+      at,
+      layer: name,
+      state,
+      paths: paths?.map(shownPath) ?? null,
+    })),
+  ),
   restore: method(inPlace, restore),
   'restore.plan': method(inPlace, plan),
   'restore.to': method(target.extend({ directory: pathShape }), copyOut),
@@ -78,7 +102,14 @@ async function restore(
   return control.alone(name, async (layer) => {
     const target = await findState(control.catalogue, layer, state)
     const parts = partsOf(control, layer, paths, keepBoth)
-    const { before, ...done } = await restoreState(control, layer, target, call, parts)
+    const {
+      before,
+      paths: changed,
+      ...done
+    } = await restoreState(control, layer, target, call, parts)
+    const about = changed === null ? {} : { paths: [...changed] }
+    if (changed === null || changed.length > 0)
+      await remember(control, 'restore', layer, { state: before.id, ...about })
     const head = await control.catalogue.head(layer.id)
     return {
       layer: name,
@@ -137,6 +168,26 @@ async function copyOut(
     const left = done.left.map(shownPath)
     return { layer: name, state: stateLine(layer, snapshot, head), directory: into, ...done, left }
   })
+}
+
+/** The newest first; of a layer by the name that it has, or had. */
+async function undosOf(control: Control, name: string | null): Promise<UndoRecord[]> {
+  const all = (await control.catalogue.undos()).reverse()
+  if (name === null) return all
+  const named = (await control.catalogue.layers()).find((layer) => layer.name === name)?.id
+  return all.filter(({ layer, name: then }) =>
+    named === undefined ? then === name : layer === named,
+  )
+}
+
+async function undoLast(
+  control: Control,
+  { layer }: { layer: string | null },
+  call: Call,
+): Promise<Undone> {
+  const [last] = await undosOf(control, layer)
+  if (last === undefined) throw new Failure('SVS_NOTHING_TO_UNDO', layer ?? 'any layer')
+  return undo(control, last, call)
 }
 
 const shownPath = (path: RelPath): string => `/${shown(path)}`

@@ -30,7 +30,7 @@ import type { Call } from './method.ts'
 import { STACKS } from './queue.ts'
 import { type Frozen, readOnly, takeFrom, withImage } from './states.ts'
 import { layerPlaces } from './store-path.ts'
-import { makeScratch, redoDirs } from './sublayers.ts'
+import { makeScratch, nextWritable, redoDirs } from './sublayers.ts'
 import { plural } from './text.ts'
 
 export interface Restored {
@@ -43,12 +43,15 @@ export interface Restored {
     readonly remove: number
     readonly attrs: number
   } | null
+  /** The only paths that were changed; null for the whole layer. */
+  readonly paths: readonly RelPath[] | null
 }
 
 /** What of a state is meant, where it is not all of it. */
 export interface PartsWish {
   readonly paths: readonly RelPath[]
   readonly keepBoth: boolean
+  readonly absent?: boolean
 }
 
 /** The version of the read-only part that a state was made on. Throws SVS_RO_CHANGED. */
@@ -93,14 +96,17 @@ export async function restoreState(
         : await restoreAgain(control, layer, first.pass, pass)
   const text = `layer ${layer.name} is as in state ${target.id}${what === '' ? '' : ` in${what.slice(3)}`}`
   control.events.tell('restored', text, { layer: layer.name, state: target.id })
-  return { before: first.taken.snapshot, mounts: done.mounts, changed: done.changed }
+  const brought = parts?.keepBoth === true ? (first.pass?.written ?? []) : parts?.paths
+  const { mounts, changed } = done
+  return { before: first.taken.snapshot, mounts, changed, paths: brought ?? null }
 }
 
-type Done = Omit<Restored, 'before'>
+type Done = Omit<Restored, 'before' | 'paths'>
 
 /** One pass of a restore in place. `stale` where a program changed something after the image was frozen. */
 interface Pass extends Done {
   readonly stale: boolean
+  readonly written: readonly RelPath[]
 }
 
 interface Aim {
@@ -166,7 +172,7 @@ async function restorePass(
   await finishRestore(catalogue, dirs, redo)
   const { write, remove, attrs } = plan
   const changed = { write: write.length, remove: remove.length, attrs: attrs.length }
-  return { mounts, changed, stale }
+  return { mounts, changed, stale, written: write.map(({ path }) => path) }
 }
 
 /** How often a restore is done again because programs go on writing meanwhile. */
@@ -214,23 +220,28 @@ async function restoreBeside(
   snapshot: SnapshotRecord,
 ): Promise<Done> {
   const { catalogue } = control
-  const places = layerPlaces(control.store.places, layer.id)
-  const renewed = { ...layer, rw: layer.rw + 1 }
-  const { rw, numbers } = redoDirs(control.store.places, renewed)
-  // One that a crash left before its record was written.
-  const beside = [numbers, ctimesBeside(numbers), unsettledBeside(numbers), linkIndexOf(rw)]
-  for (const path of [rw, ...beside]) removeTree(AT_FDCWD, path)
-  mkdirSync(places.rw(renewed.rw), { mode: 0o700 })
-  makeScratch(places, renewed.ro.version, renewed.rw)
-  await buildState({
-    catalogue,
-    snapshot,
-    ro: readOnly(control, layer, snapshot.ro.version),
-    rw,
-    numbers,
-  })
+  const renewed = { ...layer, rw: nextWritable(layer), sublayerMade: Date.now() }
+  await buildSublayer(control, renewed, snapshot)
   const mounts = await control.publish(renewed)
   await catalogue.setHead(layer.id, snapshot.id)
   control.dropUnused(renewed)
   return { mounts, changed: null }
+}
+
+/** Makes a state as the writable sublayer `rw` over `ro` of the record, which no layer has yet. */
+export async function buildSublayer(
+  control: Control,
+  layer: LayerRecord,
+  snapshot: SnapshotRecord,
+): Promise<void> {
+  const { catalogue, store } = control
+  const places = layerPlaces(store.places, layer.id)
+  const { rw, numbers } = redoDirs(store.places, layer)
+  // One that a crash left before its record was written.
+  const beside = [numbers, ctimesBeside(numbers), unsettledBeside(numbers), linkIndexOf(rw)]
+  for (const path of [rw, ...beside]) removeTree(AT_FDCWD, path)
+  mkdirSync(places.rw(layer.rw), { mode: 0o700 })
+  makeScratch(places, layer.ro.version, layer.rw)
+  const ro = readOnly(control, layer, snapshot.ro.version)
+  await buildState({ catalogue, snapshot, ro, rw, numbers })
 }

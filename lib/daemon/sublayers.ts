@@ -61,14 +61,22 @@ export function redoDirs(places: StorePlaces, record: LayerRecord): RedoDirs & {
   }
 }
 
+/** The name of a layer's first writable sublayer. */
+export const FIRST_SUBLAYER = 'main'
+
+/** A number that no writable sublayer of the layer has. */
+export const nextWritable = ({ rw, sublayers = [] }: LayerRecord): number =>
+  Math.max(rw, ...sublayers.map((one) => one.rw)) + 1
+
 /** Writable sublayers that the record does not name, and their scratch: what a reset left. Host paths. */
 export function unusedWritable(places: StorePlaces, record: LayerRecord): string[] {
   const { root } = layerPlaces(places, record.id)
+  const named = new Set([record.rw, ...(record.sublayers ?? []).map(({ rw }) => rw)])
   return [join(root, 'rw'), join(root, 'scratch')].flatMap((dir) =>
     readdirSync(dir)
       .filter((name) => {
         const number = /^(\d+)(?:\.numbers|\.links|\.ctimes|\.blocks)?$/.exec(name)?.[1]
-        return number !== undefined && Number(number) !== record.rw
+        return number !== undefined && !named.has(Number(number))
       })
       .map((name) => join(dir, name)),
   )

@@ -37,6 +37,8 @@ export interface Parts {
   readonly now: BelowTree
   /** What is there stays; the state's is put beside it. */
   readonly keepBoth: boolean
+  /** What the state does not show is removed; otherwise it is refused. */
+  readonly absent?: boolean
 }
 
 /** A read-only tree, and its index; null where it has none. */
@@ -81,7 +83,7 @@ export async function planParts(
     const head = job.head === null ? null : new StateList(depot, job.head)
     const then = new ShownTree(list, belowThen)
     const paths = topmost(parts.paths)
-    await mustShow(then, paths, parts.state)
+    if (parts.absent !== true) await mustShow(then, paths, parts.state)
     const beside = new Map<RelPath, RelPath>()
     for (const path of parts.keepBoth ? paths : [])
       for (const name of besides(path, parts.state)) beside.set(name, path)
@@ -160,7 +162,9 @@ async function planWays({ parts, then, now, present }: Ground): Promise<Ways> {
       if (here !== null && here.entry.kind !== 'dir')
         throw new Failure('SVS_PATH_BLOCKED', shown(path), shown(dir))
       if (here?.listed === true) continue
-      const entry = here?.entry ?? (await then.look(dir))!.entry
+      const entry = here?.entry ?? (await then.look(dir))?.entry
+      // What is to be removed there is not there.
+      if (entry === undefined) break
       const hidden = present.some((one) => one.entry.path === dir)
       if (hidden) ways.removes.push(dir)
       ways.places.push({ ...entry, number: 0, ...(hidden ? { marks: { opaque: true } } : {}) })
@@ -255,7 +259,9 @@ async function* shownWithin(
   firsts: Map<string, RelPath>,
   copied: Map<RelPath, RelPath>,
 ): AsyncGenerator<Listed> {
-  for await (const one of then.within((await then.look(path))!)) {
+  const top = await then.look(path)
+  if (top === null) return
+  for await (const one of then.within(top)) {
     if (one.bytes.at === 'below') copied.set(one.entry.path, one.bytes.path)
     const hides = one.entry.path === path && one.entry.kind === 'dir' && path !== ROOT
     const entry = hides ? { ...one.entry, marks: { opaque: true as const } } : one.entry

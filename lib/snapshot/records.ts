@@ -37,6 +37,20 @@ const readOnlyVersion = z.looseObject({
   bytes: count,
 })
 
+/** A writable sublayer that is kept beside the current one. */
+const sublayer = z.looseObject({
+  name: z.string().min(1),
+  /** Its number. */
+  rw: count,
+  /** The read-only sublayer that it lies over. */
+  ro: readOnlyVersion,
+  /** Milliseconds since 1970. */
+  made: count,
+  /** The state that it came from; null for none. */
+  head: z.string().nullable(),
+})
+export type Sublayer = z.infer<typeof sublayer>
+
 /** A layer, as the store knows it. */
 export const layerRecord = z.looseObject({
   id: z.string().min(1).max(64),
@@ -51,6 +65,11 @@ export const layerRecord = z.looseObject({
   versions: z.array(readOnlyVersion),
   /** Number of the current writable sublayer. */
   rw: count,
+  /** Its name, where it has another than the first, and when it was made. */
+  sublayer: z.string().min(1).optional(),
+  sublayerMade: count.optional(),
+  /** Those that svsfs activate --sublayer switches to. */
+  sublayers: z.array(sublayer).optional(),
   active: z.boolean(),
   /** The higher, the nearer to the top. */
   priority: z.number().int(),
@@ -244,6 +263,8 @@ export const undoRecord = z.looseObject({
   state: z.string().nullable(),
   /** The layer's record as it was. */
   before: layerRecord.nullable(),
+  /** The only paths that were changed; absent for the whole layer. */
+  paths: z.array(path).optional(),
 })
 export type UndoRecord = z.infer<typeof undoRecord>
 

@@ -1,0 +1,83 @@
+// Taking the last operation on a layer back.
+//
+//   operation ─▶ remember: what it was, the state or the record before ─▶ undo
+//
+//   restore, reset   back to the state before, or of parts to theirs in it
+//   activate, …      as it was;   sublayer   the former one;   delete   the layer is back
+//
+// Rule: what undoing replaces is a state first, as with any restore: nothing newer is lost by it.
+
+import { Failure } from '../base/failure.ts'
+import type { LayerRecord, UndoRecord } from '../snapshot/records.ts'
+import { findState } from '../snapshot/state-name.ts'
+import type { Control } from './control.ts'
+import type { Call } from './method.ts'
+import { bringBack } from './removal.ts'
+import { restoreState } from './restoring.ts'
+import { switchTo } from './sublayer-methods.ts'
+import { FIRST_SUBLAYER } from './sublayers.ts'
+
+export interface Undone {
+  readonly what: UndoRecord['what']
+  /** Milliseconds since 1970 when it was done. */
+  readonly at: number
+  readonly layer: string
+  /** Id of the state that holds what undoing replaced; null where it replaced nothing. */
+  readonly before: string | null
+  readonly mounts: readonly string[]
+}
+
+/** Takes an operation back, and forgets it. */
+export async function undo(control: Control, record: UndoRecord, call: Call): Promise<Undone> {
+  const done =
+    record.what === 'delete'
+      ? await undelete(control, record)
+      : await turnBack(control, record, call)
+  await control.catalogue.deleteUndo(record)
+  return { what: record.what, at: record.at, ...done }
+}
+
+type Done = Pick<Undone, 'layer' | 'before' | 'mounts'>
+
+async function undelete(control: Control, { layer, name }: UndoRecord): Promise<Done> {
+  const record = await bringBack(control, layer, name)
+  return { layer: record.name, before: null, mounts: [] }
+}
+
+// By its id: it may have another name by now.
+async function turnBack(control: Control, undone: UndoRecord, call: Call): Promise<Done> {
+  const known = await control.catalogue.layer(undone.layer)
+  if (known === null) throw new Failure('SVS_LAYER_NOT_FOUND', undone.name)
+  return control.alone(known.name, async (layer) => {
+    const { before, mounts } = await turnedBack(control, layer, undone, call)
+    return { layer: layer.name, before, mounts }
+  })
+}
+
+async function turnedBack(
+  control: Control,
+  layer: LayerRecord,
+  { what, state, before, paths }: UndoRecord,
+  call: Call,
+): Promise<Pick<Done, 'before' | 'mounts'>> {
+  if (state !== null) {
+    const target = await findState(control.catalogue, layer, state)
+    const parts = paths === undefined ? null : { paths, keepBoth: false, absent: true }
+    const done = await restoreState(control, layer, target, call, parts)
+    return { before: done.before.id, mounts: done.mounts }
+  }
+  if (before === null) throw new Failure('SVS_NOTHING_TO_UNDO', layer.name)
+  if (what === 'sublayer') {
+    const name = before.sublayer ?? FIRST_SUBLAYER
+    const { mounts } = await switchTo(control, layer, name, false)
+    await forgetLast(control, layer)
+    return { before: null, mounts }
+  }
+  return { before: null, mounts: await control.publish({ ...layer, active: before.active }) }
+}
+
+// Switching back is remembered as switching is; undoing is not.
+async function forgetLast(control: Control, { id }: LayerRecord): Promise<void> {
+  const last = (await control.catalogue.undos()).findLast(({ layer }) => layer === id)
+  if (last?.what === 'sublayer') await control.catalogue.deleteUndo(last)
+}

@@ -25,6 +25,7 @@ export async function namedPaths(
   parent: ParentList,
 ): Promise<Named[]> {
   const named = inOrder(changed.names.map(([path, whole]) => ({ path, whole })))
+  parent.foresee(named.map(({ path }) => path))
   const files = await linkedFiles(named, new Set(changed.files), image, parent)
   if (files.size === 0) return named
   const more: Named[] = []

@@ -4,12 +4,14 @@
 //   [piece][piece][piece]   ─▶ whole piece ─▶ taken over
 //           └ a name is here ─▶ its lines, one by one
 //
-// Rule: a piece is handed on as a whole only where the new list is between two pieces as well, and
-// never the last one, which ends where the list ended and not where its entries say.
+// Rule: a piece is handed on as a whole, but never the last one, which ends where the list ended and
+// not where its entries say.
 
 import type { DepotReader } from './depot.ts'
 import type { Piece } from './records.ts'
 import { comparePaths, hasSeveralNames, type Line, type PieceTotals, readLines } from './tree.ts'
+
+const MOST_FORESEEN = 64
 
 /** A piece that tells its totals. */
 export type SummedPiece = Piece & { readonly totals: PieceTotals }
@@ -52,6 +54,19 @@ export class ParentList {
     if (path !== null && comparePaths(next.first, path) > 0) return null
     this.#piece += 1
     return piece
+  }
+
+  /** Begins to read the pieces that have these paths: each takes a while to come. */
+  foresee(paths: Iterable<string>): void {
+    for (const path of paths) {
+      if (this.#read.size >= MOST_FORESEEN || this.#pieces.length === 0) return
+      // Whoever asks for it hears that it failed.
+      void this.#readAt(this.#pieceOf(path)).catch(() => {})
+    }
+  }
+
+  linesOf(piece: Piece): Promise<Line[]> {
+    return this.#readAt(this.#pieces.indexOf(piece))
   }
 
   /** All lines at a path and below it, wherever the list stands. */

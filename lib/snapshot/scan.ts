@@ -21,7 +21,7 @@ import { FileStore, hasContent } from './file-store.ts'
 import { type Image, type ImageDirs, type ImageEntry, openImage } from './image.ts'
 import { LowerTrees } from './lower.ts'
 import { type Named, namedPaths } from './named.ts'
-import { ParentList } from './parent-list.ts'
+import { ParentList, type SummedPiece } from './parent-list.ts'
 import type { Entry, Piece, SnapshotRecord } from './records.ts'
 import {
   comparePaths,
@@ -129,12 +129,18 @@ async function byJournal(
   }
 }
 
-interface Waiting {
-  readonly item: ImageEntry
-  readonly before: Listed | null
-  /** Null where it has none. */
-  readonly content: Promise<string> | null
-}
+/** What goes into the list next, once all before it has. */
+type Waiting =
+  | {
+      readonly kind: 'name'
+      readonly item: ImageEntry
+      readonly before: Listed | null
+      /** Null where it has none. */
+      readonly content: Promise<string> | null
+    }
+  /** Taken over from the parent. */
+  | { readonly kind: 'lines'; readonly lines: Line[] }
+  | { readonly kind: 'piece'; readonly piece: SummedPiece; readonly list: ParentList }
 
 class Scan {
   readonly #files: FileStore
@@ -142,8 +148,9 @@ class Scan {
   readonly #settled: number
   readonly #parent: TreeCursor
   readonly #writer: TreeWriter
-  /** Names whose content is being stored, in the order of the walk. */
+  /** In the order of the walk: contents of the names among them are being stored. */
   readonly #waiting: Waiting[] = []
+  #names = 0
   readonly #totals = new Totals()
   readonly #counts = { A: 0, M: 0, D: 0, attr: 0 }
   readonly #report: (progress: Progress) => void
@@ -197,25 +204,23 @@ class Scan {
   /** Takes over what the parent has before `path`; all the rest for null. */
   async copyTo(path: string | null, list: ParentList): Promise<void> {
     for (;;) {
-      const line = await this.#nextLine(path, list)
+      const piece = list.takePiece(path)
+      if (piece !== null) {
+        this.#waiting.push({ kind: 'piece', piece, list })
+        continue
+      }
+      const line = await list.peek()
       if (line === null) return
-      if (line === 'piece taken') continue
       if (path !== null && comparePaths(line.entry.path, path) >= 0) return
       list.step()
-      this.#entries += 1
-      this.#totals.add(line.entry)
-      await this.#writer.addLine(line)
+      this.#copy(line)
     }
   }
 
-  async #nextLine(path: string | null, list: ParentList): Promise<Line | 'piece taken' | null> {
-    await this.#drain(0)
-    const piece = this.#writer.isBetween ? list.takePiece(path) : null
-    if (piece === null) return list.peek()
-    this.#writer.take(piece)
-    this.#entries += piece.entries
-    this.#totals.addAll(piece.totals)
-    return 'piece taken'
+  #copy(line: Line): void {
+    const last = this.#waiting.at(-1)
+    if (last?.kind === 'lines') last.lines.push(line)
+    else this.#waiting.push({ kind: 'lines', lines: [line] })
   }
 
   // What the parent has at `at` within the named; what it has before that is gone.
@@ -238,7 +243,8 @@ class Scan {
     const content = waits ? this.#files.store(item, before) : null
     // It is awaited in its turn; until then its failure is not unheard.
     content?.catch(() => {})
-    this.#waiting.push({ item, before, content })
+    this.#waiting.push({ kind: 'name', item, before, content })
+    this.#names += 1
     await this.#drain(alone ? 0 : AT_ONCE)
   }
 
@@ -263,22 +269,45 @@ class Scan {
 
   /** Waits for what is under way, whatever becomes of it. */
   async abandon(): Promise<void> {
-    await Promise.allSettled(this.#waiting.map(({ content }) => content))
+    await Promise.allSettled(this.#waiting.map((one) => (one.kind === 'name' ? one.content : null)))
   }
 
   // In order, so that the list is.
   async #drain(left: number): Promise<void> {
-    while (this.#waiting.length > left) {
-      const { item, before, content } = this.#waiting[0]!
-      const entry = content === null ? item.entry : { ...item.entry, content: await content }
+    while (this.#waiting.length > 0 && (left === 0 || this.#names > left)) {
+      await this.#finish(this.#waiting[0]!)
       this.#waiting.shift()
-      this.#count(before?.entry ?? null, entry, item)
-      await this.#writer.add({
-        entry: this.#same(before, entry) ? { ...entry, ...accessOf(before!.entry) } : entry,
-        stamp: this.#stampOf(item),
-        ino: item.ino,
-      })
       this.#report({ entries: this.#entries, bytes: this.#files.read })
+    }
+  }
+
+  async #finish(one: Waiting): Promise<void> {
+    if (one.kind === 'name') {
+      await this.#addName(one)
+      this.#names -= 1
+    } else if (one.kind === 'lines') await this.#addLines(one.lines)
+    else if (this.#writer.isBetween) {
+      this.#writer.take(one.piece)
+      this.#entries += one.piece.entries
+      this.#totals.addAll(one.piece.totals)
+    } else await this.#addLines(await one.list.linesOf(one.piece))
+  }
+
+  async #addName({ item, before, content }: Waiting & { kind: 'name' }): Promise<void> {
+    const entry = content === null ? item.entry : { ...item.entry, content: await content }
+    this.#count(before?.entry ?? null, entry, item)
+    await this.#writer.add({
+      entry: this.#same(before, entry) ? { ...entry, ...accessOf(before!.entry) } : entry,
+      stamp: this.#stampOf(item),
+      ino: item.ino,
+    })
+  }
+
+  async #addLines(lines: readonly Line[]): Promise<void> {
+    for (const line of lines) {
+      this.#entries += 1
+      this.#totals.add(line.entry)
+      await this.#writer.addLine(line)
     }
   }
 

@@ -240,13 +240,23 @@ function parse(json: Buffer): unknown {
   }
 }
 
+async function stampBytes(depot: DepotReader, piece: Piece): Promise<Buffer | null> {
+  if (piece.stamps.length === 0) return null
+  try {
+    return unpack(await readChunks(depot, piece.stamps), piece.entries * STAMP_BYTES)
+  } catch (err) {
+    if (err instanceof Damage) return null
+    throw err
+  }
+}
+
 // Stamps only spare work, so lost ones are no damage.
 async function readStamps(
   depot: DepotReader,
   piece: Piece,
 ): Promise<{ stamp: Stamp | null; ino: number }[]> {
-  if (piece.stamps.length === 0 || (await depot.chunk(piece.stamps[0]!)) === null) return []
-  const bytes = unpack(await readChunks(depot, piece.stamps), piece.entries * STAMP_BYTES)
+  const bytes = await stampBytes(depot, piece)
+  if (bytes === null) return []
   const cursor = new Cursor(bytes)
   return Array.from({ length: piece.entries }, () => {
     const stamp = { ino: cursor.u64(), ctime: cursor.i64(), ctimeNsec: cursor.u32() }

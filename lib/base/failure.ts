@@ -42,6 +42,8 @@ export const FAILURES = {
     1,
     'the frozen image of %s could not be kept: %s; free some space and snapshot again',
   ],
+  SVS_FREEZE_NOT_FOUND: [3, 'there is no freeze %s (svsfs freezes lists them)'],
+  SVS_FREEZE_SHOWN: [5, 'freeze %s is shown at %s; unmount that first'],
   SVS_FUSERMOUNT_MISSING: [8, 'fusermount3 is missing; install the package fuse3'],
   SVS_FUSE_NATIVE_MISSING: [8, 'the transport fuse-native cannot be used: %s; %s'],
   SVS_FUSE_UNAVAILABLE: [
@@ -57,6 +59,7 @@ export const FAILURES = {
     4,
     'there is a layer named %s already (svsfs layer replace gives it a new read-only part)',
   ],
+  SVS_LAYER_FROZEN: [5, 'layer %s has the freeze %s; svsfs thaw ends it'],
   SVS_LAYER_HAS_STATES: [5, 'layer %s has %s; svsfs layer delete --with-states deletes them too'],
   SVS_LAYER_NOT_FOUND: [3, 'no layer named %s (svsfs layer list shows them)'],
   SVS_MANIFEST_INVALID: [10, '%s: %s %s'],

@@ -8,7 +8,11 @@ import type { MountAnswer, UmountAnswer } from '../daemon/mount-methods.ts'
 import { addCommand, type CommandRow, type Context, option, type Words } from './command.ts'
 import { shellWord } from './words.ts'
 
-type MountWish = Params<'mount'> & { readonly foreground: boolean }
+type MountWish = Params<'mount'> & {
+  readonly foreground: boolean
+  readonly frozen: string | null
+  readonly writable: boolean
+}
 
 const mount: CommandRow<MountWish, MountAnswer> = {
   usage: 'mount [dir]',
@@ -30,6 +34,8 @@ With --data-path passthrough, the kernel reads and writes files past the daemon:
       '--settle-rate <MiB>',
       'a second: what follows the first write to a large file (default 32; 0: svsfs settle does it)',
     ),
+    option('--frozen <id>', 'show a freeze instead of layers (svsfs freezes), read-only'),
+    option('--writable', 'with --frozen: writes go to its preservation area, never to the layer'),
     option('--allow-other', 'let other users in (the default for root)'),
     option('--no-allow-other', 'keep other users out'),
     option(
@@ -50,6 +56,7 @@ With --data-path passthrough, the kernel reads and writes files past the daemon:
     'svsfs mount /opt/suite --base /opt/suite # in place',
     'svsfs mount /mnt/app --layer tools fonts --read-only',
     'svsfs mount --layer tools --layer fonts /mnt/app',
+    'svsfs mount /mnt/then --frozen 3fa2c1    # a layer as it was at an instant',
   ],
   parse: (words) => {
     const base = words.text('base')
@@ -72,9 +79,13 @@ With --data-path passthrough, the kernel reads and writes files past the daemon:
       kernelCap: cap === null ? null : '6.1',
       dataPath: dataPath === null ? null : (dataPath as 'cached' | 'passthrough'),
       foreground: words.flag('foreground'),
+      frozen: words.text('frozen'),
+      writable: words.flag('writable'),
     }
   },
-  run: async (context, { foreground, ...params }) => {
+  run: async (context, { foreground, frozen, writable, ...params }) => {
+    if (frozen !== null) return mountFrozen(context, params, frozen, writable)
+    if (writable) throw new Failure('SVS_USAGE', '--writable needs --frozen')
     if (foreground) return serveHere(context, params)
     context.session.preferTransport(params.transport ?? 'direct')
     return context.session.call('mount', params)
@@ -85,6 +96,17 @@ With --data-path passthrough, the kernel reads and writes files past the daemon:
     for (const name of inactive)
       out.note(`layer ${name} is not active; svsfs activate ${shellWord(name)} shows it`)
   },
+}
+
+function mountFrozen(
+  { session }: Context,
+  { mountPoint, allowOther = null, base = null, layers = null }: Params<'mount'>,
+  id: string,
+  writable: boolean,
+): Promise<MountAnswer> {
+  if (base !== null || layers !== null)
+    throw new Failure('SVS_USAGE', '--frozen shows one layer alone: without --base and --layer')
+  return session.call('mount.frozen', { id, mountPoint, writable, allowOther })
 }
 
 /** The words of --layer may have the directory among them: no name of a layer has a slash. */

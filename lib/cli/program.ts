@@ -4,6 +4,7 @@
 
 import { Command } from 'commander'
 import { addCommonOptions } from './command.ts'
+import { addFreezeCommands } from './freeze-commands.ts'
 import { addHelpCommand } from './help-command.ts'
 import { addLayerCommands } from './layer-commands.ts'
 import { addMountCommands } from './mount-commands.ts'
@@ -44,6 +45,7 @@ export function makeProgram(): Command {
   addScheduleCommands(program)
   addRestoreCommands(program)
   addUndoCommand(program)
+  addFreezeCommands(program)
   addSettleCommand(program)
   addUpkeepCommands(program)
   // Reads its own words (overlay-command.ts); here for the list of commands and for its help.

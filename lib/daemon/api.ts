@@ -10,6 +10,7 @@ import type { z } from 'zod'
 import { Failure } from '../base/failure.ts'
 import type { Control } from './control.ts'
 import { checked, errorWords } from './errors.ts'
+import { freezeMethods } from './freeze-methods.ts'
 import { layerMethods } from './layer-methods.ts'
 import type { Call, Method } from './method.ts'
 import { mountMethods } from './mount-methods.ts'
@@ -36,6 +37,7 @@ export const METHODS = {
   ...upkeepMethods,
   ...restoreMethods,
   ...sublayerMethods,
+  ...freezeMethods,
 } as const
 
 export type MethodName = keyof typeof METHODS

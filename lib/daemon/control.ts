@@ -6,20 +6,18 @@
 // Rule: every change of a layer runs inside `alone`, which holds the layer in the queue and
 // reads its record anew, and ends in `publish`: the record first, then the mounts follow.
 
-import { readdirSync } from 'node:fs'
-import { join } from 'node:path'
 import { Failure } from '../base/failure.ts'
 import { type Log, silent } from '../base/log.ts'
 import { bytesOf } from '../base/path.ts'
-import { removeTree } from '../host/remove-tree.ts'
-import { AT_FDCWD } from '../host/sys.ts'
 import { type Catalogue, openCatalogue } from '../snapshot/catalogue.ts'
 import type { LayerRecord } from '../snapshot/records.ts'
 import { applyRedo } from '../snapshot/redo.ts'
 import { finishRestore } from '../snapshot/restore.ts'
-import { settleWork } from '../union/intent.ts'
+import { hasIntent, settleWork } from '../union/intent.ts'
 import type { Engine, MountSpec } from './engine-api.ts'
 import { EventLog } from './events.ts'
+import { recoverFreezes, restFreezes } from './freeze-records.ts'
+import { FrozenLayers, treeOf } from './frozen-layers.ts'
 import { Mounts } from './mounts.ts'
 import { Queue, STACKS } from './queue.ts'
 import { Scheduler } from './scheduler.ts'
@@ -47,6 +45,7 @@ export class Control {
   readonly queue = new Queue()
   readonly upkeep: Upkeep
   readonly scheduler: Scheduler
+  readonly frozen: FrozenLayers
   readonly log: Log
   readonly started = new Date().toISOString()
   /** Aborted when this process is to end: what takes long and can be broken off is. */
@@ -66,6 +65,7 @@ export class Control {
     this.events = new EventLog(store.places)
     this.upkeep = new Upkeep(this)
     this.scheduler = new Scheduler(this)
+    this.frozen = new FrozenLayers(this)
   }
 
   serveMounts(engine: Engine, transport: MountSpec['transport']): void {
@@ -76,6 +76,7 @@ export class Control {
 
   async close(): Promise<void> {
     await this.catalogue.close()
+    restFreezes(this.store.places)
     this.store.release()
   }
 
@@ -150,10 +151,12 @@ export async function controlOf(store: Store, log: Log): Promise<Control> {
 // What lies in work/ first, which is emptied afterwards: plans of restores, intents of renames.
 async function recover(control: Control): Promise<void> {
   const { catalogue, store, log } = control
+  const unfinished = new Set<string>()
   for (const plan of await catalogue.plans()) {
     const record = await catalogue.layer(plan.layer)
     // A layer that is deleted takes its plan with it, in one batch.
     if (record === null) continue
+    unfinished.add(record.id)
     const dirs = redoDirs(store.places, record)
     applyRedo(dirs, plan)
     await finishRestore(catalogue, dirs, plan)
@@ -162,7 +165,12 @@ async function recover(control: Control): Promise<void> {
   const records = await catalogue.layers()
   const removed = (await catalogue.removedLayers()).map(({ record }) => record)
   settleUnfinished(store.places, new Set([...records, ...removed].map(({ id }) => id)))
+  for (const { id } of records) {
+    const { work } = layerPlaces(store.places, id)
+    if (hasIntent(bytesOf(work))) unfinished.add(id)
+  }
   settleWork(records.map((record) => layerSpec(store.places, record)))
+  recoverFreezes(store.places, unfinished, (freeze) => treeOf(store.places, freeze))
   for (const record of records) {
     const at = layerPlaces(store.places, record.id)
     emptyWork(at)
@@ -171,6 +179,4 @@ async function recover(control: Control): Promise<void> {
     dropUnusedWritable(store.places, record)
   }
   removeDeadViews(store.places)
-  for (const name of readdirSync(store.places.frozen))
-    removeTree(AT_FDCWD, bytesOf(join(store.places.frozen, name)))
 }

@@ -43,6 +43,7 @@ export class Daemon {
     try {
       control = await controlOf(store, log)
       control.serveMounts(engine, transport)
+      await control.frozen.recall()
       const daemon = new Daemon(control, engine, log)
       await daemon.#server.listen()
       await control.upkeep.start()
@@ -87,6 +88,7 @@ export class Daemon {
       for (const { mountPoint } of this.control.mounts?.list() ?? [])
         this.control.events.tell('unmounted', `unmounted ${mountPoint}: ${reason}`, { mountPoint })
       await this.#engine.stop()
+      await this.control.frozen.stop()
       await this.control.close()
     } catch (err) {
       this.#log.error('not everything could be ended in order', err)
@@ -104,6 +106,7 @@ export class Daemon {
   }
 
   #detachAll(): void {
+    this.control.frozen.detachAll()
     for (const { mountPoint } of this.control.mounts?.list() ?? []) {
       try {
         unmountFuse(bytesOf(mountPoint), true)
@@ -115,11 +118,12 @@ export class Daemon {
 
   #onEvent(event: EngineEvent): void {
     if (event.kind === 'trace') this.#log.info(event.line)
+    else if (event.kind === 'freeze-failed') void this.control.frozen.failed(event.id, event.reason)
     else if (event.id === ENGINE) this.#engineFailed(event.reason)
     else this.#mountGone(event)
   }
 
-  #mountGone(event: Exclude<EngineEvent, { kind: 'trace' }>): void {
+  #mountGone(event: Extract<EngineEvent, { kind: 'unmounted' | 'failed' }>): void {
     const mounted = this.control.mounts?.forget(event.id) ?? null
     if (mounted === null) return
     const { mountPoint } = mounted

@@ -45,6 +45,26 @@ export interface Frozen {
   readonly journal: { readonly position: number; readonly changed: Changed | null }
 }
 
+/** A freeze that goes on until it is thawed, also over restarts. Absolute internal paths. */
+export interface FreezeSpec {
+  /** The writable sublayer. */
+  readonly rw: string
+  readonly area: string
+  /** On the disk of the sublayer: for hard links. */
+  readonly links: string
+  /** Granularity of large files, in bytes. */
+  readonly block: number
+  /** The room that all freezes of this name share; `limit` in bytes. */
+  readonly room: { readonly name: string; readonly limit: number | null }
+}
+
+/** How much a freeze has preserved. */
+export interface FreezeSize {
+  readonly freeze: number
+  readonly blocks: number
+  readonly bytes: number
+}
+
 export interface EngineCalls {
   /** Mounts, and answers when the kernel's INIT was answered: with the data path that it came to. */
   mount(spec: MountSpec): DataPath
@@ -57,9 +77,13 @@ export interface EngineCalls {
   restack(changes: { id: number; stack: StackSpec }[]): void
   /**
    * Syncs the mounts that show the layer, then starts a preservation area in one step, and an epoch of
-   * the layer's journal. `since`: where the journal stood at the state that the layer came from.
+   * the layer's journal. `since`: where the journal stood at the state that the layer came from. With `spec` it goes on
+   * until it is thawed, and begins no epoch.
    */
-  freeze(layer: string, area: string, since: number | null): Frozen
+  freeze(layer: string, area: string, since: number | null, spec?: FreezeSpec): Frozen
+  /** Takes over freezes that an earlier process left. Answers a number for each; null: it is not whole. */
+  recall(specs: readonly FreezeSpec[]): (number | null)[]
+  freezes(): FreezeSize[]
   thaw(freeze: number): void
   /** Settles files of a layer's writable sublayer (paths as latin1) at once; answers those that it could not. */
   settle(layer: string, paths: readonly string[]): { path: string; errno: number }[]
@@ -78,6 +102,8 @@ export type EngineEvent =
   | { kind: 'unmounted'; id: number; reason: string }
   | { kind: 'failed'; id: number; reason: string }
   | { kind: 'trace'; id: number; line: string }
+  /** A freeze could not be kept: `id` is its number. */
+  | { kind: 'freeze-failed'; id: number; reason: string }
 
 /** The engine as the main thread sees it, whichever thread it runs in. */
 export type Engine = {

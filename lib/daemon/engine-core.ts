@@ -15,11 +15,10 @@ import type { Notification } from '../fuse/filesystem.ts'
 import type { Jobs } from '../fuse/io.ts'
 import type { KernelCalls } from '../fuse/kernel-calls.ts'
 import type { Stat } from '../host/stat.ts'
-import { AT_FDCWD, must, O, S, sys } from '../host/sys.ts'
+import { S } from '../host/sys.ts'
 import { isWhiteout } from '../layer/marks.ts'
 import { applyRedo, type RedoPlan, replacedPaths } from '../snapshot/redo.ts'
 import type { Branch } from '../union/branch.ts'
-import { Freeze } from '../union/freeze.ts'
 import { Journal } from '../union/journal.ts'
 import { pathIn } from '../union/node.ts'
 import { notePassed, preservePassed } from '../union/passing.ts'
@@ -28,7 +27,15 @@ import { prepareRestack, type Restacking, replaced } from '../union/restack.ts'
 import { resume, Settler, unsettledAt, viewOfLayer } from '../union/settler.ts'
 import type { LayerSpec, StackSpec } from '../union/spec.ts'
 import { View } from '../union/view.ts'
-import type { DataPath, EngineCalls, EngineEvent, Frozen, MountSpec } from './engine-api.ts'
+import type {
+  DataPath,
+  EngineCalls,
+  EngineEvent,
+  FreezeSpec,
+  Frozen,
+  MountSpec,
+} from './engine-api.ts'
+import { Freezes, preserveRedo } from './freezes.ts'
 import type { Connect, MountLink } from './link.ts'
 
 interface Mounted {
@@ -48,6 +55,9 @@ interface Batch {
   readonly done: (() => void)[]
 }
 
+/** What a freeze that is no state asks of the journal. */
+const UNNAMED = { position: 0, changed: null }
+
 /** Milliseconds that requests may wait for a step of what follows a change of the stack. */
 const STEP = 1
 /** Steps of one mount that the kernel is told of at a time: others' notices stand behind them. */
@@ -64,10 +74,9 @@ export class EngineCore {
   #comesLater = false
   readonly #mounts = new Map<number, Mounted>()
   readonly #peers = new Set<View>()
-  readonly #freezes = new Map<number, Freeze>()
+  readonly #kept: Freezes
   readonly #pools = new Map<boolean, Pool>()
   readonly #settler: Settler
-  #nextFreeze = 1
   /** Collects notifications while one step changes many names. */
   #batch: Map<Mounted, Batch> | null = null
 
@@ -82,6 +91,7 @@ export class EngineCore {
     submit: Jobs['submit']
   }) {
     this.#settler = new Settler({ submit: options.submit, log: options.log })
+    this.#kept = new Freezes((id, reason) => options.emit({ kind: 'freeze-failed', id, reason }))
     this.#log = options.log
     this.#kernel = options.kernel
     this.#connect = options.connect
@@ -108,10 +118,12 @@ export class EngineCore {
     mount: (answer, spec) => this.#mount(spec, answer),
     umount: (answer, id, lazy) => this.#umount(this.#mounted(id), lazy, answer),
     restack: (answer, changes) => this.#restack(changes, answer),
-    freeze: (answer, layer, area, since) => this.#freeze(layer, area, since, answer),
+    freeze: (answer, layer, area, since, spec) =>
+      this.#freeze(layer, area, since, spec ?? null, answer),
+    recall: (answer, specs) => answer({ value: specs.map((spec) => this.#kept.recall(spec)) }),
+    freezes: (answer) => answer({ value: this.#kept.sizes() }),
     thaw: (answer, freeze) => {
-      const orphans = this.#freezes.get(freeze)?.thaw() ?? []
-      this.#freezes.delete(freeze)
+      const orphans = this.#kept.thaw(freeze)
       for (const fd of orphans) this.#kernel.call({ kind: 'close', fd }, () => {})
       answer({ value: undefined })
     },
@@ -130,7 +142,9 @@ export class EngineCore {
   }
 
   #pool(privileged: boolean): Pool {
-    const pool = this.#pools.get(privileged) ?? new Pool(privileged, this.#settler)
+    const pool =
+      this.#pools.get(privileged) ??
+      new Pool(privileged, this.#settler, (branch) => this.#kept.attach(branch))
     this.#pools.set(privileged, pool)
     return pool
   }
@@ -332,22 +346,27 @@ export class EngineCore {
   }
 
   // The pages that programs wrote before the instant are sent to us first.
-  #freeze(layer: string, area: string, since: number | null, answer: Answer<Frozen>): void {
+  #freeze(
+    layer: string,
+    area: string,
+    since: number | null,
+    spec: FreezeSpec | null,
+    answer: Answer<Frozen>,
+  ): void {
     const showing = this.#showing(layer)
     let waits = showing.length
     const start = () => {
       const branch = this.#pool(this.#privileged(showing)).writable(layer)
-      if (branch === null) throw new Failure('SVS_INTERNAL', `layer ${layer} is not mounted`)
-      const fd = must(sys.openat(AT_FDCWD, area, O.PATH | O.DIRECTORY), area)
-      const freeze = new Freeze(this.#nextFreeze++, branch, fd)
-      preservePassed(this.#peers, branch, freeze)
-      this.#freezes.set(freeze.id, freeze)
-      const journal = this.#cutJournal(branch, since)
+      if (branch === null && spec === null)
+        throw new Failure('SVS_INTERNAL', `layer ${layer} is not mounted`)
+      const freeze = this.#kept.begin(branch, area, spec)
+      if (branch !== null) preservePassed(this.#peers, branch, freeze)
+      const journal = branch === null || spec !== null ? UNNAMED : this.#cutJournal(branch, since)
       answer({ value: { freeze: freeze.id, at: Date.now(), journal } })
     }
     if (waits === 0) start()
-    for (const { spec } of showing) {
-      const { mountPoint } = spec
+    for (const { spec: mount } of showing) {
+      const { mountPoint } = mount
       this.#kernel.call({ kind: 'sync', mountPoint }, (outcome) => {
         if ('error' in outcome) this.#log.warn(`sync of ${shown(mountPoint)}`, outcome.error)
         waits -= 1
@@ -416,6 +435,7 @@ export class EngineCore {
     if (branch === null) throw new Failure('SVS_INTERNAL', `layer ${layer} has nothing to write to`)
     this.#inOneStep(() => {
       try {
+        preserveRedo(this.#kept.lasting(branch), branch.root, plan)
         applyRedo(dirsOf(dirs), plan)
       } finally {
         // What was done before a step failed shows, too.

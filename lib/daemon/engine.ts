@@ -52,6 +52,8 @@ const CALLS: readonly (keyof EngineCalls)[] = [
   'umount',
   'restack',
   'freeze',
+  'recall',
+  'freezes',
   'thaw',
   'settle',
   'applyRedo',

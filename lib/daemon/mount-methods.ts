@@ -169,7 +169,7 @@ function refuseOtherTransport(control: Control, wanted: MountParams['transport']
 }
 
 // Covered, the store could not be reached any more.
-async function refuseStore(control: Control, mountPoint: string): Promise<void> {
+export async function refuseStore(control: Control, mountPoint: string): Promise<void> {
   const store = await realpath(control.store.places.root)
   const within = (path: string, dir: string) => `${path}/`.startsWith(dir === '/' ? dir : `${dir}/`)
   if (within(store, mountPoint))

@@ -8,7 +8,7 @@
 import { Failure } from '../base/failure.ts'
 import { bytesOf } from '../base/path.ts'
 import type { LayerRecord } from '../snapshot/records.ts'
-import type { ViewOptions } from '../union/spec.ts'
+import type { StackSpec, ViewOptions } from '../union/spec.ts'
 import { type DataPath, type Engine, type MountSpec, usualDataPath } from './engine-api.ts'
 import { chosenLayers, type StackChoice, stackOf } from './stack.ts'
 import type { StorePlaces } from './store-path.ts'
@@ -22,7 +22,9 @@ export interface Mounted {
   readonly dataPath: DataPath
   readonly since: string
   /** For whom: a mount point of the user's, or the private view of one `svsfs run`. */
-  readonly purpose: 'mount' | 'run'
+  readonly purpose: 'mount' | 'run' | 'frozen'
+  /** Id of the freeze that it shows; null for what shows layers. */
+  readonly frozen: string | null
   /** Ids of the layers it shows now. Changed by restack. */
   shows: readonly string[]
 }
@@ -41,6 +43,12 @@ export interface MountWish {
   readonly kernelCap: MountSpec['kernelCap']
   /** null: past the daemon where nothing is written. */
   readonly dataPath: DataPath | null
+  /** Of a freeze: what it is made of, instead of layers, and what ends when it is shown no more. */
+  readonly frozen?: {
+    readonly id: string
+    readonly stack: StackSpec
+    readonly end: () => Promise<void>
+  }
 }
 
 export class Mounts {
@@ -48,6 +56,7 @@ export class Mounts {
   readonly #transport: MountSpec['transport']
   readonly #places: StorePlaces
   readonly #all = new Map<number, Mounted>()
+  readonly #ends = new Map<number, () => Promise<void>>()
   #next = 1
   #empty: () => void = () => {}
 
@@ -90,7 +99,7 @@ export class Mounts {
   async mount(records: readonly LayerRecord[], wish: MountWish): Promise<Mounted> {
     const id = this.#next++
     const view = this.#view(wish)
-    const stack = stackOf(this.#places, records, wish.choice)
+    const stack = wish.frozen?.stack ?? stackOf(this.#places, records, wish.choice)
     const spec: MountSpec = {
       id,
       mountPoint: bytesOf(wish.mountPoint),
@@ -115,14 +124,19 @@ export class Mounts {
       dataPath,
       since: new Date().toISOString(),
       purpose: wish.purpose,
+      frozen: wish.frozen?.id ?? null,
       shows: stack.layers.map((layer) => layer.id),
     }
     this.#all.set(id, mounted)
+    if (wish.frozen !== undefined) this.#ends.set(id, wish.frozen.end)
     return mounted
   }
 
   async umount(mounted: Mounted, lazy: boolean): Promise<void> {
     await this.#engine.umount(mounted.id, lazy)
+    const end = this.#ends.get(mounted.id)
+    this.#ends.delete(mounted.id)
+    await end?.()
     this.forget(mounted.id)
   }
 
@@ -130,6 +144,9 @@ export class Mounts {
   forget(id: number): Mounted | null {
     const mounted = this.#all.get(id) ?? null
     this.#all.delete(id)
+    // Gone by itself: nobody waits for what it was made of.
+    void this.#ends.get(id)?.()
+    this.#ends.delete(id)
     this.checkEmpty()
     return mounted
   }

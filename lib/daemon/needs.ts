@@ -13,6 +13,7 @@ export interface Needs {
 
 const NEEDS: Partial<Record<MethodName, Needs>> = {
   mount: { daemon: true, creates: true },
+  'mount.frozen': { daemon: true },
   stop: { daemon: true },
   'run.prepare': { daemon: true },
   'run.finish': { daemon: true },

@@ -210,7 +210,10 @@ export async function applyNow(
 ): Promise<string[]> {
   const showing = control.mounts?.showing(layer.id) ?? []
   if (showing.length > 0) await control.engine?.applyRedo(layer.id, redo)
-  else applyRedo(redoDirs(control.store.places, layer), redo)
+  else {
+    control.frozen.preserve(layer, redo)
+    applyRedo(redoDirs(control.store.places, layer), redo)
+  }
   return showing.map(({ mountPoint }) => mountPoint)
 }
 

@@ -11,6 +11,7 @@ import { Stat } from '../host/stat.ts'
 import { AT_FDCWD, must, O, sys } from '../host/sys.ts'
 import type { LayerRecord } from '../snapshot/records.ts'
 import type { RedoDirs } from '../snapshot/redo.ts'
+import { frozenNumbers } from './freeze-records.ts'
 import { type LayerPlaces, layerPlaces, type StorePlaces } from './store-path.ts'
 
 /** The directories of a new layer, empty. */
@@ -68,10 +69,14 @@ export const FIRST_SUBLAYER = 'main'
 export const nextWritable = ({ rw, sublayers = [] }: LayerRecord): number =>
   Math.max(rw, ...sublayers.map((one) => one.rw)) + 1
 
-/** Writable sublayers that the record does not name, and their scratch: what a reset left. Host paths. */
+/**
+ * Writable sublayers that neither the record names nor a freeze shows, and their scratch: what a reset
+ * left. Host paths.
+ */
 export function unusedWritable(places: StorePlaces, record: LayerRecord): string[] {
   const { root } = layerPlaces(places, record.id)
-  const named = new Set([record.rw, ...(record.sublayers ?? []).map(({ rw }) => rw)])
+  const frozen = frozenNumbers(places, record.id)
+  const named = new Set([record.rw, ...(record.sublayers ?? []).map(({ rw }) => rw), ...frozen])
   return [join(root, 'rw'), join(root, 'scratch')].flatMap((dir) =>
     readdirSync(dir)
       .filter((name) => {

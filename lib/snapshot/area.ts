@@ -34,12 +34,19 @@ export type PreservedAttributes = z.infer<typeof attributes>
 
 export class FrozenArea {
   readonly #fd: number
+  readonly #links: number
   readonly #path: string
   readonly #stat = new Stat()
 
-  constructor(path: string) {
+  /** `links` is the directory of link-<ino>, and of an empty directory `empty`; the area by default. */
+  constructor(path: string, links: string | null = null) {
     this.#path = path
     this.#fd = must(sys.openat(AT_FDCWD, path, O.RDONLY | O.DIRECTORY), shown(path))
+    const apart = links === null || links === path ? null : links
+    this.#links =
+      apart === null
+        ? this.#fd
+        : must(sys.openat(AT_FDCWD, apart, O.RDONLY | O.DIRECTORY), shown(apart))
   }
 
   /** The listing of a directory at the instant, where it changed since. */
@@ -70,14 +77,22 @@ export class FrozenArea {
     return map === null ? null : new PreservedBytes(map, this.#fd, ino)
   }
 
-  /** O_PATH descriptor of a file or directory that lost its name since. Throws SVS_FREEZE_FAILED. */
+  /**
+   * O_PATH descriptor of a file or directory that lost its name since; of an empty directory for one
+   * that is gone, all of which was preserved. Throws SVS_FREEZE_FAILED.
+   */
   lost(ino: number, name: string): number {
-    const link = this.#open(`link-${ino}`, O.PATH | O.NOFOLLOW)
+    const link = this.#open(`link-${ino}`, O.PATH | O.NOFOLLOW, this.#links)
     if (link !== null) return link
     const text = this.#read(`dir-${ino}`)
     const dir = text === null ? Number.NaN : Number.parseInt(text, 10)
     if (!Number.isSafeInteger(dir)) this.#fail(`${shown(name)} was lost`)
-    return must(sys.openat(dir, '.', O.PATH | O.DIRECTORY), 'preserved directory')
+    const path = O.PATH | O.DIRECTORY
+    if (dir < 0) return must(sys.openat(this.#links, 'empty', path), 'preserved directory')
+    const fd = must(sys.openat(dir, '.', path), 'preserved directory')
+    if (sys.stat(fd, '', this.#stat) >= 0 && this.#stat.ino === ino) return fd
+    sys.close(fd)
+    return this.#fail(`${shown(name)} is another now`)
   }
 
   /** Throws SVS_FREEZE_FAILED where something could not be preserved: what was read counts for nothing. */
@@ -88,6 +103,7 @@ export class FrozenArea {
 
   close(): void {
     sys.close(this.#fd)
+    if (this.#links !== this.#fd) sys.close(this.#links)
   }
 
   // Without room for a name, the union took the area's own mode away.
@@ -102,8 +118,8 @@ export class FrozenArea {
     throw new Failure('SVS_FREEZE_FAILED', shown(this.#path), reason)
   }
 
-  #open(name: string, flags: number): number | null {
-    const fd = sys.openat(this.#fd, name, flags)
+  #open(name: string, flags: number, dir = this.#fd): number | null {
+    const fd = sys.openat(dir, name, flags)
     return fd === -ERRNO.ENOENT ? null : must(fd, name)
   }
 

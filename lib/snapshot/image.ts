@@ -20,7 +20,7 @@ import {
   ROOT,
   shown,
 } from '../base/path.ts'
-import { type DirEntry, listDirectory } from '../host/directory.ts'
+import { type DirEntry, DT, listDirectory } from '../host/directory.ts'
 import { Stat } from '../host/stat.ts'
 import { AT_FDCWD, must, O, S, sys } from '../host/sys.ts'
 import { getXattr, listXattr } from '../host/xattr.ts'
@@ -43,6 +43,8 @@ export interface ImageDirs {
   readonly numbers: string | null
   /** Preservation area of the freeze; null for a layer that is not mounted. */
   readonly area: string | null
+  /** Where the freeze has its links; in the area by default. */
+  readonly links?: string
 }
 
 /** One name of the image. Valid until the next step. */
@@ -80,7 +82,7 @@ export interface Image {
 
 export function openImage(dirs: ImageDirs, prefix: MarkPrefix): Image {
   const root = must(sys.openat(AT_FDCWD, dirs.rw, O.RDONLY | O.DIRECTORY), shown(dirs.rw))
-  const area = dirs.area === null ? null : new FrozenArea(dirs.area)
+  const area = dirs.area === null ? null : new FrozenArea(dirs.area, dirs.links ?? null)
   const reader = new ImageReader(root, area, readNumbers(dirs.numbers), prefix, dirs.ro)
   return {
     entries: (parts) => reader.entries(parts),
@@ -265,7 +267,7 @@ class ImageReader {
         const child = this.#openChild(here.fd, item)
         if (child === null) continue
         const lower = here.lower === null ? null : joinPath(here.lower, item.name)
-        yield* this.#visit(child, path, lower, levels)
+        yield* this.#visit(child, path, lower, levels, item.ino)
       }
     } finally {
       for (const { fd } of levels) sys.close(fd)
@@ -278,11 +280,13 @@ class ImageReader {
     path: RelPath,
     shownOver: RelPath | null,
     levels: Level[] | null,
+    known: number | null = null,
   ): Generator<ImageEntry, void, void> {
     let kept = false
     try {
       must(sys.stat(fd, '', this.#stat), shown(path))
-      const { ino } = this.#stat
+      // What stands for a directory that is gone has another inode.
+      const ino = this.#area === null ? this.#stat.ino : (known ?? this.#stat.ino)
       const found = this.#look(fd, ino)
       const marks = marksAmong(found.xattrs, this.#prefix)
       const lower = marks?.redirect ?? (marks?.opaque === true ? null : shownOver)
@@ -314,7 +318,9 @@ class ImageReader {
     const fd = openName(dir, item.name)
     if (fd >= 0) {
       must(sys.stat(fd, '', this.#stat), item.name)
-      if (this.#stat.ino === item.ino || this.#area === null) return fd
+      const isKind = item.type === DT.UNKNOWN || this.#stat.mode >> 12 === item.type
+      const isIt = this.#stat.ino === item.ino && isKind
+      if (isIt || this.#area === null) return fd
       sys.close(fd)
     }
     return this.#area?.lost(item.ino, item.name) ?? null

@@ -8,7 +8,7 @@ const PAGE = 4096
 
 /** Room of an area, shared by the freezes that preserve there. */
 export class AreaRoom {
-  readonly limit: number
+  limit: number
   used = 0
 
   constructor(limit = Number.POSITIVE_INFINITY) {
@@ -34,7 +34,13 @@ export class Budget {
     this.bytes += pages
   }
 
-  /** The same for a file of `size` bytes that grows by so many. */
+  /** So many are there already: no limit is asked. */
+  own(bytes: number): void {
+    this.#room.used += bytes
+    this.bytes += bytes
+  }
+
+  /** As `take`, for a file of `size` bytes that grows by so many. */
   grow(size: number, by: number): void {
     const pages = Math.ceil((size + by) / PAGE) - Math.ceil(size / PAGE)
     if (pages > 0) this.take(pages * PAGE)

@@ -6,10 +6,14 @@
 //   data-<ino>   a regular file's bytes, whole
 //   map-<ino>    of a large file, what was preserved of its bytes (freeze-blocks.ts)
 //   link-<ino>   hard link to a file that lost the name it had
-//   dir-<ino>    number of a descriptor of a directory that was moved or removed
+//   dir-<ino>    number of a descriptor of a directory that was moved or removed; -1: it is gone
 //   failed       why the image could not be kept
 //
-// <ino> is the backing inode, in decimal. Each appears at once (rename or link).
+// <ino> is the backing inode, in decimal. Each appears at once (rename or link). Links lie on the
+// disk of the branch, perhaps in another directory than the rest.
+//
+// A freeze outlives the daemon: all that it knows is in the area (`recall`), but for what was born
+// since, of which some is then preserved in vain. Once it has failed it preserves nothing.
 //
 // Rule: `beforeChange` asks before every change of the branch; what is born after the instant is
 // never preserved. A failure here ends the freeze, never the change.
@@ -17,7 +21,7 @@
 import { ERRNO, Errno } from '../base/errno.ts'
 import type { Job } from '../fuse/filesystem.ts'
 import { copyData } from '../host/copy.ts'
-import { listDirectory } from '../host/directory.ts'
+import { DT, listDirectory } from '../host/directory.ts'
 import { asOwner } from '../host/own-rights.ts'
 import { Stat } from '../host/stat.ts'
 import { must, O, S, sys } from '../host/sys.ts'
@@ -40,17 +44,24 @@ export interface FreezeOptions {
   readonly block?: number
   /** Room of the area, which other freezes may use too. */
   readonly room?: AreaRoom
+  /** Descriptor of the directory for links; the area's by default. */
+  readonly links?: number
+  /** Directories that go are preserved with all that they hold: nobody need find them again. */
+  readonly isWhole?: boolean
+  /** Told when the image could not be kept. */
+  readonly onFailed?: (reason: string) => void
 }
 
 export class Freeze {
   readonly id: number
   readonly born = new Set<number>()
   readonly linked = new Set<number>()
-  readonly #branch: Branch
   readonly #area: number
+  readonly #links: number
+  /** Names in the area, and of links. */
   readonly #done = new Set<string>()
   /** Descriptors told in dir-<ino>, open until the thaw. */
-  readonly #kept: number[] = []
+  readonly #kept = new Map<number, number>()
   /** Of regular files whose attributes were preserved: how long they were. */
   readonly #sizes = new Map<number, number>()
   readonly #blocks = new Map<number, PreservedBlocks>()
@@ -58,17 +69,72 @@ export class Freeze {
   readonly #open = new Set<PreservedBlocks>()
   readonly #block: number
   readonly #budget: Budget
+  readonly #onFailed: (reason: string) => void
+  readonly #isWhole: boolean
+  #branch: Branch | null = null
   #failed = false
   readonly #stat = new Stat()
 
-  /** Starts at once. `area` is a descriptor of an empty directory on the disk of the branch. */
-  constructor(id: number, branch: Branch, area: number, options: FreezeOptions = {}) {
+  /**
+   * Starts at once, where there is a branch. `area` is a descriptor of a directory, empty or what
+   * an earlier process left (`recall`); it and that of the links are closed by `thaw`.
+   */
+  constructor(id: number, branch: Branch | null, area: number, options: FreezeOptions = {}) {
     this.id = id
-    this.#branch = branch
     this.#area = area
+    this.#links = options.links ?? area
     this.#block = options.block ?? BLOCK
     this.#budget = new Budget(options.room ?? new AreaRoom())
+    this.#isWhole = options.isWhole ?? false
+    this.#onFailed = options.onFailed ?? (() => {})
+    if (branch !== null) this.attach(branch)
+  }
+
+  /** From here on the branch's changes are asked about. It is the one that was frozen, perhaps opened anew. */
+  attach(branch: Branch): void {
+    this.#branch = branch
     branch.freezes.push(this)
+  }
+
+  /** Blocks, and bytes of the area, that it has. */
+  get size(): { readonly blocks: number; readonly bytes: number } {
+    const { bytes } = this.#budget
+    return { blocks: Math.ceil(bytes / this.#block), bytes }
+  }
+
+  /**
+   * Learns what lies in the area: what an earlier process, or another thread since the branch was
+   * closed, preserved. `rw` is the root of the frozen tree. Throws Errno.
+   */
+  recall(rw: number): void {
+    this.#done.clear()
+    this.#sizes.clear()
+    this.linked.clear()
+    for (const blocks of this.#blocks.values()) blocks.close()
+    this.#blocks.clear()
+    this.#open.clear()
+    this.#budget.release()
+    const names = [this.#area, ...(this.#links === this.#area ? [] : [this.#links])]
+    for (const { name } of names.flatMap((dir) => listDirectory(dir))) this.#recallName(name)
+    if (!this.#isWhole) this.#find(rw)
+  }
+
+  #recallName(name: string): void {
+    if (name === 'failed') this.#failed = true
+    this.#done.add(name)
+    for (const ino of numberAfter('link-', name)) this.linked.add(ino)
+    if (sys.stat(this.#area, name, this.#stat) >= 0) this.#budget.own(this.#stat.blocks * 512)
+  }
+
+  // A descriptor does not outlive its process: the directories are found again by their inodes.
+  #find(rw: number): void {
+    const gone = [...this.#done].flatMap((name) => numberAfter('dir-', name))
+    const lost = new Set(gone.filter((ino) => !this.#kept.has(ino)))
+    const found = lost.size === 0 ? new Map<number, number>() : directoriesBelow(rw, lost)
+    for (const [ino, fd] of found) this.#kept.set(ino, fd)
+    for (const ino of gone) {
+      this.#write(`dir-${ino}`, Buffer.from(String(this.#kept.get(ino) ?? -1)))
+    }
   }
 
   /** Before a change; of bytes, those in [from, to). */
@@ -113,24 +179,31 @@ export class Freeze {
    * caller to close where that may take long: the last ones of files that have no name any more.
    */
   thaw(): number[] {
-    const at = this.#branch.freezes.indexOf(this)
-    if (at !== -1) this.#branch.freezes.splice(at, 1)
+    const attached = this.#branch?.freezes ?? []
+    const at = attached.indexOf(this)
+    if (at !== -1) attached.splice(at, 1)
+    const orphans = [...this.linked].map((ino) => this.#unlink(ino)).filter((fd) => fd >= 0)
+    this.close()
+    return orphans
+  }
+
+  /** Lets go of what is open; the image goes on, for who takes it over. */
+  close(): void {
     for (const blocks of this.#blocks.values()) blocks.close()
     this.#blocks.clear()
     this.#open.clear()
     this.#budget.release()
-    for (const fd of this.#kept) sys.close(fd)
-    this.#kept.length = 0
-    const orphans = [...this.linked].map((ino) => this.#unlink(ino)).filter((fd) => fd >= 0)
+    for (const fd of this.#kept.values()) sys.close(fd)
+    this.#kept.clear()
     this.linked.clear()
     sys.close(this.#area)
-    return orphans
+    if (this.#links !== this.#area) sys.close(this.#links)
   }
 
   #unlink(ino: number): number {
     const file = `link-${ino}`
-    const fd = sys.openat(this.#area, file, O.PATH | O.NOFOLLOW)
-    sys.unlinkat(this.#area, file)
+    const fd = sys.openat(this.#links, file, O.PATH | O.NOFOLLOW)
+    sys.unlinkat(this.#links, file)
     if (fd < 0 || (sys.stat(fd, '', this.#stat) >= 0 && this.#stat.nlink === 0)) return fd
     sys.close(fd)
     return -1
@@ -153,16 +226,23 @@ export class Freeze {
     const file = `${isDirectory ? 'dir' : 'link'}-${stat.ino}`
     if (this.#done.has(file)) return
     if (isDirectory) {
-      const fd = must(sys.openat(dir, name, O.PATH | O.DIRECTORY | O.NOFOLLOW), 'freeze')
-      this.#kept.push(fd)
-      this.#write(file, Buffer.from(String(fd)))
+      const { ino } = stat
+      this.#attributes(dir, name)
+      this.#write(file, Buffer.from(String(this.#keep(dir, name, ino))))
       return
     }
     const { ino } = stat
     this.#attributes(dir, name)
-    must(sys.linkat(dir, name, this.#area, file), 'freeze')
+    must(sys.linkat(dir, name, this.#links, file), 'freeze')
     this.linked.add(ino)
     this.#done.add(file)
+  }
+
+  #keep(dir: number, name: string, ino: number): number {
+    if (this.#isWhole) return -1
+    const fd = must(sys.openat(dir, name, O.PATH | O.DIRECTORY | O.NOFOLLOW), 'freeze')
+    this.#kept.set(ino, fd)
+    return fd
   }
 
   #attributes(dir: number, name: string): void {
@@ -182,12 +262,14 @@ export class Freeze {
   }
 
   #content(dir: number, name: string, from: number, to: number): void {
-    const blocks = this.#blocksOf(dir, name)
+    must(sys.stat(dir, name, this.#stat), 'freeze')
     const { ino } = this.#stat
-    const size = this.#sizes.get(ino)
+    if (this.born.has(ino)) return
+    const blocks = this.#blocksOf(dir, name)
+    const size = this.#sizeOf(ino)
     const file = `data-${ino}`
     // What comes behind the end changes nothing that was there, but for the page that it shares.
-    if (size === undefined || this.#done.has(file) || Math.floor(from / PAGE) * PAGE >= size) return
+    if (size === null || this.#done.has(file) || Math.floor(from / PAGE) * PAGE >= size) return
     const open = () => sys.openat(dir, name, O.RDONLY | O.NOFOLLOW)
     const fd = name === '' ? dir : must(asOwner(dir, name, open), 'freeze')
     try {
@@ -205,13 +287,35 @@ export class Freeze {
     const { ino } = this.#stat
     if (this.born.has(ino)) return null
     this.#attributes(dir, name)
-    const size = this.#sizes.get(ino) ?? 0
+    const size = this.#sizeOf(ino) ?? 0
     if (size <= WHOLE) return null
     const known = this.#blocks.get(ino)
     if (known !== undefined) return known
     const blocks = new PreservedBlocks(this.#area, ino, size, this.#budget)
+    if (this.#done.has(`map-${ino}`)) blocks.recall()
     this.#blocks.set(ino, blocks)
     return blocks
+  }
+
+  // How long a regular file was at the instant; null for what is none, and for one born since.
+  #sizeOf(ino: number): number | null {
+    const known = this.#sizes.get(ino)
+    if (known !== undefined || !this.#done.has(`attr-${ino}`)) return known ?? null
+    const { mode, size } = JSON.parse(this.#read(`attr-${ino}`)) as { mode: number; size: number }
+    if ((mode & S.IFMT) !== S.IFREG) return null
+    this.#sizes.set(ino, size)
+    return size
+  }
+
+  #read(file: string): string {
+    const fd = must(sys.openat(this.#area, file, O.RDONLY | O.NOFOLLOW), 'freeze')
+    try {
+      must(sys.stat(fd, '', this.#stat), 'freeze')
+      const bytes = Buffer.alloc(this.#stat.size)
+      return bytes.toString('utf8', 0, must(sys.pread(fd, bytes, bytes.length, 0), 'freeze'))
+    } finally {
+      sys.close(fd)
+    }
   }
 
   #used(blocks: PreservedBlocks): void {
@@ -254,6 +358,7 @@ export class Freeze {
   fail(err: unknown): void {
     this.#failed = true
     const why = err instanceof Error ? err.message : String(err)
+    this.#onFailed(why)
     const fd = sys.openat(this.#area, 'failed', O.WRONLY | O.CREAT, 0o600)
     if (fd < 0) {
       // Without room for a name there is still the directory's own mode: 0 tells the reader.
@@ -263,4 +368,24 @@ export class Freeze {
     sys.write(fd, Buffer.from(why), why.length)
     sys.close(fd)
   }
+}
+
+const numberAfter = (kind: string, name: string): number[] =>
+  name.startsWith(kind) ? [Number(name.slice(kind.length))] : []
+
+/** O_PATH descriptors of those directories at and below `root` that have these inodes. */
+function directoriesBelow(root: number, wanted: ReadonlySet<number>): Map<number, number> {
+  const found = new Map<number, number>()
+  const visit = (dir: number) => {
+    for (const { name, ino, type } of listDirectory(dir)) {
+      if (type !== DT.DIR) continue
+      const fd = sys.openat(dir, name, O.PATH | O.DIRECTORY | O.NOFOLLOW)
+      if (fd < 0) continue
+      visit(fd)
+      if (wanted.has(ino)) found.set(ino, fd)
+      else sys.close(fd)
+    }
+  }
+  visit(root)
+  return found
 }

@@ -255,6 +255,16 @@ export function settleWork(layers: readonly Trees[]): void {
   inEach(layers, TEMPORARY, removeTree)
 }
 
+/** True where `settleWork` would take moves back: of names in this directory. */
+export function hasIntent(work: string): boolean {
+  const dir = openRoot(work)
+  try {
+    return listDirectory(dir).some(({ name }) => INTENT.test(name))
+  } finally {
+    sys.close(dir)
+  }
+}
+
 type Trees = Pick<LayerSpec, 'id' | 'rw' | 'scratch' | 'work'>
 
 function inEach(

@@ -39,9 +39,17 @@ export class Pool {
   /** Has unsettled files follow in the background; null where nobody does. */
   readonly settler: Settler | null
 
-  constructor(privileged: boolean, settler: Settler | null = null) {
+  readonly #onWritable: (branch: Branch) => void
+
+  /** `onWritable` is told of each writable branch when it is opened, before anything can change it. */
+  constructor(
+    privileged: boolean,
+    settler: Settler | null = null,
+    onWritable: (branch: Branch) => void = () => {},
+  ) {
     this.#privileged = privileged
     this.settler = settler
+    this.#onWritable = onWritable
   }
 
   /**
@@ -163,7 +171,7 @@ export class Pool {
       root,
       writable: false,
       foreign: false,
-      prefix: dropIn ? this.#prefix : null,
+      prefix: dropIn || ro.marks === true ? this.#prefix : null,
       index,
       numberBase: index === null ? 0 : publishedBase(tag, ro.version),
     })
@@ -176,7 +184,9 @@ export class Pool {
       const ctimes = new Ctimes(numbers === null ? null : ctimesBeside(numbers))
       const unsettled = new Unsettled(numbers === null ? null : unsettledBeside(numbers))
       const shape = { writable: true, foreign: false, index: null }
-      return new Branch({ path, root, prefix, ctimes, unsettled, ...shape })
+      const branch = new Branch({ path, root, prefix, ctimes, unsettled, ...shape })
+      this.#onWritable(branch)
+      return branch
     })
   }
 

@@ -21,6 +21,8 @@ export interface LayerSpec {
     readonly path: string
     readonly index: string | null
     readonly version: number
+    /** It is what a writable sublayer was once: with its marks. */
+    readonly marks?: boolean
   }[]
   /** Where excluded files go, and the patterns (picomatch, relative to the layer's root). */
   readonly scratch: string | null

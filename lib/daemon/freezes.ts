@@ -1,0 +1,186 @@
+// The freezes of an engine: those of a snapshot, and those that go on until they are thawed.
+//
+//   begin    now; of a layer that no mount shows, from when one does
+//   recall   what an earlier process left
+//   attach   a branch was opened: the freezes of its tree ask about its changes again
+//
+// Rule: belongs to the thread of the union. Whoever changes a frozen tree past it calls
+// `preserveRedo`, or thaws first.
+
+import { ERRNO, Errno } from '../base/errno.ts'
+import { baseName, parentPath, type RelPath } from '../base/path.ts'
+import { listDirectory } from '../host/directory.ts'
+import { Stat } from '../host/stat.ts'
+import { AT_FDCWD, must, O, S, sys } from '../host/sys.ts'
+import type { RedoPlan } from '../snapshot/redo.ts'
+import type { Branch } from '../union/branch.ts'
+import { Freeze } from '../union/freeze.ts'
+import { AreaRoom } from '../union/freeze-budget.ts'
+import type { FreezeSize, FreezeSpec } from './engine-api.ts'
+
+const openDirectory = (path: string): number =>
+  must(sys.openat(AT_FDCWD, path, O.PATH | O.DIRECTORY), path)
+
+export class Freezes {
+  readonly #all = new Map<number, Freeze>()
+  /** Of those that go on: which tree they are of. */
+  readonly #trees = new Map<Freeze, string>()
+  readonly #rooms = new Map<string, AreaRoom>()
+  readonly #onFailed: (id: number, reason: string) => void
+  #next = 1
+
+  constructor(onFailed: (id: number, reason: string) => void) {
+    this.#onFailed = onFailed
+  }
+
+  /** `spec` of one that goes on until it is thawed. Throws Errno. */
+  begin(branch: Branch | null, area: string, spec: FreezeSpec | null): Freeze {
+    const freeze = this.#make(branch, area, spec)
+    this.#all.set(freeze.id, freeze)
+    return freeze
+  }
+
+  /** Answers its number; null where its tree or its area cannot be read. */
+  recall(spec: FreezeSpec): number | null {
+    let rw = -1
+    try {
+      rw = openDirectory(spec.rw)
+      const freeze = this.#make(null, spec.area, spec)
+      freeze.recall(rw)
+      this.#all.set(freeze.id, freeze)
+      return freeze.id
+    } catch (err) {
+      if (!(err instanceof Errno)) throw err
+      return null
+    } finally {
+      if (rw >= 0) sys.close(rw)
+    }
+  }
+
+  #make(branch: Branch | null, area: string, spec: FreezeSpec | null): Freeze {
+    const id = this.#next++
+    const onFailed = (reason: string) => this.#onFailed(id, reason)
+    if (spec === null) return new Freeze(id, branch, openDirectory(area), { onFailed })
+    const room = this.#room(spec)
+    const links = openDirectory(spec.links)
+    const options = { block: spec.block, room, links, onFailed }
+    const freeze = new Freeze(id, branch, openDirectory(area), options)
+    this.#trees.set(freeze, spec.rw)
+    return freeze
+  }
+
+  // The last limit that was said is the one of the area.
+  #room({ room: { name, limit } }: FreezeSpec): AreaRoom {
+    const room = this.#rooms.get(name) ?? new AreaRoom()
+    this.#rooms.set(name, room)
+    room.limit = limit ?? Number.POSITIVE_INFINITY
+    return room
+  }
+
+  /** A writable branch was opened; nothing has changed it yet. */
+  attach(branch: Branch): void {
+    for (const [freeze, rw] of this.#trees) {
+      if (rw !== branch.path) continue
+      freeze.attach(branch)
+      try {
+        // While nobody had it open, another thread may have preserved something.
+        freeze.recall(branch.root)
+      } catch (err) {
+        freeze.fail(err)
+      }
+    }
+  }
+
+  /** Those of a branch that go on: a restore is no change for the one that it was begun with. */
+  lasting(branch: Branch): Freeze[] {
+    return branch.freezes.filter((freeze) => this.#trees.has(freeze))
+  }
+
+  sizes(): FreezeSize[] {
+    return [...this.#trees.keys()].map((freeze) => ({ freeze: freeze.id, ...freeze.size }))
+  }
+
+  /** Ends one. Answers descriptors for the caller to close where that may take long. */
+  thaw(id: number): number[] {
+    const freeze = this.#all.get(id)
+    if (freeze === undefined) return []
+    this.#all.delete(id)
+    this.#trees.delete(freeze)
+    return freeze.thaw()
+  }
+}
+
+/** The same where no mount shows the tree, and in a thread that does not have the freezes. Throws Errno. */
+export function preserveApart(specs: readonly FreezeSpec[], plan: RedoPlan): void {
+  for (const { rw, area, links, block, room } of specs) {
+    const root = openDirectory(rw)
+    const limited = new AreaRoom(room.limit ?? Number.POSITIVE_INFINITY)
+    const options = { links: openDirectory(links), block, room: limited, isWhole: true }
+    const freeze = new Freeze(0, null, openDirectory(area), options)
+    try {
+      freeze.recall(root)
+      preserveRedo([freeze], root, plan)
+    } finally {
+      freeze.close()
+      sys.close(root)
+    }
+  }
+}
+
+/** Before a plan is applied to a frozen tree: everything that it takes away or writes over is preserved. */
+export function preserveRedo(freezes: readonly Freeze[], root: number, plan: RedoPlan): void {
+  if (freezes.length === 0) return
+  for (const { op, path } of plan.steps) {
+    const dir = openBelow(root, parentPath(path))
+    if (dir === null) continue
+    try {
+      const name = baseName(path)
+      if (op === 'attrs' && isThere(dir, name)) tell(freezes, 'attributes', dir, name)
+      if (op !== 'attrs' && name !== '') preserveName(freezes, dir, name)
+    } finally {
+      sys.close(dir)
+    }
+  }
+}
+
+const stat = new Stat()
+
+const isThere = (dir: number, name: string): boolean => sys.stat(dir, name, stat) >= 0
+
+function tell(
+  freezes: readonly Freeze[],
+  change: 'names' | 'gone' | 'attributes',
+  dir: number,
+  name: string,
+): void {
+  for (const freeze of freezes) freeze.preserve(change, dir, name)
+}
+
+// What lies in a directory that goes, goes with it.
+function preserveName(freezes: readonly Freeze[], dir: number, name: string): void {
+  if (!isThere(dir, name)) {
+    tell(freezes, 'names', dir, name)
+    return
+  }
+  const isDirectory = (stat.mode & S.IFMT) === S.IFDIR
+  tell(freezes, 'gone', dir, name)
+  if (!isDirectory) return
+  const fd = must(sys.openat(dir, name, O.PATH | O.DIRECTORY | O.NOFOLLOW), 'freeze')
+  try {
+    for (const child of listDirectory(fd)) preserveName(freezes, fd, child.name)
+  } finally {
+    sys.close(fd)
+  }
+}
+
+// Null where a directory on the way is absent.
+function openBelow(root: number, path: RelPath): number | null {
+  let fd = must(sys.openat(root, '.', O.PATH | O.DIRECTORY), 'freeze')
+  for (const name of path === '' ? [] : path.split('/')) {
+    const next = sys.openat(fd, name, O.PATH | O.DIRECTORY | O.NOFOLLOW)
+    sys.close(fd)
+    if (next === -ERRNO.ENOENT || next === -ERRNO.ENOTDIR) return null
+    fd = must(next, 'freeze')
+  }
+  return fd
+}

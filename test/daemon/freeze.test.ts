@@ -264,7 +264,10 @@ t.test('a restore and a reset of the layer leave the image as it is', async (t) 
   t.notOk(existsSync(join(d, 'own')))
   t.same(contentsOf(shown), was, 'and after a reset')
   await place.ask('umount', '--all')
-  t.equal(await codeOf(place.ask('layer', 'delete', 'app', '--yes')), 'SVS_LAYER_FROZEN')
+  t.equal(
+    await codeOf(place.ask('layer', 'delete', 'app', '--yes', '--with-states')),
+    'SVS_LAYER_FROZEN',
+  )
 })
 
 t.test('what cannot be frozen or thawed is refused, and changes nothing', async (t) => {

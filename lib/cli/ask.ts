@@ -4,16 +4,23 @@ import { Failure } from '../base/failure.ts'
 
 /** Fails with SVS_NO_TERMINAL unless a person can answer. */
 export function needTerminal(instead: string): void {
-  if (process.stdin.isTTY !== true || process.stderr.isTTY !== true)
-    throw new Failure('SVS_NO_TERMINAL', instead)
+  if (!hasTerminal()) throw new Failure('SVS_NO_TERMINAL', instead)
+}
+
+/** True where a person can answer. */
+export const hasTerminal = (): boolean =>
+  process.stdin.isTTY === true && process.stderr.isTTY === true
+
+/** Asks yes or no; false is what a person has who ends the question. */
+export async function agreed(question: string): Promise<boolean> {
+  const { confirm: ask } = await import('@clack/prompts')
+  return (await ask({ message: question, initialValue: false, output: process.stderr })) === true
 }
 
 /** Asks yes or no; anything but yes ends the command with SVS_CANCELLED. */
 export async function confirm(question: string): Promise<void> {
   needTerminal('--yes')
-  const { confirm: ask } = await import('@clack/prompts')
-  const answer = await ask({ message: question, initialValue: false, output: process.stderr })
-  if (answer !== true) throw new Failure('SVS_CANCELLED')
+  if (!(await agreed(question))) throw new Failure('SVS_CANCELLED')
 }
 
 export interface Choice<T> {

@@ -18,6 +18,7 @@ import { addStateCommands } from './state-commands.ts'
 import { addStateGroup } from './state-group.ts'
 import { addStatusCommands } from './status-commands.ts'
 import { addUndoCommand } from './undo-command.ts'
+import { addUpdateCommand } from './update-command.ts'
 import { addUpkeepCommands } from './upkeep-commands.ts'
 import { version } from './version.ts'
 
@@ -43,6 +44,7 @@ export function makeProgram(): Command {
   addStateCommands(program)
   addStateGroup(program)
   addScheduleCommands(program)
+  addUpdateCommand(program)
   addRestoreCommands(program)
   addUndoCommand(program)
   addFreezeCommands(program)

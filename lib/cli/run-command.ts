@@ -11,6 +11,7 @@ import { Failure } from '../base/failure.ts'
 import type { RunAnswer } from '../daemon/run-methods.ts'
 import type { Manifest } from '../layer/manifest.ts'
 import { addCommand, type CommandRow, option } from './command.ts'
+import type { Session } from './session.ts'
 
 interface RunWish {
   readonly layer: string
@@ -41,17 +42,28 @@ const run: CommandRow<RunWish, { status: number }> = {
     as: words.text('as') ?? 'default',
     trace: words.flag('trace'),
   }),
-  run: async ({ session, exit }, { layer, command, as, trace }) => {
-    const view = await session.call('run.prepare', { layer, trace })
-    try {
-      const status = await start(view, command, as)
-      exit(status)
-      return { status }
-    } finally {
-      await session.call('run.finish', { view: view.view })
-    }
+  run: async ({ session, exit }, wish) => {
+    const status = await runInLayer(session, wish)
+    exit(status)
+    return { status }
   },
   print: () => {},
+}
+
+/** Runs a program in a layer to its end, then `after` while its view is still there. Answers its exit status. */
+export async function runInLayer(
+  session: Session,
+  { layer, command, as, trace }: RunWish,
+  after: (status: number) => Promise<void> = async () => {},
+): Promise<number> {
+  const view = await session.call('run.prepare', { layer, trace })
+  try {
+    const status = await start(view, command, as)
+    await after(status)
+    return status
+  } finally {
+    await session.call('run.finish', { view: view.view })
+  }
 }
 
 async function start(view: RunAnswer, given: readonly string[], as: string): Promise<number> {

@@ -126,7 +126,10 @@ t.test(
     mkdirSync(from)
     writeFileSync(join(from, 'x'), 'x')
     await take('on version 1')
+    writeFileSync(join(places.rw, 'unsaved'), 'x')
     await ask(control, 'layer.replace', { layer: 'app', source: { kind: 'from', paths: [from] } })
+    const [before] = await ask(control, 'snapshots', { layer: 'app' })
+    t.match(before, { trigger: 'before-update', message: 'before replace' })
     const { layers } = control.store.places
     const orphan = join(layers, 'ffffffffff')
     const ancient = join(layers, 'eeeeeeeeee')

@@ -3,6 +3,7 @@
 //   npm run bench -- mount           all rows; the table, numbers and plots go to bench/results
 //   npm run bench -- mount --quick   the core rows in two minutes, held against what is kept
 //   npm run bench -- states          states beside restic, borg, ostree, tar and zstd
+//   npm run bench -- states-many     a catalogue of ever more states and chunks
 //   npm run bench -- readme          the README's section about speed, from what is kept
 //
 // Rule: progress goes to stderr, the answer to stdout. Exit status 1: something became slower, or
@@ -19,6 +20,7 @@ import { ROWS } from './rows/rows.ts'
 import { KEEPERS } from './states/keepers.ts'
 import { SETS } from './states/sets.ts'
 import { benchStates, type StatesOptions } from './states.ts'
+import { benchMany, type ManyOptions } from './states-many.ts'
 import { subjectsOf } from './subjects.ts'
 
 const project = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
@@ -98,6 +100,17 @@ program
   )
   .action(async (options: MountOptions) => {
     process.exitCode = await benchMount(options, join(project, 'bench', 'results'))
+  })
+
+program
+  .command('states-many')
+  .description('list and open states of a catalogue that grows tenfold at each step')
+  .option('--states <n>', 'the most states', count, 10_000)
+  .option('--chunks <n>', 'for each state', count, 100)
+  .option('--disk <dir>', 'a directory on a disk', '/var/tmp')
+  .option('--json', 'print the result as JSON')
+  .action(async (options: ManyOptions) => {
+    process.exitCode = await benchMany(options)
   })
 
 program

@@ -1,7 +1,8 @@
 // Garbage of a whole store: what no state needs, and directories that no record names.
 //
 //   deleted layers whose week is over ─▶ gone for good
-//   versions of read-only parts that no state, no mount and no undo needs ─▶ record, then directory
+//   versions of read-only parts that no sublayer, state, freeze, mount or undo needs ─▶ record,
+//   then directory
 //   directories of layers and versions without a record ─▶ gone
 //   catalogue: lists, contents, chunks (lib/snapshot/gc.ts)
 //
@@ -18,6 +19,7 @@ import { collectGarbage, type Swept } from '../snapshot/gc.ts'
 import type { Pace } from '../snapshot/pace.ts'
 import type { LayerRecord } from '../snapshot/records.ts'
 import type { Control } from './control.ts'
+import { readFreezes } from './freeze-records.ts'
 import { removeVersion } from './layer-source.ts'
 import { overdue, purge } from './removal.ts'
 import { layerPlaces } from './store-path.ts'
@@ -113,12 +115,14 @@ async function collectLayer(control: Control, id: string, dryRun: boolean): Prom
 const isShown = (control: Control, layer: string): boolean =>
   (control.mounts?.showing(layer) ?? []).length > 0
 
-/** The current version, those that states were made on, and those that an undo leads back to. */
+/** The versions of the sublayers, of states, of freezes, and those that an undo leads back to. */
 async function neededVersions(control: Control, record: LayerRecord): Promise<Set<number>> {
-  const { catalogue } = control
+  const { catalogue, store } = control
   // A mount may still show what an earlier record had.
   if (isShown(control, record.id)) return new Set(record.versions.map(({ version }) => version))
   const needed = new Set([record, ...(record.sublayers ?? [])].map(({ ro }) => ro.version))
+  for (const freeze of readFreezes(store.places))
+    if (freeze.layer === record.id) needed.add(freeze.ro)
   for (const state of await catalogue.snapshots(record.id)) needed.add(state.ro.version)
   for (const { snapshot } of catalogue.claims.held)
     if (snapshot.layer === record.id) needed.add(snapshot.ro.version)

@@ -152,6 +152,26 @@ t.test(
   },
 )
 
+t.test(
+  'a sublayer kept beside keeps the version of the read-only part that it lies over',
+  async (t) => {
+    const { control, places, take } = await storeWithLayer(t)
+    await take('on version 1')
+    const record = await control.layer('app')
+    await ask(control, 'layer.replace', { layer: 'app', source: { kind: 'empty' } })
+    await ask(control, 'state.delete', { layer: 'app', state: '..' })
+    const now = await control.layer('app')
+    const kept = { name: 'kept', rw: 5, ro: record.ro, made: 1, head: null }
+    await control.catalogue.putLayer({ ...now, sublayers: [kept] })
+    await control.catalogue.deleteUndo((await control.catalogue.undos())[0] ?? ({ at: 0 } as never))
+    await ask(control, 'gc', {})
+    t.ok(existsSync(places.ro))
+    await control.catalogue.putLayer(now)
+    await ask(control, 'gc', {})
+    t.notOk(existsSync(places.ro))
+  },
+)
+
 t.test('a deleted layer comes back whole, until garbage is removed', async (t) => {
   const { control, places, take } = await storeWithLayer(t)
   const state = await take('kept')

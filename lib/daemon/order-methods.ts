@@ -61,7 +61,11 @@ async function change(
 }
 
 async function renew(control: Control, record: LayerRecord): Promise<string[]> {
-  const fresh = { ...record, rw: nextWritable(record), sublayerMade: Date.now() }
+  const fresh = {
+    ...record,
+    rw: nextWritable(control.store.places, record),
+    sublayerMade: Date.now(),
+  }
   makeWritable(layerPlaces(control.store.places, record.id), record.ro.version, fresh.rw)
   const mounts = await control.publish(fresh)
   await control.catalogue.setHead(record.id, null)

@@ -223,7 +223,11 @@ async function restoreBeside(
   snapshot: SnapshotRecord,
 ): Promise<Done> {
   const { catalogue } = control
-  const renewed = { ...layer, rw: nextWritable(layer), sublayerMade: Date.now() }
+  const renewed = {
+    ...layer,
+    rw: nextWritable(control.store.places, layer),
+    sublayerMade: Date.now(),
+  }
   await buildSublayer(control, renewed, snapshot)
   const mounts = await control.publish(renewed)
   await catalogue.setHead(layer.id, snapshot.id)

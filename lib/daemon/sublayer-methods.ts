@@ -87,7 +87,7 @@ async function make(
       throw new Failure('SVS_SUBLAYER_EXISTS', layer.name, sublayer)
     const snapshot = await findState(control.catalogue, layer, state)
     const ro = versionOf(layer, snapshot)
-    const rw = nextWritable(layer)
+    const rw = nextWritable(control.store.places, layer)
     call.progress(`making state ${snapshot.id} as sublayer ${sublayer}`)
     await withRoom(control.store.places, () =>
       buildSublayer(control, { ...layer, ro, rw }, snapshot),

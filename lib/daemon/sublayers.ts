@@ -65,9 +65,11 @@ export function redoDirs(places: StorePlaces, record: LayerRecord): RedoDirs & {
 /** The name of a layer's first writable sublayer. */
 export const FIRST_SUBLAYER = 'main'
 
-/** A number that no writable sublayer of the layer has. */
-export const nextWritable = ({ rw, sublayers = [] }: LayerRecord): number =>
-  Math.max(rw, ...sublayers.map((one) => one.rw)) + 1
+/** A number that no writable sublayer of the layer has, nor one that a freeze still shows. */
+export const nextWritable = (
+  places: StorePlaces,
+  { id, rw, sublayers = [] }: LayerRecord,
+): number => Math.max(rw, ...sublayers.map((one) => one.rw), ...frozenNumbers(places, id)) + 1
 
 /**
  * Writable sublayers that neither the record names nor a freeze shows, and their scratch: what a reset

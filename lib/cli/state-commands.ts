@@ -13,6 +13,7 @@ interface SnapshotWish {
   readonly label: string | null
   readonly tags: Readonly<Record<string, string>>
   readonly always: boolean
+  readonly wait: boolean
 }
 
 const snapshot: CommandRow<SnapshotWish, SnapshotAnswer> = {
@@ -25,11 +26,13 @@ const snapshot: CommandRow<SnapshotWish, SnapshotAnswer> = {
     option('--label <word>', 'a name by which svsfs restore finds it'),
     repeated('--tag <key=value>', 'a word to find it by; as often as wanted'),
     option('--allow-empty', 'also where nothing changed since the last state'),
+    option('--no-wait', 'return when the instant has come; a mounted layer is stored meanwhile'),
   ],
   examples: [
     'svsfs snapshot firefox -m "before the update"',
     'svsfs snapshot firefox --label clean',
     'svsfs snapshot firefox --tag release=12 --tag tested',
+    'svsfs snapshot firefox --no-wait',
   ],
   parse: (words) => ({
     layer: words.arg(0),
@@ -37,10 +40,15 @@ const snapshot: CommandRow<SnapshotWish, SnapshotAnswer> = {
     label: words.text('label'),
     tags: tagsOf(words.list('tag') ?? []),
     always: words.flag('allowEmpty'),
+    wait: words.flag('wait'),
   }),
   run: ({ session }, wish) => session.call('snapshot', wish),
   print: (state, out) => {
-    if (!state.taken) out.line(`nothing changed since state ${state.id}, ${ago(state.time)}`)
+    if (state.status === 'pending')
+      out.line(
+        `state ${state.id} of ${state.layer} is pending; svsfs snapshots shows when it is stored`,
+      )
+    else if (!state.taken) out.line(`nothing changed since state ${state.id}, ${ago(state.time)}`)
     else
       out.line(
         `state ${state.id} of ${state.layer}: ${difference(state)}, ${size(state.stored)} stored`,
@@ -81,7 +89,7 @@ const snapshots: CommandRow<ListWish, StateLine[]> = {
   usage: 'snapshots [name]',
   summary: 'list states, newest first',
   about:
-    'NAME@A..B lists those from A to B, each of them an id or the beginning of one, a label, "latest", or -1 for the one before the latest. * marks the state that the layer came from, ! one that is pinned. STORED is what a state added to the store when it was taken; with --sizes, OWN is what would go with it, SHARED what others need too.',
+    'NAME@A..B lists those from A to B, each of them an id or the beginning of one, a label, "latest", or -1 for the one before the latest. * marks the state that the layer came from, ! one that is pinned, … one that is pending: not stored yet. STORED is what a state added to the store when it was taken; with --sizes, OWN is what would go with it, SHARED what others need too.',
   options: [
     option('--last <n>', 'only so many'),
     option('--sizes', 'what each needs of the store, by going through all of them'),
@@ -104,7 +112,7 @@ const snapshots: CommandRow<ListWish, StateLine[]> = {
     out.table(
       ['', 'STATE', ...names, 'WHEN', '', ...bytes, 'WHY', 'WHAT'],
       states.map((state) => [
-        `${state.current ? '*' : ''}${state.pinned ? '!' : ''}`,
+        `${state.current ? '*' : ''}${state.pinned ? '!' : ''}${state.status === 'pending' ? '…' : ''}`,
         state.id,
         ...(layer === null ? [state.layer] : []),
         clock(state.time),
@@ -127,7 +135,7 @@ function nameOf(word: string | null): { layer: string | null; state: string | nu
 export const describe = (state: StateLine): string =>
   [
     state.label === null ? '' : `[${state.label}]`,
-    state.message || difference(state),
+    state.message || (state.status === 'pending' ? 'pending' : difference(state)),
     ...Object.entries(state.tags).map(([name, value]) =>
       value === '' ? `#${name}` : `#${name}=${value}`,
     ),

@@ -19,6 +19,7 @@ import { EventLog } from './events.ts'
 import { recoverFreezes, restFreezes } from './freeze-records.ts'
 import { FrozenLayers, treeOf } from './frozen-layers.ts'
 import { Mounts } from './mounts.ts'
+import { PendingStates } from './pending.ts'
 import { Queue, STACKS } from './queue.ts'
 import { Scheduler } from './scheduler.ts'
 import { giveSpare, keepSpare } from './spare.ts'
@@ -43,6 +44,7 @@ export class Control {
   readonly catalogue: Catalogue
   readonly events: EventLog
   readonly queue = new Queue()
+  readonly pending = new PendingStates()
   readonly upkeep: Upkeep
   readonly scheduler: Scheduler
   readonly frozen: FrozenLayers

@@ -7,6 +7,7 @@ import { type Sizes, sizesOf } from '../snapshot/sizes.ts'
 import { findState, findStates } from '../snapshot/state-name.ts'
 import type { Control } from './control.ts'
 import { type Call, method } from './method.ts'
+import type { PendingState } from './pending.ts'
 import { type Settled, settleLayer } from './settle.ts'
 import { nameShape, stateShape } from './shapes.ts'
 import { takeState } from './states.ts'
@@ -37,6 +38,8 @@ export interface StateLine {
   }
   /** The layer came from this state: taken of it, or restored to it. */
   readonly current: boolean
+  /** `pending`: its instant has come, and it is being stored; the counts follow. */
+  readonly status: 'stored' | 'pending'
 }
 
 export interface SnapshotAnswer extends StateLine {
@@ -68,6 +71,8 @@ const snapshotShape = z.strictObject({
   tags: tagsShape.default({}),
   /** Make a state although nothing changed. */
   always: z.boolean().default(false),
+  /** False: answer when the instant has come, and go on storing it. */
+  wait: z.boolean().default(true),
   /** What it is made for. */
   trigger: z.enum(['manual', 'before-update']).default('manual'),
 })
@@ -105,15 +110,44 @@ export const stateMethods = {
 
 async function snapshot(
   control: Control,
-  { layer: name, always, ...wish }: z.infer<typeof snapshotShape>,
+  { wait, ...wish }: z.infer<typeof snapshotShape>,
   call: Call,
+): Promise<SnapshotAnswer> {
+  if (wait) return takeNow(control, wish, call)
+  return new Promise((resolve, reject) => {
+    let answered = false
+    const onPending = (state: PendingState) => {
+      answered = true
+      resolve({ ...pendingLine(state), taken: true })
+    }
+    takeNow(control, wish, null, onPending).then(resolve, (err: unknown) => {
+      if (answered) tellFailed(control, wish.layer, err)
+      else reject(err)
+    })
+  })
+}
+
+function takeNow(
+  control: Control,
+  { layer: name, always, ...wish }: Omit<z.infer<typeof snapshotShape>, 'wait'>,
+  call: Call | null,
+  onPending: (state: PendingState) => void = () => {},
 ): Promise<SnapshotAnswer> {
   return control.alone(name, async (layer) => {
     if (wish.label !== null) await refuseLabel(control, layer, wish.label)
     // Whoever names a state wants one that is so named.
     const allowEmpty = always || wish.label !== null
-    const taken = await takeState(control, layer, { ...wish, allowEmpty }, call)
+    const taken = await takeState(control, layer, { ...wish, allowEmpty, onPending }, call)
     return { ...stateLine(layer, taken.snapshot, taken.snapshot.id), taken: taken.kind === 'taken' }
+  })
+}
+
+// Nobody waits for it any more.
+function tellFailed({ events, log }: Control, layer: string, err: unknown): void {
+  log.error(`the pending state of layer ${layer}`, err)
+  const why = err instanceof Error ? err.message : String(err)
+  events.tell('failed', `the pending state of layer ${layer} could not be stored: ${why}`, {
+    layer,
   })
 }
 
@@ -136,6 +170,7 @@ async function snapshots(
   const lines: StateLine[] = []
   for (const layer of layers) {
     const head = await catalogue.head(layer.id)
+    if (wish.state === null) lines.push(...control.pending.of(layer).map(pendingLine))
     for (const state of await statesOf(control, layer, wish))
       lines.push({ ...stateLine(layer, state, head), sizes: sizes?.get(state.id) ?? null })
   }
@@ -245,4 +280,18 @@ export const stateLine = (
     attributes: state.counts.attributes,
   },
   current: state.id === head,
+  status: 'stored',
+})
+
+const pendingLine = ({ layer, ...state }: PendingState): StateLine => ({
+  ...state,
+  layer: layer.name,
+  pinned: false,
+  entries: 0,
+  bytes: 0,
+  stored: 0,
+  sizes: null,
+  counts: { added: 0, changed: 0, deleted: 0, attributes: 0 },
+  current: false,
+  status: 'pending',
 })

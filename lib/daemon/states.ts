@@ -10,11 +10,13 @@ import { join } from 'node:path'
 import { bytesOf } from '../base/path.ts'
 import { removeTree } from '../host/remove-tree.ts'
 import { AT_FDCWD } from '../host/sys.ts'
+import { newId } from '../snapshot/catalogue.ts'
 import type { LayerRecord, Trigger } from '../snapshot/records.ts'
 import { headOf, type JournalAnswer, type Taken, takeSnapshot } from '../snapshot/snapshot.ts'
 import type { Control } from './control.ts'
 import type { Engine } from './engine-api.ts'
 import type { Call } from './method.ts'
+import type { PendingState } from './pending.ts'
 import { STACKS } from './queue.ts'
 import { layerPlaces } from './store-path.ts'
 import { redoDirs } from './sublayers.ts'
@@ -27,6 +29,8 @@ export interface StateWish {
   readonly tags?: Readonly<Record<string, string>>
   /** Make a state although nothing changed. */
   readonly allowEmpty?: boolean
+  /** Called when its instant has come, where the layer is mounted. */
+  readonly onPending?: (state: PendingState) => void
 }
 
 /** Puts the layer, as it is at this instant, into the catalogue. */
@@ -90,15 +94,33 @@ async function freeze(control: Control, engine: Engine, layer: LayerRecord): Pro
 }
 
 /** Puts an image that is held already into the catalogue. */
-export async function takeFrom(
+export function takeFrom(
   control: Control,
   layer: LayerRecord,
   wish: StateWish,
   call: Call | null,
   frozen: Frozen | null,
 ): Promise<Taken> {
+  if (frozen === null) return storeFrom(control, layer, wish, call, frozen, newId())
+  const { message, label, trigger, tags = {} } = wish
+  const pending = { id: newId(), layer, time: frozen.at, message, label, trigger, tags }
+  return control.pending.during(pending, () => {
+    wish.onPending?.(pending)
+    return storeFrom(control, layer, wish, call, frozen, pending.id)
+  })
+}
+
+async function storeFrom(
+  control: Control,
+  layer: LayerRecord,
+  wish: StateWish,
+  call: Call | null,
+  frozen: Frozen | null,
+  id: string,
+): Promise<Taken> {
   const { rw, numbers } = redoDirs(control.store.places, layer)
   const taken = await takeSnapshot({
+    id,
     catalogue: control.catalogue,
     layer,
     dirs: {

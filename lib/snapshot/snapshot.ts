@@ -28,6 +28,8 @@ export interface TakeSnapshot {
     /** Preservation area of the freeze; null for a layer that is not mounted. */
     readonly area: string | null
   }
+  /** The new state's; one of its own by default. */
+  readonly id?: string
   readonly message?: string
   readonly label?: string | null
   readonly tags?: Readonly<Record<string, string>>
@@ -120,7 +122,7 @@ async function recordOf(
   const { catalogue, layer, message = '', label = null, tags = {}, trigger = 'manual' } = options
   const last = await catalogue.snapshotBack(layer.id, 0)
   return {
-    id: newId(),
+    id: options.id ?? newId(),
     layer: layer.id,
     // Later than every other, also where the clock went back.
     time: Math.max(at, (last?.time ?? 0) + 1),

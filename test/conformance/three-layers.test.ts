@@ -1,7 +1,9 @@
-// Layers over a base answer calls as a plain directory does.
+// Layers over a base answer calls as a plain directory does; for an ordinary user, half as many.
 
 import t from 'tap'
 import { conforms } from './conforms.ts'
 import { threeLayers } from './subjects.ts'
 
-await conforms(t, threeLayers, { at: 1, of: 4 })
+const of = process.geteuid?.() === 0 ? 4 : 8
+
+await conforms(t, threeLayers, { at: 1, of })

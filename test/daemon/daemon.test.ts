@@ -1,5 +1,5 @@
-// The daemon as a process: it starts by itself, follows commands, ends with its last mount, and
-// whatever ends it, the store and the mount points are usable again.
+// The daemon as a process: it starts by itself, ends with its last mount, and whatever ends it, the
+// store and the mount points are usable again.
 
 import { spawn } from 'node:child_process'
 import {
@@ -9,55 +9,20 @@ import {
   readFileSync,
   rmSync,
   statSync,
-  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
-import type { Status } from '../../lib/daemon/status-methods.ts'
 import { isAlive } from '../../lib/host/alive.ts'
 import { mountAt } from '../../lib/host/mount-table.ts'
-import { ask, PROGRAM, type Ran, svsfs } from '../cli/run-cli.ts'
-import { mountsBelow } from '../runner/mounts.ts'
-import { directory, type Test, throwAway } from './place.ts'
+import { ask, PROGRAM, svsfs } from '../cli/run-cli.ts'
+import { directory, throwAway } from './place.ts'
+import { toolsStore, until } from './tools-store.ts'
 
 t.setTimeout(600_000)
 
-/** A store with one active layer, `tools`, and a place to mount at. Everything is unmounted at the end. */
-function place(t: Test) {
-  const dir = throwAway(t)
-  const store = join(dir, 'store')
-  const from = directory(dir, 'from')
-  writeFileSync(join(from, 'tool'), 'as imported')
-  const mountPoint = directory(dir, 'm')
-  const run = (...words: string[]) => svsfs(store, ...words)
-  const must = (...words: string[]): Ran => {
-    const ran = run(...words)
-    if (ran.status !== 0) throw new Error(`svsfs ${words.join(' ')}: ${ran.err}`)
-    return ran
-  }
-  t.teardown(() => {
-    // The daemon of a store ends with its last mount, or a few seconds after it mounted nothing.
-    if (mountsBelow(dir).length > 0) run('umount', '--all', '--lazy')
-  })
-  must('layer', 'create', 'tools', '--from', from, '--activate')
-  const status = () => ask(store, 'status').data as Status
-  const read = (name: string) => readFileSync(join(mountPoint, name), 'utf8')
-  const write = (name: string, text: string) => writeFileSync(join(mountPoint, name), text)
-  return { dir, store, from, mountPoint, run, must, status, read, write }
-}
-
-async function until(holds: () => boolean, what: string): Promise<void> {
-  for (let i = 0; i < 2000; i++) {
-    if (holds()) return
-    await sleep(20)
-  }
-  throw new Error(`not within forty seconds: ${what}`)
-}
-
 t.test('a mount starts the daemon, which ends with its last mount', async (t) => {
-  const { mountPoint, must, status, read, store, dir } = place(t)
+  const { mountPoint, must, status, read, store, dir } = toolsStore(t)
   t.equal(status().daemon, null)
   must('mount', mountPoint)
   t.equal(mountAt(mountPoint)?.type, 'fuse.svsfs')
@@ -73,46 +38,8 @@ t.test('a mount starts the daemon, which ends with its last mount', async (t) =>
   t.match(readFileSync(join(store, 'run/daemon.log'), 'utf8'), /serves the store/)
 })
 
-t.test('what programs see follows activation, reset and restore at once', async (t) => {
-  const { mountPoint, must, read, write } = place(t)
-  must('mount', mountPoint)
-  write('note', 'first')
-  must('snapshot', 'tools', '--label', 'one')
-  write('note', 'second')
-  write('tool', 'changed')
-  must('restore', 'tools', 'one')
-  t.equal(read('note'), 'first')
-  t.equal(read('tool'), 'as imported')
-  must('reset', 'tools')
-  t.notOk(existsSync(join(mountPoint, 'note')))
-  must('restore', 'tools', 'one')
-  t.equal(read('note'), 'first')
-  must('deactivate', 'tools')
-  t.same(readdirSync(mountPoint), [])
-  must('activate', 'tools')
-  t.equal(read('tool'), 'as imported')
-})
-
-t.test('svsfs which says who provides a path, and what that hides', async (t) => {
-  const { mountPoint, must, write, store } = place(t)
-  must('mount', mountPoint)
-  write('tool', 'changed')
-  t.match(ask(store, 'which', join(mountPoint, 'tool')), {
-    data: {
-      path: 'tool',
-      providers: [
-        { layer: 'tools', part: 'rw' },
-        { layer: 'tools', part: 'ro' },
-      ],
-    },
-  })
-  t.match(ask(store, 'which', join(mountPoint, 'absent')), {
-    error: { code: 'SVS_PATH_NOT_FOUND' },
-  })
-})
-
 t.test('a mount over its own base shows layers in place', async (t) => {
-  const { dir, must, store } = place(t)
+  const { dir, must, store } = toolsStore(t)
   const base = directory(dir, 'suite')
   writeFileSync(join(base, 'of-the-base'), 'x')
   must('mount', base, '--base', base)
@@ -125,7 +52,7 @@ t.test('a mount over its own base shows layers in place', async (t) => {
 t.test(
   'a mount that fails is told to the command, and its daemon ends when asked to unmount all',
   async (t) => {
-    const { run, must, status, dir } = place(t)
+    const { run, must, status, dir } = toolsStore(t)
     const failed = run('mount', join(dir, 'absent'))
     t.equal(failed.status, 3)
     t.match(failed.err, /SVS_MOUNT_POINT_INVALID/)
@@ -137,28 +64,8 @@ t.test(
   },
 )
 
-t.test('mounts that are asked for at once get one daemon', async (t) => {
-  const { dir, store, status } = place(t)
-  const places = ['a', 'b', 'c'].map((name) => directory(dir, name))
-  const env = { ...process.env, SVSFS_STORE: store }
-  const ended = places.map(
-    (where) =>
-      new Promise<number | null>((resolve) => {
-        const child = spawn(process.execPath, [PROGRAM, 'mount', where], { env, stdio: 'ignore' })
-        child.on('exit', resolve)
-      }),
-  )
-  t.same(await Promise.all(ended), [0, 0, 0])
-  t.same(
-    status()
-      .mounts.map(({ mountPoint }) => mountPoint)
-      .sort(),
-    places,
-  )
-})
-
 t.test('SIGTERM unmounts everything and gives the store back', async (t) => {
-  const { mountPoint, must, status, write } = place(t)
+  const { mountPoint, must, status, write } = toolsStore(t)
   must('mount', mountPoint)
   write('note', 'kept')
   const pid = status().daemon?.pid ?? 0
@@ -171,7 +78,7 @@ t.test('SIGTERM unmounts everything and gives the store back', async (t) => {
 })
 
 t.test('after kill -9 the dead mount is replaced, and every change is there', async (t) => {
-  const { mountPoint, must, status, write, read, run, store } = place(t)
+  const { mountPoint, must, status, write, read, run, store } = toolsStore(t)
   must('mount', mountPoint)
   write('note', 'kept')
   must('snapshot', 'tools', '--label', 'one')
@@ -188,7 +95,7 @@ t.test('after kill -9 the dead mount is replaced, and every change is there', as
 })
 
 t.test('a dead mount is taken away by umount, with no daemon to ask', async (t) => {
-  const { mountPoint, must, status } = place(t)
+  const { mountPoint, must, status } = toolsStore(t)
   must('mount', mountPoint)
   const pid = status().daemon?.pid ?? 0
   process.kill(pid, 'SIGKILL')
@@ -198,7 +105,7 @@ t.test('a dead mount is taken away by umount, with no daemon to ask', async (t) 
 })
 
 t.test('a mount that somebody else takes away is noticed', async (t) => {
-  const { mountPoint, must, status, store } = place(t)
+  const { mountPoint, must, status, store } = toolsStore(t)
   must('mount', mountPoint)
   const pid = status().daemon?.pid ?? 0
   // A store that was never made: this command knows nothing of the daemon.
@@ -209,7 +116,7 @@ t.test('a mount that somebody else takes away is noticed', async (t) => {
 })
 
 t.test('in the foreground it serves until it is interrupted', async (t) => {
-  const { mountPoint, store } = place(t)
+  const { mountPoint, store } = toolsStore(t)
   const env = { ...process.env, SVSFS_STORE: store }
   const words = [PROGRAM, 'mount', mountPoint, '--foreground', '--trace']
   const child = spawn(process.execPath, words, { env, stdio: ['ignore', 'pipe', 'pipe'] })
@@ -226,32 +133,8 @@ t.test('in the foreground it serves until it is interrupted', async (t) => {
   t.match(said, /READDIR/)
 })
 
-t.test('events are followed from one process while others act', async (t) => {
-  const { must, store, mountPoint } = place(t)
-  const env = { ...process.env, SVSFS_STORE: store }
-  const child = spawn(process.execPath, [PROGRAM, 'events', '--follow', '--json', '-n', '1'], {
-    env,
-    stdio: ['ignore', 'pipe', 'ignore'],
-  })
-  t.teardown(() => child.kill())
-  let heard = ''
-  child.stdout.on('data', (bytes: Buffer) => {
-    heard += bytes.toString()
-  })
-  await until(() => heard.includes('"created"'), 'the past event')
-  must('deactivate', 'tools')
-  must('mount', mountPoint)
-  must('umount', mountPoint)
-  await until(() => heard.includes('"unmounted"'), 'the events')
-  const kinds = heard
-    .trim()
-    .split('\n')
-    .map((line) => (JSON.parse(line) as { kind: string }).kind)
-  t.same(kinds, ['created', 'deactivated', 'mounted', 'unmounted'])
-})
-
 t.test('svsfs run answers with the status of the program, and leaves no view', async (t) => {
-  const { must, run, store } = place(t)
+  const { must, run, store } = toolsStore(t)
   const ran = run('run', 'tools', '--', 'sh', '-c', 'cat /tool; echo kept > "$HOME/note"; exit 7')
   t.match(ran, { status: 7, out: 'as imported' })
   t.same(readdirSync(join(store, 'run/views')), [])
@@ -262,7 +145,7 @@ t.test('svsfs run answers with the status of the program, and leaves no view', a
 })
 
 t.test('the view of a run that is killed is taken away', async (t) => {
-  const { store, must } = place(t)
+  const { store, must } = toolsStore(t)
   const env = { ...process.env, SVSFS_STORE: store }
   const child = spawn(process.execPath, [PROGRAM, 'run', 'tools', '--', 'sleep', '60'], {
     env,
@@ -299,27 +182,6 @@ t.test(
     t.equal(mountAt(at), null)
   },
 )
-
-t.test('a drop-in mount clears what an earlier one left in its work directory', async (t) => {
-  const dir = throwAway(t)
-  const at = directory(dir, 'm')
-  const [lower, upper, work] = ['a', 'u', 'w'].map((name) => directory(dir, name)) as string[]
-  mkdirSync(join(work!, 't1-0'))
-  writeFileSync(join(work!, 't1-0/half'), 'half')
-  writeFileSync(join(work!, 'theirs'), 'kept')
-  // Killed after the first of two renames: one half of what was one directory has moved.
-  mkdirSync(join(upper!, 'new'))
-  const { ino } = statSync(join(upper!, 'new'))
-  const spot = (name: string) => ({ layer: '', part: 'rw', dir: '', name })
-  const moves = [{ from: spot('old'), to: spot('new'), ino, over: false }]
-  symlinkSync(JSON.stringify(moves), join(work!, 'intent-1-1-0'))
-  symlinkSync('1', join(work!, 'intent-1-1'))
-  const options = `lowerdir=${lower},upperdir=${upper},workdir=${work}`
-  t.equal(svsfs('/nowhere', 'overlay', at, '-o', options).status, 0)
-  t.teardown(() => svsfs(join(dir, 'no-store'), 'umount', at))
-  t.same(readdirSync(at), ['old'])
-  t.same(readdirSync(work!).sort(), ['svsfs.numbers', 'theirs'])
-})
 
 t.test('the drop-in mount without an upper directory is read-only', async (t) => {
   const dir = throwAway(t)

@@ -7,7 +7,7 @@ import { storeOf } from './store-of.ts'
 import { Storm } from './storm.ts'
 
 const seed = Number(process.env.SEED ?? 4711)
-const kills = Number(process.env.KILLS ?? 8)
+const kills = Number(process.env.KILLS ?? 5)
 
 t.setTimeout(60_000 + kills * 30_000)
 

@@ -7,7 +7,7 @@ import { storeOf } from '../daemon/store-of.ts'
 import { stress } from './stress.ts'
 
 const seed = Number(process.env.SEED ?? 1)
-const seconds = Number(process.env.SECONDS ?? 20)
+const seconds = Number(process.env.SECONDS ?? 12)
 
 t.setTimeout(0)
 

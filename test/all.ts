@@ -23,7 +23,7 @@ import { readableByAll, secondUser, type User } from './runner/second-user.ts'
 
 // Files wait for daemons and disks as long as they compute.
 const AT_ONCE = 3
-const SECONDS_A_FILE = 240
+const SECONDS_A_FILE = 480
 /** What the stores of a few tests may need at a time, and a copy of the project. */
 const ROOM_BYTES = 2e9
 

@@ -14,7 +14,11 @@ export const SVSFS = fileURLToPath(new URL('../../bin/svsfs.js', import.meta.url
 
 /** Seconds; a long comparison sets more. */
 const longestRun = (): number => Number(process.env.SVSFS_TEST_SECONDS ?? 290)
-const LONGEST_START = 20_000
+const LONGEST_START = 60_000
+const LONGEST_END = 60_000
+
+/** Keeps nobody waiting: a test that is done ends, whatever time it had left. */
+const late = () => setTimeout(LONGEST_END, undefined, { ref: false })
 
 export class Served {
   readonly #mountPoint: string
@@ -74,13 +78,21 @@ export class Served {
     try {
       if (isMounted(this.#mountPoint)) unmount(this.#mountPoint)
       const ended = this.#process.exitCode !== null || this.#process.signalCode !== null
-      const gone = ended
-        ? true
-        : await Promise.race([once(this.#process, 'exit'), setTimeout(10_000)])
-      if (gone === undefined) throw new Error('svsfs did not end with its mount')
+      const gone = ended ? true : await Promise.race([once(this.#process, 'exit'), late()])
+      if (gone === undefined) throw new Error(`svsfs did not end with its mount: ${this.#said}`)
+      if (this.#said.includes('breaking off')) throw new Error(`svsfs broke off: ${this.#said}`)
     } finally {
       this.#process.kill('SIGKILL')
+      this.#endWatchdog()
+    }
+  }
+
+  // Gone already where the mount is ended again, after an end that failed.
+  #endWatchdog(): void {
+    try {
       if (this.#watchdog.pid !== undefined) process.kill(-this.#watchdog.pid)
+    } catch (err) {
+      if ((err as NodeJS.ErrnoException).code !== 'ESRCH') throw err
     }
   }
 }

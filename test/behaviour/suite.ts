@@ -53,7 +53,7 @@ const FIRST = 'the starting tree shows as it is drawn'
 
 export async function behavesLikePosix(t: Test, subject: Subject): Promise<void> {
   checkDiffers(subject)
-  t.setTimeout(300_000)
+  t.setTimeout(480_000)
   const showsAsDrawn: Behaviour = (place) => {
     assert.deepEqual(compareWithDrawn(place, subject.tree ?? START), [])
   }

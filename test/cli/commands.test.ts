@@ -8,7 +8,7 @@ import { makeProgram } from '../../lib/cli/program.ts'
 import { directory, throwAway } from '../daemon/place.ts'
 import { ask, PROGRAM, svsfs } from './run-cli.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(480_000)
 
 t.test('every command has a summary, and examples in its help', async (t) => {
   const leaves = makeProgram().commands.flatMap((command) =>

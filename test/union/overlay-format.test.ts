@@ -127,7 +127,7 @@ async function inGround(work: (root: string) => Promise<void>): Promise<void> {
 }
 
 async function main(): Promise<void> {
-  t.setTimeout(300_000)
+  t.setTimeout(480_000)
 
   await t.test('overlayfs shows what the union left of one layer', (t) =>
     inGround(async (root) => {

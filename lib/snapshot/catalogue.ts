@@ -37,6 +37,8 @@ import { namesOf, SnapshotWriter } from './writer.ts'
 const CATALOGUE_VERSION = 1
 const LAST_TAG = 8000
 const MOST_UNDOS = 20
+/** Records of states that are kept as they were read. */
+const MOST_KNOWN = 20_000
 
 const meta = z.looseObject({
   version: z.number().int().positive(),
@@ -97,6 +99,7 @@ export class Catalogue implements DepotReader {
   /** Milliseconds since 1970; 0 where it is not known. */
   readonly made: number
   readonly #db: KeyValue
+  readonly #known = new Map<string, { readonly bytes: Buffer; readonly record: SnapshotRecord }>()
 
   constructor(db: KeyValue, made: number) {
     this.#db = db
@@ -166,8 +169,21 @@ export class Catalogue implements DepotReader {
   }
 
   /** The states of a layer, oldest first. */
-  snapshots(layer: string): Promise<SnapshotRecord[]> {
-    return this.#db.all(snapshotRecord, below(`snapshot/${layer}`))
+  async snapshots(layer: string): Promise<SnapshotRecord[]> {
+    const all: SnapshotRecord[] = []
+    for await (const [at, bytes] of this.#db.entries(below(`snapshot/${layer}`)))
+      all.push(this.#listed(at, bytes))
+    return all
+  }
+
+  // Long lists are asked for again and again: what has the same bytes as last time was checked then.
+  #listed(at: string, bytes: Buffer): SnapshotRecord {
+    const known = this.#known.get(at)
+    if (known?.bytes.equals(bytes)) return known.record
+    const record = decode(snapshotRecord, bytes, at)
+    if (this.#known.size >= MOST_KNOWN) this.#known.clear()
+    this.#known.set(at, { bytes, record })
+    return record
   }
 
   /** The last so many of them, oldest first. */

@@ -21,6 +21,8 @@ export type Operation = { type: 'put'; key: string; value: Buffer } | { type: 'd
 const SYNC = { sync: true }
 /** Values that are read at once in a walk through a range. */
 const AT_ONCE = 1000
+/** Of LevelDB's own options: how many bytes of records it reads ahead. */
+const AHEAD = { highWaterMarkBytes: 1024 * 1024 }
 /** What stays free when records are added: LevelDB writes each twice, and moves them about. */
 const RIM_BYTES = 256 * 1024
 
@@ -134,7 +136,7 @@ export class KeyValue {
 
   /** Keys and values of a range, in order. */
   async *entries(range: Range): AsyncGenerator<[string, Buffer]> {
-    const found = this.#db.iterator(range)
+    const found = this.#db.iterator({ ...range, ...AHEAD })
     try {
       for (
         let some = await found.nextv(AT_ONCE);

@@ -21,8 +21,15 @@ export class BadFrame extends Error {
 // ZSTD_cParameter and ZSTD_ResetDirective of zstd.h
 const COMPRESSION_LEVEL = 100
 const WINDOW_LOG = 101
+const HASH_LOG = 102
+const CHAIN_LOG = 103
 const LONG_DISTANCE = 160
+const SHORTEST_LONG_MATCH = 162
 const RESET_ALL = 3
+
+/** From this level on the library's own tables are large enough. */
+const HIGH_LEVEL = 10
+const LARGEST_TABLE = 18
 
 type Call = (...args: unknown[]) => number
 
@@ -69,8 +76,20 @@ function zstd(): Zstd {
   return loaded
 }
 
+/** False where the library is missing, or where SVSFS_ZSTD=off says to do without it. */
+export function hasZstd(): boolean {
+  try {
+    zstd()
+    return true
+  } catch (err) {
+    if (err instanceof Failure) return false
+    throw err
+  }
+}
+
 function open(): ReturnType<typeof koffi.load> {
   try {
+    if (process.env.SVSFS_ZSTD === 'off') throw new Error('SVSFS_ZSTD=off')
     return koffi.load('libzstd.so.1')
   } catch (cause) {
     throw new Failure('SVS_ZSTD_MISSING', { cause })
@@ -96,7 +115,14 @@ export function compress(data: Buffer, { level = 3, prefix = null }: CompressOpt
   checked(z.setParameter(z.encoder, COMPRESSION_LEVEL, level))
   if (prefix !== null && prefix.length > 0) {
     checked(z.setParameter(z.encoder, WINDOW_LOG, windowLog(reach)))
+    // Tables large enough to find again what the whole window holds.
+    if (level < HIGH_LEVEL) {
+      const tables = Math.min(LARGEST_TABLE, windowLog(reach) - 2)
+      checked(z.setParameter(z.encoder, HASH_LOG, Math.max(tables, 12)))
+      checked(z.setParameter(z.encoder, CHAIN_LOG, Math.max(tables - 1, 12)))
+    }
     checked(z.setParameter(z.encoder, LONG_DISTANCE, 1))
+    checked(z.setParameter(z.encoder, SHORTEST_LONG_MATCH, 32))
     checked(z.refPrefix(z.encoder, prefix, prefix.length))
   }
   const most = checked(z.bound(data.length))

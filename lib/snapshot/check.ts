@@ -14,6 +14,8 @@ import { makeContent, openBelow } from './content.ts'
 import { encode } from './delta.ts'
 import { Damage, type Depot, type DepotReader } from './depot.ts'
 import { contentId, type FileData, holesOf, readFull } from './file-data.ts'
+import { Origins } from './origins.ts'
+import { Shelf } from './shelf.ts'
 
 interface Place {
   /** Digest of the read-only part, and its trees, top first. */
@@ -54,13 +56,18 @@ export interface MendJob extends Place {
 }
 
 /** Answers how many could be mended. */
-export async function mend({ scope, ro, wanted }: MendJob, depot: Depot): Promise<number> {
+export async function mend(job: MendJob, depot: Depot): Promise<number> {
+  const { scope, ro, wanted } = job
+  // What is mended refers to nothing.
+  const sources = { ...job, scope: '', depot }
+  const origins = new Origins(sources, [])
+  const shop = { depot, sources, origins, shelf: new Shelf(sources) }
   let mended = 0
   for (const { id, paths } of wanted) {
     const file = fileWith(ro, id, paths)
     if (file === null) continue
     try {
-      const { content } = await encode(file, [], depot)
+      const { content } = await encode(file, null, [], shop)
       await depot.putContent(scope, id, content)
       mended += 1
     } finally {

@@ -1,29 +1,31 @@
 // Storing the files of an image: what is known already is only named, the rest becomes chunks.
 //
-//   item ─▶ link? stamp of the parent? ─▶ read, hash ─▶ known? ─▶ delta or whole ─▶ depot
+//   item ─▶ link? stamp of the parent? ─▶ read, hash ─▶ known? ─▶ packed with others, or by itself
 //
-// Small files are read at once and stored while the walk goes on; a large one is read while it is
-// stored, and the walk waits.
+// Small files are read at once and named while the walk goes on; they are stored together, when
+// a pack is full. A large one is read while it is stored, and the walk waits.
 //
-// Rule: the item is looked at before the first wait; afterwards the walk has left it. Large files
-// are stored one at a time, with nothing else under way: they use the memory of one part.
+// Rule: the item is looked at before the first wait; afterwards the walk has left it. One thing is
+// encoded at a time, as all use the memory of one part; what is named is stored when `end` returns.
 
-import { Failure } from '../base/failure.ts'
-import { shown } from '../base/path.ts'
-import { LARGEST_PART, openContent, openLower, type Sources } from './content.ts'
-import { type Candidate, encode } from './delta.ts'
-import { Damage, type Depot } from './depot.ts'
+import { type RelPath, shown } from '../base/path.ts'
+import { LARGEST_PART, openLower, type Sources, sliceIn } from './content.ts'
+import { type Counterpart, encode, type Workshop } from './delta.ts'
+import type { Depot } from './depot.ts'
 import { contentId, type FileData } from './file-data.ts'
 import type { ImageEntry } from './image.ts'
-import type { Entry } from './records.ts'
+import { LONGEST_CHAIN, Origins } from './origins.ts'
+import { Packer } from './packer.ts'
+import type { Entry, Piece } from './records.ts'
+import { Shelf } from './shelf.ts'
 import type { Listed, Stamp } from './tree.ts'
 
-/** A chain of deltas ends here, and a new one begins. */
-const LONGEST_CHAIN = 6
 /** Below this a reference costs more than it saves. */
 const SMALLEST_DELTA = 128
 /** Up to this size a file is read at once. */
 const SMALL = 1024 * 1024
+/** Programs from this size on lie by themselves, so that they can be stored better later (recode.ts). */
+const PROGRAM = 64 * 1024
 
 /** True where both are known and the same. */
 export function sameStamp(a: Stamp | null, b: Stamp | null): boolean {
@@ -45,17 +47,21 @@ export const hasContent = ({ kind, size, marks }: Entry): boolean =>
 export class FileStore {
   /** Bytes that had to be read. */
   read = 0
-  readonly #depot: Depot
-  readonly #sources: Sources
+  readonly #shop: Workshop
+  readonly #packer: Packer
   /** True where what the parent refers to may be referred to as well. */
   readonly #sameScope: boolean
   /** Contents of files with several names, by the first of them. */
   readonly #linked = new Map<string, Promise<string>>()
+  /** What is being encoded; the next thing waits for it. */
+  #last: Promise<unknown> = Promise.resolve()
 
-  constructor(depot: Depot, sources: Sources, parentScope: string) {
-    this.#depot = depot
-    this.#sources = sources
+  /** `parent`: the list of the state before. */
+  constructor(depot: Depot, sources: Sources, parentScope: string, parent: readonly Piece[]) {
     this.#sameScope = parentScope === sources.scope
+    const origins = new Origins(sources, this.#sameScope ? parent : [])
+    this.#shop = { depot, sources, origins, shelf: new Shelf(sources) }
+    this.#packer = new Packer(this.#shop)
   }
 
   /** True where the walk must wait, with nothing else under way, until `store` is done. */
@@ -63,7 +69,7 @@ export class FileStore {
     return (entry.size ?? 0) > SMALL
   }
 
-  /** The name of a file's content, which is in the depot when it is told. */
+  /** The name of a file's content, which is in the depot when `end` has returned. */
   store(item: ImageEntry, before: Listed | null): Promise<string> {
     const { entry } = item
     const first = entry.link === undefined ? undefined : this.#linked.get(entry.link)
@@ -73,21 +79,38 @@ export class FileStore {
     return id
   }
 
+  /** Stores what waits. */
+  async end(): Promise<void> {
+    await this.#inTurn(() => this.#packer.flush())
+    this.#shop.shelf.close()
+  }
+
+  /** Waits for what is under way, whatever becomes of it. */
+  async abandon(): Promise<void> {
+    await this.#last.catch(() => {})
+    this.#shop.shelf.close()
+  }
+
   #contentOf(item: ImageEntry, before: Listed | null): Promise<string> {
     const same = before !== null && isUnchanged(item, before) ? before.entry.content : undefined
     if (same !== undefined && this.#sameScope) return Promise.resolve(same)
     const live = item.open()
-    const file = this.isLarge(item) ? live : intoMemory(live)
+    const small = !this.isLarge(item)
+    const file = small ? intoMemory(live) : live
     this.read += file.size
     return this.#put(file, item, before)
   }
 
   async #put(file: FileData, item: ImageEntry, before: Listed | null): Promise<string> {
+    const { path } = item.entry
+    const lower = item.lower ?? path
     try {
-      return (await this.#known(file, before)) ?? (await this.#encode(file, item, before))
+      const known = await this.#known(file, before)
+      if (known !== null) return known
+      return await this.#inTurn(() => this.#encode(file, path, lower, before?.entry.content))
     } catch (cause) {
       if (!(cause instanceof Error) || 'code' in cause) throw cause
-      throw new Error(`${shown(item.entry.path)}: ${cause.message}`, { cause })
+      throw new Error(`${shown(path)}: ${cause.message}`, { cause })
     } finally {
       file.close()
     }
@@ -97,42 +120,76 @@ export class FileStore {
   async #known(file: FileData, before: Listed | null): Promise<string | null> {
     if (file.size > LARGEST_PART && file.size !== before?.entry.size) return null
     const id = contentId(file)
-    return (await this.#depot.content(this.#sources.scope, id)) === null ? null : id
+    if (this.#packer.holds(id)) return id
+    const { depot, sources } = this.#shop
+    return (await depot.content(sources.scope, id)) === null ? null : id
   }
 
-  async #encode(file: FileData, item: ImageEntry, before: Listed | null): Promise<string> {
-    const candidates = file.size < SMALLEST_DELTA ? [] : await this.#candidates(item, before)
-    try {
-      const { id, content } = await encode(file, candidates, this.#depot)
-      await this.#depot.putContent(this.#sources.scope, id, content)
-      return id
-    } finally {
-      for (const { bytes } of candidates) bytes.close()
-    }
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(work)
+    this.#last = turn.catch(() => {})
+    return turn
   }
 
-  // One reference is enough: what came from `ro` is in the state before as well.
-  async #candidates(item: ImageEntry, before: Listed | null): Promise<Candidate[]> {
-    const earlier = await this.#earlier(before?.entry.content)
-    if (earlier !== null) return [earlier]
-    const path = item.lower ?? item.entry.path
-    const below = this.#sources.scope === '' ? null : openLower(this.#sources.ro, path)
-    return below === null ? [] : [{ from: { source: 'ro', path }, bytes: below, depth: 0 }]
+  async #encode(
+    file: FileData,
+    path: RelPath,
+    lower: RelPath,
+    before: string | undefined,
+  ): Promise<string> {
+    const small = file.size < SMALLEST_DELTA
+    const counterpart = small ? null : await this.#counterpart(lower, before)
+    if (isPackable(file)) return this.#packer.add(file, path, counterpart)
+    const { depot, sources } = this.#shop
+    const { id, content } = await encode(file, counterpart, [path], this.#shop)
+    await depot.putContent(sources.scope, id, content)
+    return id
   }
 
-  async #earlier(id: string | undefined): Promise<Candidate | null> {
+  // One is enough: what came from `ro` is in the state before as well.
+  async #counterpart(lower: RelPath, before: string | undefined): Promise<Counterpart | null> {
+    const earlier = await this.#earlier(before)
+    if (earlier !== null) return earlier
+    const { scope, ro } = this.#shop.sources
+    const file = scope === '' ? null : openLower(ro, lower)
+    if (file === null) return null
+    file.close()
+    return { from: { source: 'ro', path: lower, depth: 0 }, offset: 0, size: file.size }
+  }
+
+  async #earlier(id: string | undefined): Promise<Counterpart | null> {
     if (id === undefined) return null
-    const content = await this.#depot.content(this.#sources.scope, id)
-    if (content === null || content.depth >= LONGEST_CHAIN) return null
-    try {
-      const bytes = await openContent(this.#sources, id)
-      return { from: { source: 'content', content: id }, bytes, depth: content.depth }
-    } catch (err) {
-      // What cannot be read any more is no reference: the new state must not depend on it.
-      if (err instanceof Damage || err instanceof Failure) return null
-      throw err
-    }
+    const { depot, sources } = this.#shop
+    const content = await depot.content(sources.scope, id)
+    if (content === null) return null
+    const { size, depth } = content
+    const slice = sliceIn(content)
+    if (slice === null)
+      return within({ from: { source: 'content', content: id, depth }, offset: 0, size })
+    const pack = await depot.content(sources.scope, slice.content)
+    if (pack === null) return null
+    const from = { source: 'content', content: slice.content, depth: pack.depth } as const
+    return within({ from, offset: slice.offset, size })
   }
+}
+
+const within = (counterpart: Counterpart): Counterpart | null =>
+  counterpart.from.depth < LONGEST_CHAIN ? counterpart : null
+
+/** True for what is stored together with other files. */
+function isPackable(file: FileData): boolean {
+  if (file.size > SMALL || file.holes.length > 0) return false
+  return file.size < PROGRAM || !isProgram(file)
+}
+
+const ELF = Buffer.from('ELF', 'latin1')
+
+/** True for what the system's linker made: programs and libraries. */
+export function isProgram(file: Pick<FileData, 'size' | 'holes' | 'read'>): boolean {
+  if (file.size < ELF.length || (file.holes[0] ?? ELF.length) < ELF.length) return false
+  const head = Buffer.alloc(ELF.length)
+  file.read(head, 0)
+  return head.equals(ELF)
 }
 
 function intoMemory(file: FileData): FileData {

@@ -8,6 +8,7 @@ import { copyOut } from './copy-out.ts'
 import type { Depot } from './depot.ts'
 import { diffNow, diffStates } from './diff.ts'
 import { plan } from './plan.ts'
+import { recode } from './recode.ts'
 import { type Progress, scan } from './scan.ts'
 import { build, stage } from './stage.ts'
 
@@ -24,6 +25,7 @@ export const JOBS = {
   mend,
   diffStates,
   diffNow,
+  recode,
 } as const satisfies Record<string, (job: never, depot: Depot, report: Report) => Promise<unknown>>
 
 export type JobName = keyof typeof JOBS

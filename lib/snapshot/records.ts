@@ -151,8 +151,12 @@ const reference = z.looseObject({
 export type Reference = z.infer<typeof reference>
 
 const part = z.looseObject({
-  /** `hole`: zeros that take no room. `raw`: chunks as they are. `zstd`: the chunks make one frame. */
-  codec: z.enum(['hole', 'raw', 'zstd']),
+  /**
+   * `hole`: zeros that take no room. `raw`: chunks as they are. `zstd`, `brotli`: the chunks make one
+   * frame. `patch`: they make a patch of what is referred to (patch.ts). `slice`: a stretch of the one
+   * content referred to, and no chunks.
+   */
+  codec: z.enum(['hole', 'raw', 'zstd', 'brotli', 'patch', 'slice']),
   /** Bytes of the file that it makes. */
   length: count,
   chunks: z.array(digest).optional(),

@@ -169,7 +169,7 @@ class Scan {
     this.#settled = settled
     const temporary = parentOf(job.dirs.rw)
     const sources = { depot, scope: job.scope, ro: job.ro, temporary }
-    this.#files = new FileStore(depot, sources, job.parentScope)
+    this.#files = new FileStore(depot, sources, job.parentScope, job.parent ?? [])
     this.#parent = new TreeCursor(readTree(depot, job.parent ?? []))
     this.#writer = new TreeWriter(depot)
     this.#changed = job.parent === null
@@ -250,6 +250,7 @@ class Scan {
 
   async end(): Promise<ScanResult> {
     await this.#drain(0)
+    await this.#files.end()
     const { A: added, M: changed, D: deleted, attr: attributes } = this.#counts
     const { sum } = this.#totals
     return {
@@ -270,6 +271,7 @@ class Scan {
   /** Waits for what is under way, whatever becomes of it. */
   async abandon(): Promise<void> {
     await Promise.allSettled(this.#waiting.map((one) => (one.kind === 'name' ? one.content : null)))
+    await this.#files.end()
   }
 
   // In order, so that the list is.

@@ -160,7 +160,10 @@ export const FAILURES = {
   SVS_UNSETTLED: [1, '%s cannot be settled: %s; it shows what it showed, try again later'],
   SVS_USAGE: [2, '%s (svsfs help shows the commands)'],
   SVS_WORKDIR_BUSY: [5, 'workdir %s belongs to a mount; unmount that first'],
-  SVS_ZSTD_MISSING: [8, 'the library libzstd.so.1 is missing; install the package libzstd1'],
+  SVS_ZSTD_MISSING: [
+    8,
+    'what was stored with libzstd.so.1 cannot be read without it; install the package libzstd1',
+  ],
 } as const satisfies Record<`SVS_${string}`, readonly [exit: number, text: string]>
 
 export type FailureCode = keyof typeof FAILURES

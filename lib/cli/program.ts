@@ -10,6 +10,7 @@ import { addLayerCommands } from './layer-commands.ts'
 import { addMountCommands } from './mount-commands.ts'
 import { addOrderCommands } from './order-commands.ts'
 import { OVERLAY_HELP } from './overlay-command.ts'
+import { addRecodeCommand } from './recode-command.ts'
 import { addRestoreCommands } from './restore-commands.ts'
 import { addRunCommand } from './run-command.ts'
 import { addScheduleCommands } from './schedule-commands.ts'
@@ -50,6 +51,7 @@ export function makeProgram(): Command {
   addFreezeCommands(program)
   addSettleCommand(program)
   addUpkeepCommands(program)
+  addRecodeCommand(program)
   // Reads its own words (overlay-command.ts); here for the list of commands and for its help.
   program
     .command('overlay')

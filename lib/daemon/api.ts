@@ -16,6 +16,7 @@ import type { Call, Method } from './method.ts'
 import { mountMethods } from './mount-methods.ts'
 import { needsOf } from './needs.ts'
 import { orderMethods } from './order-methods.ts'
+import { recodeMethods } from './recode-methods.ts'
 import { restoreMethods } from './restore-methods.ts'
 import { runMethods } from './run-methods.ts'
 import { scheduleMethods } from './schedule-methods.ts'
@@ -38,6 +39,7 @@ export const METHODS = {
   ...restoreMethods,
   ...sublayerMethods,
   ...freezeMethods,
+  ...recodeMethods,
 } as const
 
 export type MethodName = keyof typeof METHODS

@@ -24,8 +24,8 @@ import type { Listed, Stamp } from './tree.ts'
 const SMALLEST_DELTA = 128
 /** Up to this size a file is read at once. */
 const SMALL = 1024 * 1024
-/** Programs from this size on lie by themselves, so that they can be stored better later (recode.ts). */
-const PROGRAM = 64 * 1024
+/** Up to this size it is packed with others: a pack stays as long as any of its files is needed. */
+const PACKED = 32 * 1024
 
 /** True where both are known and the same. */
 export function sameStamp(a: Stamp | null, b: Stamp | null): boolean {
@@ -142,7 +142,9 @@ export class FileStore {
     if (isPackable(file)) return this.#packer.add(file, path, counterpart)
     const { depot, sources } = this.#shop
     const { id, content } = await encode(file, counterpart, [path], this.#shop)
-    await depot.putContent(sources.scope, id, content)
+    // One that is there already may be what the new one refers to.
+    const known = await depot.content(sources.scope, id)
+    if (known === null) await depot.putContent(sources.scope, id, content)
     return id
   }
 
@@ -177,10 +179,7 @@ const within = (counterpart: Counterpart): Counterpart | null =>
   counterpart.from.depth < LONGEST_CHAIN ? counterpart : null
 
 /** True for what is stored together with other files. */
-function isPackable(file: FileData): boolean {
-  if (file.size > SMALL || file.holes.length > 0) return false
-  return file.size < PROGRAM || !isProgram(file)
-}
+const isPackable = ({ size, holes }: FileData): boolean => size <= PACKED && holes.length === 0
 
 const ELF = Buffer.from('ELF', 'latin1')
 

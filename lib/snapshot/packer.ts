@@ -63,19 +63,27 @@ export class Packer {
   async flush(): Promise<void> {
     const members = [...this.#waiting.values()]
     if (members.length === 0) return
-    const { depot, sources, origins } = this.#shop
     const bytes = Buffer.concat(members.map((member) => member.bytes))
+    const id = sha256(bytes)
+    const { depot, sources } = this.#shop
+    // One that is there already may be what its files were found in: it must not refer to itself.
+    const known = await depot.content(sources.scope, id)
+    const { depth } = known ?? (await this.#putPack(id, bytes, members))
+    if (members.length > 1) await this.#putSlices(members, id, depth)
+    this.#waiting.clear()
+    this.#bytes = 0
+    this.#near = 0
+  }
+
+  async #putPack(id: string, bytes: Buffer, members: readonly Member[]): Promise<Content> {
+    const { depot, sources, origins } = this.#shop
     const near = members.map((member) => member.near).filter((stretch) => stretch !== null)
     const paths = members.map(({ path }) => path)
     const { part, stored, depth, samples } = await encodeUnit({ bytes, near, paths }, this.#shop)
     const pack: Content = { size: bytes.length, depth, stored, parts: [part] }
-    const id = sha256(bytes)
     await depot.putContent(sources.scope, id, pack)
-    if (members.length > 1) await this.#putSlices(members, id, depth)
     if (samples !== null) origins.add(samples, id, pack)
-    this.#waiting.clear()
-    this.#bytes = 0
-    this.#near = 0
+    return pack
   }
 
   async #putSlices(members: readonly Member[], content: string, depth: number): Promise<void> {

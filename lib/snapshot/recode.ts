@@ -25,7 +25,7 @@ import { runJob } from './thread.ts'
 import { readTree } from './tree.ts'
 
 /** Smaller ones lie packed with others. */
-const SMALLEST = 64 * 1024
+const SMALLEST = 32 * 1024
 /** What a part is aligned with, at most. */
 const MOST_OLD = 64 * 1024 * 1024
 

@@ -188,6 +188,8 @@ const piece = z.looseObject({
   entries: count,
   /** Length of the JSON before compression. */
   bytes: count,
+  /** How list and stamps are compressed; zstd where nothing is said. */
+  codec: z.enum(['zstd', 'brotli']).optional(),
   list: z.array(digest),
   /** What the files looked like to the disk then; only a hint, empty where dropped. */
   stamps: z.array(digest),

@@ -271,7 +271,7 @@ class Scan {
   /** Waits for what is under way, whatever becomes of it. */
   async abandon(): Promise<void> {
     await Promise.allSettled(this.#waiting.map((one) => (one.kind === 'name' ? one.content : null)))
-    await this.#files.end()
+    await this.#files.abandon()
   }
 
   // In order, so that the list is.

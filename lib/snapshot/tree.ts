@@ -13,7 +13,8 @@
 
 import { z } from 'zod'
 import { Cursor, Writer } from '../base/cursor.ts'
-import { BadFrame, compress, decompress } from '../host/zstd.ts'
+import { BadFrame } from '../host/zstd.ts'
+import { type Codec, pack, unpack } from './codec.ts'
 import { Damage, type Depot, type DepotReader, putChunks, readChunks } from './depot.ts'
 import { type Entry, entry, type Piece } from './records.ts'
 
@@ -102,11 +103,14 @@ export class TreeWriter {
 
   async #cut(): Promise<void> {
     const json = Buffer.from(`[${this.#lines.join(',')}]`)
-    const list = await putChunks(this.#depot, compress(json))
-    const stamps = await putChunks(this.#depot, compress(packStamps(this.#stamps)))
+    const { codec, frame } = pack(json)
+    const list = await putChunks(this.#depot, frame)
+    const stamps = await putChunks(this.#depot, pack(packStamps(this.#stamps)).frame)
     const entries = this.#lines.length
     const totals = this.#totals.sum
-    this.pieces.push({ first: this.#first, entries, bytes: json.length, list, stamps, totals })
+    const named = codec === 'zstd' ? {} : { codec }
+    const { length: bytes } = json
+    this.pieces.push({ first: this.#first, entries, bytes, ...named, list, stamps, totals })
     this.#lines = []
     this.#stamps = []
     this.#bytes = 0
@@ -216,16 +220,16 @@ async function readEntries(
   piece: Piece,
 ): Promise<{ texts: unknown[]; entries: Entry[] }> {
   if (piece.bytes > LARGEST_PIECE) throw new Damage('a piece of impossible size')
-  const texts = parse(unpack(await readChunks(depot, piece.list), piece.bytes))
+  const texts = parse(unpacked(piece.codec, await readChunks(depot, piece.list), piece.bytes))
   const read = z.array(entry).safeParse(texts)
   if (read.success) return { texts: texts as unknown[], entries: read.data }
   const issue = read.error.issues[0]
   throw new Damage(`entry ${issue?.path.join('.')}: ${issue?.message}`)
 }
 
-function unpack(frame: Buffer, size: number): Buffer {
+function unpacked(codec: Codec = 'zstd', frame: Buffer, size: number): Buffer {
   try {
-    return decompress(frame, size)
+    return unpack(codec, frame, size)
   } catch (cause) {
     if (cause instanceof BadFrame) throw new Damage(cause.message, { cause })
     throw cause
@@ -243,7 +247,7 @@ function parse(json: Buffer): unknown {
 async function stampBytes(depot: DepotReader, piece: Piece): Promise<Buffer | null> {
   if (piece.stamps.length === 0) return null
   try {
-    return unpack(await readChunks(depot, piece.stamps), piece.entries * STAMP_BYTES)
+    return unpacked(piece.codec, await readChunks(depot, piece.stamps), piece.entries * STAMP_BYTES)
   } catch (err) {
     if (err instanceof Damage) return null
     throw err

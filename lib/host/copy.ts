@@ -17,6 +17,9 @@ const SEEK_HOLE = 4
 /** Most that one copy_file_range is asked for: a thread does something else between two. */
 const PIECE = 8 * 1024 * 1024
 
+/** Up to this size a file is one block, or a hole. */
+const BLOCK = 4096
+
 /** Up to this size bytes are read and written, in one piece. */
 const SMALL = 64 * 1024
 
@@ -25,7 +28,20 @@ const SMALL = 64 * 1024
  * two pieces, and may throw. Throws Errno.
  */
 export function copyData(from: number, to: number, size: number, goOn = () => {}): void {
+  if (size <= BLOCK && copyBlock(from, to, size)) return
   for (const _piece of copyPieces(from, to, size)) goOn()
+}
+
+// Many files that are copied up are no larger than that; of zeros, it is a hole.
+function copyBlock(from: number, to: number, size: number): boolean {
+  buffer ??= Buffer.allocUnsafeSlow(1024 * 1024)
+  if (must(sys.pread(from, buffer, size, 0), 'pread') < size) return false
+  for (let at = 0; at < size; at++) {
+    if (buffer[at] === 0) continue
+    writeAll(to, buffer, size, 0)
+    return true
+  }
+  return false
 }
 
 /** The same, piece by piece: yields up to where the file has been copied. */

@@ -75,9 +75,15 @@ const result = (value: number): number => (value < 0 ? -errno() : value)
 const nameA = Buffer.alloc(8192)
 const nameB = Buffer.alloc(8192)
 
+/** Up to this length a loop is faster than a call into Node. */
+const SHORT = 32
+
 function put(into: Buffer, text: string): Buffer {
-  if (text.length >= into.length) throw new Errno(36, 'path') // ENAMETOOLONG
-  into[into.latin1Write(text, 0)] = 0
+  const { length } = text
+  if (length >= into.length) throw new Errno(36, 'path') // ENAMETOOLONG
+  if (length > SHORT) into.latin1Write(text, 0)
+  else for (let at = 0; at < length; at++) into[at] = text.charCodeAt(at)
+  into[length] = 0
   return into
 }
 

@@ -7,7 +7,7 @@
 
 import { ERRNO, Errno } from '../base/errno.ts'
 import { addressOf, errno, libc } from './libc.ts'
-import { AT_SYMLINK_NOFOLLOW } from './sys.ts'
+import { AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW } from './sys.ts'
 
 /** XATTR_SIZE_MAX and XATTR_LIST_MAX of linux/limits.h. */
 const LARGEST = 65536
@@ -138,8 +138,18 @@ function readNamesUpTo(most: number, dir: number, name: string): number {
 }
 
 /** All attribute names; none where the disk has no attributes. Throws Errno otherwise. */
-export function listXattr(dir: number, name: string): string[] {
-  const length = readNames(dir, name)
+export const listXattr = (dir: number, name: string): string[] => namesRead(readNames(dir, name))
+
+/** The same of an open file, whose descriptor is not O_PATH. */
+export function listOpenXattr(fd: number): string[] {
+  if (!relative) return listXattr(fd, '')
+  path[0] = 0
+  const length = result(libc.listxattrAt(SYS.listxattrat, fd, path, AT_EMPTY_PATH, scratch, USUAL))
+  const again = length === -ERRNO.ERANGE || length === -ERRNO.ENOSYS
+  return again ? listXattr(fd, '') : namesRead(length)
+}
+
+function namesRead(length: number): string[] {
   if (length === -ERRNO.EOPNOTSUPP || length === -ERRNO.ENOSYS) return []
   if (length < 0) throw new Errno(-length, 'listxattr')
   if (length === 0) return []

@@ -47,6 +47,14 @@ export function locate(node: UnionNode): Location {
   return located(node.branch!.dirFd(node.parent.path), node.name)
 }
 
+/** As `locate`, of a file that is open by its descriptor: there is no name to be looked up. */
+function reach(node: UnionNode): Location {
+  const { open } = node
+  const isOpen =
+    open?.writable === true && open.passed === null && node.takesBytes && !node.branch!.foreign
+  return isOpen ? located(open.fd, '') : locate(node)
+}
+
 function located(dir: number, name: string): Location {
   location.dir = dir
   location.name = name
@@ -76,7 +84,7 @@ export function statNode(view: View, node: UnionNode): Stat {
     node.top.index!.tablesOf(number).fill(number, view.stat)
     return view.stat
   }
-  const { dir, name } = locate(node)
+  const { dir, name } = reach(node)
   must(sys.stat(dir, name, view.stat), 'stat')
   node.top.index?.showAccess(view.stat)
   return view.stat
@@ -121,10 +129,13 @@ export function attributesOf(view: View, node: UnionNode, stat: Stat): Attr {
 
 // Of a file whose attributes alone were copied up, the one below has the bytes, and the holes. Where
 // they are missing, the name is there all the same.
-function blocksOfData(view: View, { branch, dir, name, blocks }: DataPlace, own: number): number {
-  const lower = lies(branch, joinPath(dir, name), view.below) ? view.below.blocks : 0
-  return blocks?.shownBlocks(own, lower) ?? lower
+function blocksOfData(view: View, data: DataPlace, own: number): number {
+  data.allocated ??= allocatedFor(view, data)
+  return data.blocks?.shownBlocks(own, data.allocated) ?? data.allocated
 }
+
+const allocatedFor = (view: View, { branch, dir, name }: DataPlace): number =>
+  lies(branch, joinPath(dir, name), view.below) ? view.below.blocks : 0
 
 // An io thread fills a part of the file, which is no change of it.
 function showTimes(attr: Attr, mtime: Moment, ctime: Moment): void {
@@ -175,8 +186,9 @@ export function setAttributes(
   if (!owner && (valid & (FATTR.MODE | TIMES)) === 0) return
   if (tellsNothing(view, node, request)) return
   copyUp(view, node, 'attributes')
-  const { dir, name } = locate(node)
-  beforeChange(node.top, 'attributes', dir, name)
+  const at = locate(node)
+  beforeChange(node.top, 'attributes', at.dir, at.name)
+  const { dir, name } = reach(node)
   if (owner) changeOwner(caller, dir, name, request)
   // After the owner: changing that clears setuid and setgid.
   if (valid & FATTR.MODE) must(sys.chmodat(dir, name, request.mode & ~S.IFMT), 'chmod')

@@ -36,6 +36,7 @@ export function beforeChange(
 ): void {
   branch.changes += 1
   branch.journal?.note(change, dir, name, noted)
+  if (change === 'names' || change === 'gone') branch.nameChanges += 1
   if (branch.freezes.length === 0) return
   for (const freeze of [...branch.freezes]) freeze.preserve(change, dir, name, from, to)
 }

@@ -19,7 +19,7 @@ import type { Ctimes } from './ctimes.ts'
 import { diskIdentity, isInMemory, keepsAtime, listsAll } from './disks.ts'
 import type { Freeze } from './freeze.ts'
 import type { Journal } from './journal.ts'
-import { KnownNames } from './known-names.ts'
+import { KnownNames, OwnNames } from './known-names.ts'
 import type { UnionLayer } from './layer.ts'
 import { Room } from './room.ts'
 import type { Unsettled } from './unsettled.ts'
@@ -65,8 +65,15 @@ export class Branch {
   blocked: ReadonlySet<string> | null = null
   /** Changes of a writable branch so far, each counted before it is made (`beforeChange`), a restore after. */
   changes = 0
+  /** Those among them by which a name comes, goes, or means another thing. */
+  nameChanges = 0
+  /** Of a writable branch that nobody else changes. */
+  readonly own: OwnNames | null
   readonly #fds = new Map<string, number>()
   readonly #paths = new Map<number, RelPath>()
+  /** The descriptor asked for last, -1 for none: a request, and often the next, asks again. */
+  #lastFd = -1
+  #lastPath = ''
   /** What the disks are that it spans, by device. */
   readonly #disks = new Map<number, string>()
   #links: ReadonlyMap<number, readonly RelPath[]> | null = null
@@ -109,6 +116,7 @@ export class Branch {
     this.#inMemory = isInMemory(this.root)
     const stays = !this.writable && !this.foreign && this.index === null && listsAll(this.root)
     this.#names = stays ? new KnownNames(this.dev) : null
+    this.own = this.writable && !this.foreign ? new OwnNames(this) : null
   }
 
   /** What the disk of a device is, which the branch was seen to have a part on. */
@@ -144,14 +152,17 @@ export class Branch {
   /** As `dirFd`, or the negative errno. */
   #find(path: RelPath): number {
     if (path === '') return this.root
+    if (this.#lastFd !== -1 && path === this.#lastPath) return this.#lastFd
     const known = this.#fds.get(path)
     if (known !== undefined) {
       this.#fds.delete(path)
       this.#fds.set(path, known)
-      return known
     }
-    const fd = this.#open(path)
-    if (fd >= 0) this.#keep(path, fd)
+    const fd = known ?? this.#open(path)
+    if (fd < 0) return fd
+    if (known === undefined) this.#keep(path, fd)
+    this.#lastFd = fd
+    this.#lastPath = path
     return fd
   }
 
@@ -180,7 +191,7 @@ export class Branch {
   peek(dir: RelPath, name: string, into: Stat): boolean {
     if (this.index !== null && name !== '') return peekIndex(this.index, dir, name, into)
     if (this.blocked !== null && this.#isBlocked(dir, name)) return false
-    if (name !== '' && this.#names?.lacks(dir, name)) return false
+    if (name !== '' && (this.#names ?? this.own)?.lacks(dir, name)) return false
     const fd = this.#find(dir)
     const done = fd < 0 ? fd : sys.stat(fd, name, into)
     if (done >= 0) {
@@ -273,6 +284,7 @@ export class Branch {
   /** Forgets descriptors at and below a path: it was moved or removed. */
   moved(path: RelPath): void {
     const below = `${path}/`
+    this.#lastFd = -1
     for (const [known, fd] of this.#fds) {
       if (known !== path && !known.startsWith(below)) continue
       this.#fds.delete(known)
@@ -289,6 +301,7 @@ export class Branch {
     for (const fd of this.#fds.values()) sys.close(fd)
     this.#fds.clear()
     this.#paths.clear()
+    this.#lastFd = -1
     sys.close(this.root)
   }
 

@@ -5,9 +5,17 @@
 import { Errno } from '../base/errno.ts'
 import type { Stat } from '../host/stat.ts'
 import { must, S, sys } from '../host/sys.ts'
-import { getXattr, listXattr, setXattr } from '../host/xattr.ts'
+import { getXattr, listOpenXattr, listXattr, setXattr } from '../host/xattr.ts'
 import { isMarkName } from '../layer/marks.ts'
 import type { View } from './view.ts'
+
+/** What is open of both, by which calls are cheaper than by names; -1 for none. */
+interface Opened {
+  readonly from: number
+  readonly fd: number
+}
+
+const NONE: Opened = { from: -1, fd: -1 }
 
 /**
  * Puts what a file or directory is, its bytes aside, on (to, toName), whose attributes of before are
@@ -23,12 +31,13 @@ export function carryOver(
   to: number,
   toName: string,
   made: Stat,
+  { from, fd }: Opened = NONE,
 ): string[] {
-  must(sys.stat(to, toName, made), 'copy up')
+  const [at, as] = fd === -1 ? [to, toName] : [fd, '']
+  must(sys.stat(at, as, made), 'copy up')
   const owned = made.uid === stat.uid && made.gid === stat.gid
-  if (view.options.privileged && !owned)
-    must(sys.chownat(to, toName, stat.uid, stat.gid), 'copy up')
-  const names = listXattr(dir, name)
+  if (view.options.privileged && !owned) must(sys.chownat(at, as, stat.uid, stat.gid), 'copy up')
+  const names = from === -1 ? listXattr(dir, name) : listOpenXattr(from)
   for (const attribute of names) {
     if (isMarkName(attribute)) continue
     const value = getXattr(dir, name, attribute)
@@ -37,11 +46,11 @@ export function carryOver(
     if (done < 0 && !isOthersAttribute(attribute)) throw new Errno(-done, 'copy up')
   }
   // After the owner, which clears setuid; after the ACL, which holds the group's bits too.
-  if ((stat.mode & S.IFMT) !== S.IFLNK) {
-    must(sys.chmodat(to, toName, (mode ?? stat.mode) & ~S.IFMT), 'copy up')
-  }
+  const wanted = (mode ?? stat.mode) & ~S.IFMT
+  const has = names.length === 0 && (made.mode & ~S.IFMT) === wanted
+  if (!has && (stat.mode & S.IFMT) !== S.IFLNK) must(sys.chmodat(at, as, wanted), 'copy up')
   const { atime, atimeNsec, mtime, mtimeNsec } = stat
-  must(sys.utimensat(to, toName, atime, atimeNsec, mtime, mtimeNsec), 'copy up')
+  must(sys.utimensat(at, as, atime, atimeNsec, mtime, mtimeNsec), 'copy up')
   return names
 }
 

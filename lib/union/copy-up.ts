@@ -152,23 +152,26 @@ export function bring(view: View, node: UnionNode, layer: UnionLayer, need: Need
     sourceOf(node)
   }
   const meta = need === 'attributes' && canMetacopy(node, layer)
-  const { temp, fd } =
+  const copy =
     node.type === S.IFREG && !meta && need !== 'nothing' && source.size > 0
       ? withBytes(view, node, layer)
       : makeTemp(view, node, layer, meta ? source.size : 0)
+  const { temp, fd } = copy
+  const rebinds = copy.hasBytes ? fd : -1
   try {
     if (need === 'nothing' && keep > 0) copyStart(node, layer, temp, source.size, keep)
     if (meta) markMetacopy(node, layer, temp)
     if (isLinkedBelow(node.branch!, source)) markOrigin(node, layer, temp)
-    const names = copyAttributes(view, node, layer.work, temp)
+    const names = copyAttributes(view, node, layer.work, copy)
     const mtime = { seconds: source.mtime, nsec: source.mtimeNsec }
-    const ctime = publish(view, node, layer, temp, meta, fd)
+    const ctime = publish(view, node, layer, copy, meta)
     node.noCapability = !layer.rw.foreign && !names.includes(CAPABILITY)
-    if (need === 'open' && fd !== -1) holdCopy(node, fd, { mtime, ctime })
+    if (need === 'open' && rebinds !== -1) holdCopy(node, rebinds, { mtime, ctime })
   } catch (err) {
     sys.unlinkat(layer.work, temp)
     throw err
   } finally {
+    if (copy.from !== -1) sys.close(copy.from)
     if (fd !== -1 && node.open?.fd !== fd) sys.close(fd)
   }
 }
@@ -207,34 +210,69 @@ function canHaveBlocks(view: View, node: UnionNode, layer: UnionLayer): boolean 
   )
 }
 
-/** A file in `work/`, by its name; `fd`: open for reading and writing, or -1. */
+/** A file in `work/`, by its name. */
 interface Temp {
   readonly temp: string
+  /** It, open; -1 for what is no regular file. */
   readonly fd: number
+  /** True where it is open for reading and writing, and has the source's bytes. */
+  readonly hasBytes: boolean
+  /** The source, open; -1 where it is not. */
+  readonly from: number
 }
 
 function makeTemp(view: View, node: UnionNode, layer: UnionLayer, size: number): Temp {
   const temp = view.tempName()
   const { work } = layer
+  let fd = -1
   if (node.type === S.IFREG) {
-    const fd = must(sys.openat(work, temp, O.WRONLY | O.CREAT | O.EXCL, 0o600), 'copy up')
+    fd = must(sys.openat(work, temp, O.WRONLY | O.CREAT | O.EXCL, firstMode()), 'copy up')
     const done = size === 0 ? 0 : sys.ftruncate(fd, size)
-    sys.close(fd)
-    if (done < 0) sys.unlinkat(work, temp)
+    if (done < 0) {
+      sys.close(fd)
+      sys.unlinkat(work, temp)
+    }
     must(done, 'copy up')
   } else if (node.type === S.IFLNK) {
     must(sys.symlinkat(view.readLink(node), work, temp), 'copy up')
   } else {
     must(sys.mknodat(work, temp, node.type | 0o600, libcDevice(source.rdev)), 'copy up')
   }
-  return { temp, fd: -1 }
+  return { temp, fd, hasBytes: false, from: -1 }
+}
+
+/** With what mode a copy is made: where that is what it is to have, a call less. The owner fills it. */
+const firstMode = (): number => {
+  const mode = source.mode & ~S.IFMT
+  return mode <= 0o777 && (mode & 0o600) === 0o600 ? mode : 0o600
 }
 
 /** A temporary file with the node's bytes. Parks the request while they are copied or flushed. */
 function withBytes(view: View, node: UnionNode, layer: UnionLayer): Temp {
+  if (node.pending === null && source.size <= COPY_INLINE && layer.id === '') {
+    return copyAtOnce(view, node, layer)
+  }
   const { temp, fd } = copied(view, node, layer)
   takeCopy(view, node)
-  return { temp: temp!, fd }
+  return { temp: temp!, fd, hasBytes: true, from: -1 }
+}
+
+// What a drop-in mount copies inside the request, nobody waits for.
+function copyAtOnce(view: View, node: UnionNode, layer: UnionLayer): Temp {
+  const temp = view.tempName()
+  const flags = O.RDWR | O.CREAT | O.EXCL
+  const fd = must(sys.openat(layer.work, temp, flags, firstMode()), 'copy up')
+  let from = -1
+  try {
+    from = openSource(node)
+    copyData(from, fd, source.size)
+    return { temp, fd, hasBytes: true, from }
+  } catch (err) {
+    if (from !== -1) sys.close(from)
+    sys.close(fd)
+    sys.unlinkat(layer.work, temp)
+    throw err
+  }
 }
 
 /** The node's copy, when it is done. Parks the request until then. */
@@ -380,13 +418,15 @@ function indexCopy(view: View, node: UnionNode, layer: UnionLayer, temp: string)
 }
 
 /**
- * Owner, mode, extended attributes and times of a node's file, put on (work, temp), which is in `made`
- * then. Answers the attributes' names.
+ * Owner, mode, extended attributes and times of a node's file, put on its copy, which is in `made` then.
+ * Answers the attributes' names.
  */
-function copyAttributes(view: View, node: UnionNode, work: number, temp: string): string[] {
+function copyAttributes(view: View, node: UnionNode, work: number, copy: Temp): string[] {
   const { dir, name } = locate(node)
   const mode = node.top.index?.override(source.ino)?.mode
-  return carryOver(view, dir, name, source, mode, work, temp, made)
+  // What is open may be what has the bytes alone, or what the kernel was given.
+  const from = node.data === null && node.open === null ? copy.from : -1
+  return carryOver(view, dir, name, source, mode, work, copy.temp, made, { from, fd: copy.fd })
 }
 
 /** Puts the copy in its place; answers the ctime that it shows. */
@@ -394,9 +434,8 @@ function publish(
   view: View,
   node: UnionNode,
   layer: UnionLayer,
-  temp: string,
+  { temp, fd, hasBytes }: Temp,
   meta: boolean,
-  fd: number,
 ): Moment {
   const rw = layer.rw!
   const backing = made.ino
@@ -404,7 +443,13 @@ function publish(
   layer.numbers?.set(backing, node.ino)
   born(rw, backing)
   const data: DataPlace | null = meta
-    ? { branch: node.branch!, dir: node.inDir!, name: node.inName!, blocks: null }
+    ? {
+        branch: node.branch!,
+        dir: node.inDir!,
+        name: node.inName!,
+        blocks: null,
+        allocated: source.blocks,
+      }
     : null
   const from = node.branch!
   const old = source.ino
@@ -423,7 +468,9 @@ function publish(
     if (linked) count = publishLinked(view, node, layer, temp)
     else {
       const dir = rw.dirFd(node.parent!.path)
+      const { nameChanges } = rw
       beforeChange(rw, from === rw ? 'gone' : 'names', dir, node.name)
+      rw.own?.adds(nameChanges, node.parent!.path, node.name)
       keepTimes(rw, dir, () => must(moveAsOwner(layer.work, temp, dir, node.name), 'copy up'))
     }
   } catch (err) {
@@ -435,13 +482,14 @@ function publish(
   node.inName = null
   node.data = data
   node.stamp = null
-  if (!meta) rebind(node, fd)
+  if (!meta) rebind(node, hasBytes ? fd : -1)
   if (linked) {
     view.rememberLink(rw, backing, node)
     if (view.sharesBranches) noticeLinkedCopy(view, from, old)
   }
   if (copy !== null && fromBase) layer.links!.seen(copy, count)
-  keepCtime(rw, rw.dirFd(node.parent!.path), node.name, shown)
+  if (fd !== -1) keepCtime(rw, fd, '', shown)
+  else keepCtime(rw, rw.dirFd(node.parent!.path), node.name, shown)
   view.copied(node, was)
   return shown
 }
@@ -548,10 +596,13 @@ export function ensureDirectory(view: View, node: UnionNode, layer: UnionLayer):
     carryOver(view, from, '', source, mode, layer.work, temp, made)
     redirectIfMoved(node, layer, temp)
     const into = rw.dirFd(node.parent!.path)
+    const { nameChanges } = rw
     beforeChange(rw, 'names', into, node.name)
+    rw.own?.adds(nameChanges, node.parent!.path, node.name)
     born(rw, made.ino)
     layer.numbers?.set(made.ino, node.ino)
     keepTimes(rw, into, () => must(moveAsOwner(layer.work, temp, into, node.name), 'copy up'))
+    rw.own?.begins(node.parent!.path, into, node.name, node.path)
     keepCtime(rw, into, node.name, shown)
   } catch (err) {
     sys.unlinkat(layer.work, temp, AT_REMOVEDIR)

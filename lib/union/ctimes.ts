@@ -18,7 +18,7 @@ import { Stat } from '../host/stat.ts'
 import { sys } from '../host/sys.ts'
 import type { Moment } from './node.ts'
 
-/** The oldest entries are dropped above this. */
+/** Entries kept at most; above this the older half of them is dropped. */
 const MOST = 65_536
 /** Doubles of an entry: inode; seconds and nanoseconds of the disk's ctime, its mtime, the one shown. */
 const FIELDS = 7
@@ -39,7 +39,9 @@ const ofDisk = ({ ctime, ctimeNsec }: Stat): Moment => ({ seconds: ctime, nsec: 
 const mtimeOf = ({ mtime, mtimeNsec }: Stat): Moment => ({ seconds: mtime, nsec: mtimeNsec })
 
 export class Ctimes {
-  readonly #kept = new Map<number, Kept>()
+  /** The newer entries, and those before them: to find the oldest of a large Map takes long. */
+  #kept = new Map<number, Kept>()
+  #older = new Map<number, Kept>()
   readonly #path: string | null
   #changed = false
 
@@ -51,7 +53,7 @@ export class Ctimes {
 
   /** The time that programs see of a file with these attributes. */
   shown(stat: Stat): Moment {
-    const kept = this.#kept.size === 0 ? undefined : this.#kept.get(stat.ino)
+    const kept = this.#of(stat.ino)
     const disk = ofDisk(stat)
     const holds = kept !== undefined && same(kept.disk, disk) && same(kept.mtime, mtimeOf(stat))
     return holds ? kept.shown : disk
@@ -60,13 +62,27 @@ export class Ctimes {
   /** From now on programs see `shown`, until the file of these attributes changes again. */
   keep(stat: Stat, shown: Moment): void {
     const disk = ofDisk(stat)
-    this.#kept.delete(stat.ino)
     this.#changed = true
-    if (same(disk, shown)) return
-    this.#kept.set(stat.ino, { disk, mtime: mtimeOf(stat), shown })
-    if (this.#kept.size <= MOST) return
-    const [oldest] = this.#kept.keys()
-    this.#kept.delete(oldest!)
+    if (same(disk, shown)) this.#drop(stat.ino)
+    else this.#put(stat.ino, { disk, mtime: mtimeOf(stat), shown })
+  }
+
+  #of(ino: number): Kept | undefined {
+    const kept = this.#kept.size === 0 ? undefined : this.#kept.get(ino)
+    return kept ?? (this.#older.size === 0 ? undefined : this.#older.get(ino))
+  }
+
+  #drop(ino: number): void {
+    this.#kept.delete(ino)
+    this.#older.delete(ino)
+  }
+
+  // An older entry of the file is hidden by the new one.
+  #put(ino: number, kept: Kept): void {
+    this.#kept.set(ino, kept)
+    if (this.#kept.size < MOST / 2) return
+    this.#older = this.#kept
+    this.#kept = new Map()
   }
 
   /** Does something to a file of which programs must not see a new time. */
@@ -81,9 +97,10 @@ export class Ctimes {
   /** Writes them down, for the next mount. A disk that is full costs them. */
   close(): void {
     if (this.#path === null || !this.#changed) return
-    const fields = new Float64Array(this.#kept.size * FIELDS)
+    const all = new Map([...this.#older, ...this.#kept])
+    const fields = new Float64Array(all.size * FIELDS)
     let at = 0
-    for (const [ino, { disk, mtime, shown }] of this.#kept) {
+    for (const [ino, { disk, mtime, shown }] of all) {
       const times = [disk, mtime, shown].flatMap(({ seconds, nsec }) => [seconds, nsec])
       fields.set([ino, ...times], at)
       at += FIELDS
@@ -110,7 +127,7 @@ export class Ctimes {
         seconds: fields[at + field]!,
         nsec: fields[at + field + 1]!,
       })
-      this.#kept.set(fields[at]!, { disk: moment(1), mtime: moment(3), shown: moment(5) })
+      this.#put(fields[at]!, { disk: moment(1), mtime: moment(3), shown: moment(5) })
     }
   }
 }

@@ -129,12 +129,15 @@ function forget(work: number, name: string): void {
   sys.renameat(work, name, work, name.replace('intent-', 't'))
 }
 
-function preserve({ from, to }: Move): void {
+function preserve({ from, to, fileOnly }: Move): void {
+  const rw = to.work ? null : to.layer.rw!
+  const before = rw?.nameChanges ?? 0
   if (!from.work) beforeChange(from.layer.rw!, 'gone', nameOf(from).dir, from.name)
-  if (to.work) return
+  if (rw === null) return
   const { dir, name } = nameOf(to)
-  beforeChange(to.layer.rw!, 'gone', dir, name)
-  beforeChange(to.layer.rw!, 'names', dir, name)
+  beforeChange(rw, 'gone', dir, name)
+  beforeChange(rw, 'names', dir, name)
+  if (fileOnly) rw.own?.adds(before, to.dir, name)
 }
 
 const nameOf = ({ layer, work, dir, name }: Spot): Name => ({

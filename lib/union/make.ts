@@ -11,7 +11,7 @@
 // whatever happens.
 
 import { ERRNO, Errno, fail } from '../base/errno.ts'
-import { joinPath } from '../base/path.ts'
+import { joinPath, type RelPath } from '../base/path.ts'
 import type { Caller } from '../fuse/filesystem.ts'
 import { mayKeepSetgid } from '../host/caller.ts'
 import { moveAsOwner } from '../host/own-rights.ts'
@@ -65,20 +65,35 @@ export function makeName(
   ensureDirectory(view, dir, layer)
   const rw = layer.rw!
   const into = rw.dirFd(dir.path)
-  // The whiteout goes.
-  if (hidden === layer) beforeChange(rw, 'gone', into, name)
-  beforeChange(rw, 'names', into, name)
+  beforeNewName(rw, into, dir.path, name, hidden === layer)
   let number = 0
-  const record = (at: number, as: string) => {
+  const record = (at: number, as: string, made: number) => {
     keepSetgid(caller, at, as, mode)
-    must(sys.stat(at, as, view.stat), 'stat')
+    const done =
+      type === S.IFREG && made > 0 ? sys.stat(made, '', view.stat) : sys.stat(at, as, view.stat)
+    must(done, 'stat')
     born(rw, view.stat.ino)
     number = view.newNumber(rw)
   }
   const order = { view, caller, layer, into, name, umask, type, make, record }
   const value = hidden === layer ? makeApart(order, 'over a whiteout') : makeInPlace(order)
+  if (type === S.IFDIR) rw.own?.begins(dir.path, into, name, joinPath(dir.path, name))
   const node = view.adoptNew(dir, name, rw, hidden !== null && type === S.IFDIR, number)
   return { node, value }
+}
+
+/** `over`: a whiteout goes for it. */
+function beforeNewName(
+  rw: Branch,
+  into: number,
+  dir: RelPath,
+  name: string,
+  over: boolean,
+): void {
+  const { nameChanges } = rw
+  if (over) beforeChange(rw, 'gone', into, name)
+  beforeChange(rw, 'names', into, name)
+  rw.own?.adds(nameChanges, dir, name)
 }
 
 /** One new name: what makes it where, and what must be known of it before it shows. */
@@ -92,7 +107,8 @@ interface Order {
   readonly umask: number
   readonly type: number
   readonly make: Make
-  readonly record: (dir: number, name: string) => void
+  /** `made`: what `make` answered. */
+  readonly record: (dir: number, name: string, made: number) => void
 }
 
 type Ask = Pick<Order, 'view' | 'caller' | 'umask' | 'make'>
@@ -127,7 +143,7 @@ function makeInPlace(order: Order): number {
   try {
     // A base has no `work/` to make it in: for this moment it is root's.
     if (refused) giveAway(into, into, name, caller)
-    record(into, name)
+    record(into, name, value)
     return value
   } catch (err) {
     unmake(into, name, type, value)
@@ -179,7 +195,7 @@ function makeApart(order: Order, how: 'over a whiteout' | 'as root'): number {
       giveAway(into, fd, name, caller)
     }
     must(value, 'create')
-    record(fd, name)
+    record(fd, name, value)
     if (type === S.IFDIR && how === 'over a whiteout') {
       setMark(fd, name, 'opaque', layer.rw!.prefix!)
     }
@@ -238,8 +254,7 @@ export function makeLink(view: View, node: UnionNode, dir: UnionNode, name: stri
   const rw = layer.rw!
   const into = rw.dirFd(dir.path)
   const over = found.at === 'whiteout' && found.layer === layer
-  if (over) beforeChange(rw, 'gone', into, name)
-  beforeChange(rw, 'names', into, name)
+  beforeNewName(rw, into, dir.path, name, over)
   noteLinked(rw, node)
   if (node.data !== null && rw.prefix !== null) markRedirect(node, rw)
   if (over) linkOver(view, node, layer, into, name)

@@ -39,6 +39,8 @@ export interface FilePlace {
 /** Where the bytes of a metacopy lie; of an unsettled file, those that it has not itself. */
 export interface DataPlace extends FilePlace {
   readonly blocks: Blocks | null
+  /** What the disk has allocated for it; absent until somebody asked. It lies where nothing changes. */
+  allocated?: number
 }
 
 /** The backing file of a node that programs have open: one descriptor for all of them. */

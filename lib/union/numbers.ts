@@ -70,13 +70,20 @@ export class Numbers {
   }
 
   #write(): void {
-    const records = Buffer.alloc(this.#unwritten.length * RECORD)
-    for (const [i, [backing, number]] of this.#unwritten.entries()) {
-      putNumber(records, i * RECORD, backing)
-      putNumber(records, i * RECORD + 8, number)
+    const records =
+      this.#unwritten.length === 1 ? one : Buffer.alloc(this.#unwritten.length * RECORD)
+    let at = 0
+    for (const [backing, number] of this.#unwritten) {
+      putNumber(records, at, backing)
+      putNumber(records, at + 8, number)
+      at += RECORD
     }
     const written = sys.write(this.#log, records, records.length)
     if (written < 0) return
+    if (written === records.length) {
+      this.#unwritten.length = 0
+      return
+    }
     this.#unwritten = this.#unwritten.slice(Math.floor(written / RECORD))
     // A part of a record would shift all that follow.
     const torn = written % RECORD
@@ -117,6 +124,8 @@ export class Numbers {
     if (whole !== bytes.length) must(sys.ftruncate(this.#log, whole), 'numbers log')
   }
 }
+
+const one = Buffer.alloc(RECORD)
 
 function putNumber(into: Buffer, at: number, value: number): void {
   into.writeUInt32LE(value % SLOT, at)

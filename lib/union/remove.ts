@@ -14,14 +14,14 @@ import { moveAsOwner } from '../host/own-rights.ts'
 import { removeQuietly } from '../host/remove-tree.ts'
 import { Stat } from '../host/stat.ts'
 import { AT_REMOVEDIR, must, O, RENAME_EXCHANGE, S, sys } from '../host/sys.ts'
+import { isWhiteout } from '../layer/marks.ts'
 import { locate } from './attributes.ts'
 import { beforeChange } from './before-change.ts'
 import type { Branch } from './branch.ts'
 import { ensureDirectory } from './copy-up.ts'
 import type { UnionLayer } from './layer.ts'
 import { bringLinked, nameWent } from './links.ts'
-import { find } from './lookup.ts'
-import { placeIn, type UnionNode } from './node.ts'
+import { pathIn, placeIn, type UnionNode } from './node.ts'
 import { listMerged } from './readdir.ts'
 import { layerOf } from './route.ts'
 import type { View } from './view.ts'
@@ -139,12 +139,13 @@ function hide(
   const has = placeIn(dir, rw) !== null && rw.peek(dir.path, name, stat)
   ensureDirectory(view, dir, layer)
   const into = rw.dirFd(dir.path)
+  const { nameChanges } = rw
+  beforeChange(rw, has ? 'gone' : 'names', into, name)
+  if (!has || kind === 'file') rw.own?.adds(nameChanges, dir.path, name)
   if (!has) {
-    beforeChange(rw, 'names', into, name)
     must(sys.mknodat(into, name, S.IFCHR, 0), 'whiteout')
     return
   }
-  beforeChange(rw, 'gone', into, name)
   if (kind === 'directory') preserveInside(rw, dir, name)
   const temp = view.tempName()
   must(sys.mknodat(layer.work, temp, S.IFCHR, 0), 'whiteout')
@@ -160,7 +161,9 @@ function takeOut(view: View, layer: UnionLayer, dir: UnionNode, name: string): v
   const rw = layer.rw ?? fail('EROFS')
   if (placeIn(dir, rw) === null) return
   const into = rw.dirFd(dir.path)
+  const { nameChanges } = rw
   beforeChange(rw, 'gone', into, name)
+  rw.own?.ends(nameChanges, joinPath(dir.path, name))
   const done = sys.unlinkat(into, name)
   if (done >= 0 || done === -ERRNO.ENOENT) return
   if (done !== -ERRNO.EISDIR) must(done, 'unlink')
@@ -181,8 +184,11 @@ function preserveInside(rw: Branch, dir: UnionNode, name: string): void {
 /** True where a name would show if the writable sublayer of `layer` had nothing there. */
 export function showsBelow(view: View, dir: UnionNode, name: string, layer: UnionLayer): boolean {
   const rank = view.stack.rank(layer.rw!)!
-  const from = dir.places.findIndex((place) => view.stack.rank(place.branch)! > rank)
-  if (from === -1) return false
-  const found = find(view, dir, name, from)
-  return found.at === 'file' || found.at === 'directory'
+  for (const place of dir.places) {
+    const { branch } = place
+    if (view.stack.rank(branch)! <= rank) continue
+    if (branch.peek(pathIn(dir, place), name, stat))
+      return branch.prefix === null || !isWhiteout(stat)
+  }
+  return false
 }

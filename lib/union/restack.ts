@@ -145,6 +145,7 @@ export function tellList(view: View, dir: UnionNode): void {
  */
 export function replaced(view: View, branch: Branch, paths: readonly RelPath[]): void {
   branch.changes += 1
+  branch.nameChanges += 1
   if (view.stack.rank(branch) === undefined) return
   const parents = new Map<RelPath, string[]>()
   for (const path of paths) {

@@ -4,7 +4,9 @@ import { readFileSync, statSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { FATTR, type HandleId } from '../../lib/fuse/filesystem.ts'
+import { Stat } from '../../lib/host/stat.ts'
 import { O } from '../../lib/host/sys.ts'
+import { Ctimes } from '../../lib/union/ctimes.ts'
 import { mustReachDisk } from '../../lib/union/files.ts'
 import { CALLER, NOTHING, type Seen, viewOf } from './view-of.ts'
 
@@ -65,6 +67,24 @@ t.test('times are written down once for all files that have others than the disk
   t.equal(readFileSync(join(layers.dir, 'app/rw.ctimes')).length, 56)
   const again = layers.view(['app'])
   t.equal(ctime(again, 'f'), '1.2')
+})
+
+t.test('of very many files the newest times are kept', (t) => {
+  const ctimes = new Ctimes(null)
+  const stat = new Stat()
+  const shown = { seconds: 1, nsec: 2 }
+  const last = 300_000
+  for (let ino = 1; ino <= last; ino++) {
+    stat.bytes.writeUInt32LE(ino, 32)
+    ctimes.keep(stat, shown)
+  }
+  const ofFile = (ino: number) => {
+    stat.bytes.writeUInt32LE(ino, 32)
+    return ctimes.shown(stat).seconds
+  }
+  for (const ino of [last, last - 1000, last - 30_000]) t.equal(ofFile(ino), 1, `file ${ino}`)
+  for (const ino of [1, 1000, last - 70_000]) t.equal(ofFile(ino), 0, `file ${ino}, long ago`)
+  t.end()
 })
 
 t.test('the cache is kept where a read changes no access time', async (t) => {

@@ -83,13 +83,7 @@ export function makeName(
 }
 
 /** `over`: a whiteout goes for it. */
-function beforeNewName(
-  rw: Branch,
-  into: number,
-  dir: RelPath,
-  name: string,
-  over: boolean,
-): void {
+function beforeNewName(rw: Branch, into: number, dir: RelPath, name: string, over: boolean): void {
   const { nameChanges } = rw
   if (over) beforeChange(rw, 'gone', into, name)
   beforeChange(rw, 'names', into, name)

@@ -18,10 +18,16 @@ import type { UnionNode } from './node.ts'
 /** Looked at for each that is named, at most: a long run of them may be in use. */
 const LOOKED_AT = 4
 
+/** Oldest first. */
+interface Nodes {
+  readonly size: number
+  values(): Iterator<UnionNode>
+}
+
 export class NodeBound {
   /** Above this many the kernel is asked. */
   most = Number.POSITIVE_INFINITY
-  readonly #nodes: ReadonlyMap<NodeId, UnionNode>
+  readonly #nodes: Nodes
   readonly #announce: Announce
   /** Goes through the nodes, oldest first, and begins again at the end. */
   #hand: Iterator<UnionNode> | null = null
@@ -29,7 +35,7 @@ export class NodeBound {
   /** Made above the bound since the kernel was asked last. */
   #made = 0
 
-  constructor(nodes: ReadonlyMap<NodeId, UnionNode>, announce: Announce) {
+  constructor(nodes: Nodes, announce: Announce) {
     this.#nodes = nodes
     this.#announce = announce
   }

@@ -22,6 +22,7 @@ import { copyBehind, type FoundCopy, isLinkedBelow } from './links.ts'
 import { type Found, find } from './lookup.ts'
 import { type Place, repath, sameStamp, stampOf, toldAbsent, UnionNode, viewPath } from './node.ts'
 import type { NodeBound } from './node-bound.ts'
+import { NodeMap } from './node-map.ts'
 import { keepFile } from './remove.ts'
 import type { ViewOptions } from './spec.ts'
 import type { Stack } from './stack.ts'
@@ -37,7 +38,7 @@ const inside = new Stat()
 export abstract class NodeTable {
   // A field: V8 calls a private getter by way of its runtime.
   readonly #view = this as unknown as View
-  readonly nodes = new Map<NodeId, UnionNode>()
+  readonly nodes = new NodeMap()
   abstract readonly options: ViewOptions
   abstract announce(told: Notification): void
   abstract readonly stat: Stat

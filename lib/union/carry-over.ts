@@ -54,6 +54,12 @@ export function carryOver(
   return names
 }
 
+/** With what mode a copy is made: where that is what it is to have, a call less. The owner fills it. */
+export const firstMode = ({ mode }: Stat): number => {
+  const own = mode & ~S.IFMT
+  return own <= 0o777 && (own & 0o600) === 0o600 ? own : 0o600
+}
+
 /** Attributes that only root, or the security module, may set. */
 const isOthersAttribute = (attribute: string): boolean =>
   attribute.startsWith('security.') || attribute.startsWith('trusted.')

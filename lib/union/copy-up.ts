@@ -24,10 +24,10 @@ import { beforeChange, born } from './before-change.ts'
 import { canClone, isFitForBlocks } from './block-choice.ts'
 import { beginBlocks, copyStart, settleFirst } from './block-copy.ts'
 import { SMALLEST } from './blocks.ts'
-import type { Branch } from './branch.ts'
-import { carryOver } from './carry-over.ts'
+import { carryOver, firstMode } from './carry-over.ts'
 import { holdCopy, rebind } from './files.ts'
 import { carryOut, inRw, inWork } from './intent.ts'
+import { keepCtime, keepTimes } from './keep-times.ts'
 import type { UnionLayer } from './layer.ts'
 import type { Copy } from './link-index.ts'
 import { deletedNames, isLinkedBelow, learnNames, originOf, otherNames } from './links.ts'
@@ -67,7 +67,6 @@ const COPY_INLINE = 1024 * 1024
 const MOST_TRIES = 3
 
 const source = new Stat()
-const parentStat = new Stat()
 const made = new Stat()
 
 /**
@@ -226,7 +225,7 @@ function makeTemp(view: View, node: UnionNode, layer: UnionLayer, size: number):
   const { work } = layer
   let fd = -1
   if (node.type === S.IFREG) {
-    fd = must(sys.openat(work, temp, O.WRONLY | O.CREAT | O.EXCL, firstMode()), 'copy up')
+    fd = must(sys.openat(work, temp, O.WRONLY | O.CREAT | O.EXCL, firstMode(source)), 'copy up')
     const done = size === 0 ? 0 : sys.ftruncate(fd, size)
     if (done < 0) {
       sys.close(fd)
@@ -239,12 +238,6 @@ function makeTemp(view: View, node: UnionNode, layer: UnionLayer, size: number):
     must(sys.mknodat(work, temp, node.type | 0o600, libcDevice(source.rdev)), 'copy up')
   }
   return { temp, fd, hasBytes: false, from: -1 }
-}
-
-/** With what mode a copy is made: where that is what it is to have, a call less. The owner fills it. */
-const firstMode = (): number => {
-  const mode = source.mode & ~S.IFMT
-  return mode <= 0o777 && (mode & 0o600) === 0o600 ? mode : 0o600
 }
 
 /** A temporary file with the node's bytes. Parks the request while they are copied or flushed. */
@@ -261,7 +254,7 @@ function withBytes(view: View, node: UnionNode, layer: UnionLayer): Temp {
 function copyAtOnce(view: View, node: UnionNode, layer: UnionLayer): Temp {
   const temp = view.tempName()
   const flags = O.RDWR | O.CREAT | O.EXCL
-  const fd = must(sys.openat(layer.work, temp, flags, firstMode()), 'copy up')
+  const fd = must(sys.openat(layer.work, temp, flags, firstMode(source)), 'copy up')
   let from = -1
   try {
     from = openSource(node)
@@ -558,21 +551,6 @@ function fillMetacopy(view: View, node: UnionNode, layer: UnionLayer, need: Need
   node.data = null
   rebind(node)
   view.changed(node)
-}
-
-/** Does something in a directory whose times programs must not see change. */
-export function keepTimes(rw: Branch, dir: number, act: () => void): void {
-  must(sys.stat(dir, '', parentStat), 'stat')
-  const { atime, atimeNsec, mtime, mtimeNsec } = parentStat
-  const shown = ctimeOf(rw, parentStat)
-  act()
-  sys.utimensat(dir, '', atime, atimeNsec, mtime, mtimeNsec)
-  if (rw.ctimes !== null && sys.stat(dir, '', parentStat) >= 0) rw.ctimes.keep(parentStat, shown)
-}
-
-/** A copy shows when what it is a copy of was changed, until it is changed itself. */
-function keepCtime(rw: Branch, dir: number, name: string, shown: Moment): void {
-  if (rw.ctimes !== null && sys.stat(dir, name, made) >= 0) rw.ctimes.keep(made, shown)
 }
 
 /**

@@ -23,7 +23,7 @@ import { must, RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT, S, sys } from
 import { isWhiteout } from '../layer/marks.ts'
 import { beforeChange } from './before-change.ts'
 import { Branch, openRoot } from './branch.ts'
-import { keepTimes } from './copy-up.ts'
+import { keepTimes } from './keep-times.ts'
 import type { UnionLayer } from './layer.ts'
 import type { LayerSpec } from './spec.ts'
 import type { View } from './view.ts'

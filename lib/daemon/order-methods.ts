@@ -5,7 +5,7 @@
 
 import { z } from 'zod'
 import { Failure } from '../base/failure.ts'
-import type { LayerRecord } from '../snapshot/records.ts'
+import type { LayerRecord, SnapshotRecord } from '../snapshot/records.ts'
 import type { Control } from './control.ts'
 import { isDiskFull } from './errors.ts'
 import type { EventKind } from './events.ts'
@@ -13,7 +13,7 @@ import { method } from './method.ts'
 import { remember } from './remember.ts'
 import { nameShape } from './shapes.ts'
 import { withRoom } from './spare.ts'
-import { takeState } from './states.ts'
+import { isShown, keepRest, type StateWish, takeState } from './states.ts'
 import { layerPlaces } from './store-path.ts'
 import { makeWritable, nextWritable } from './sublayers.ts'
 
@@ -60,7 +60,18 @@ async function change(
   })
 }
 
-async function renew(control: Control, record: LayerRecord): Promise<string[]> {
+interface Renewed {
+  readonly mounts: string[]
+  /** The state that holds what programs changed until the end; null where that is nothing. */
+  readonly rest: SnapshotRecord | null
+}
+
+async function renew(
+  control: Control,
+  record: LayerRecord,
+  wish: StateWish | null,
+): Promise<Renewed> {
+  const shown = isShown(control, record)
   const fresh = {
     ...record,
     rw: nextWritable(control.store.places, record),
@@ -68,9 +79,10 @@ async function renew(control: Control, record: LayerRecord): Promise<string[]> {
   }
   makeWritable(layerPlaces(control.store.places, record.id), record.ro.version, fresh.rw)
   const mounts = await control.publish(fresh)
+  const rest = shown && wish !== null ? await keepRest(control, record, wish) : null
   await control.catalogue.setHead(record.id, null)
   control.dropUnused(fresh)
-  return mounts
+  return { mounts, rest }
 }
 
 const whyNotKept =
@@ -88,9 +100,12 @@ async function reset(
   return control.alone(name, async (record) => {
     const wish = { message: 'before reset', label: null, trigger: 'before-restore' } as const
     const before = snapshot ? await takeState(control, record, wish).catch(whyNotKept(name)) : null
-    const mounts = await withRoom(control.store.places, () => renew(control, record))
-    if (before !== null) await remember(control, 'reset', record, { state: before.snapshot.id })
+    const { mounts, rest } = await withRoom(control.store.places, () =>
+      renew(control, record, before === null ? null : wish),
+    )
+    const state = rest?.id ?? before?.snapshot.id ?? null
+    if (state !== null) await remember(control, 'reset', record, { state })
     control.events.tell('reset', `layer ${name} is as it was imported`, { layer: name })
-    return { layer: name, changed: true, mounts, state: before?.snapshot.id ?? null }
+    return { layer: name, changed: true, mounts, state }
   })
 }

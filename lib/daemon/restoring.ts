@@ -28,7 +28,15 @@ import { publishedBase } from '../union/numbers.ts'
 import type { Control } from './control.ts'
 import type { Call } from './method.ts'
 import { STACKS } from './queue.ts'
-import { type Frozen, readOnly, takeFrom, withImage } from './states.ts'
+import {
+  type Frozen,
+  isShown,
+  keepRest,
+  readOnly,
+  type StateWish,
+  takeFrom,
+  withImage,
+} from './states.ts'
 import { layerPlaces } from './store-path.ts'
 import { makeScratch, nextWritable, redoDirs } from './sublayers.ts'
 import { plural } from './text.ts'
@@ -90,18 +98,27 @@ export async function restoreState(
   })
   const done =
     first.pass === null
-      ? await restoreBeside(control, { ...layer, ro: version }, target)
+      ? await restoreBeside(control, layer, version, target, wish)
       : parts?.keepBoth === true
         ? first.pass
-        : await restoreAgain(control, layer, first.pass, pass)
+        : await restoreAgain(
+            control,
+            layer,
+            first.pass,
+            { ...wish, message: `${message}, changed meanwhile` },
+            pass,
+          )
   const text = `layer ${layer.name} is as in state ${target.id}${what === '' ? '' : ` in${what.slice(3)}`}`
   control.events.tell('restored', text, { layer: layer.name, state: target.id })
   const brought = parts?.keepBoth === true ? (first.pass?.written ?? []) : parts?.paths
   const { mounts, changed } = done
-  return { before: first.taken.snapshot, mounts, changed, paths: brought ?? null }
+  return { before: done.rest ?? first.taken.snapshot, mounts, changed, paths: brought ?? null }
 }
 
-type Done = Omit<Restored, 'before' | 'paths'>
+interface Done extends Omit<Restored, 'before' | 'paths'> {
+  /** The state that holds more than the one taken before, because programs went on writing. */
+  readonly rest: SnapshotRecord | null
+}
 
 /** One pass of a restore in place. `stale` where a program changed something after the image was frozen. */
 interface Pass extends Done {
@@ -172,24 +189,28 @@ async function restorePass(
   await finishRestore(catalogue, dirs, redo)
   const { write, remove, attrs } = plan
   const changed = { write: write.length, remove: remove.length, attrs: attrs.length }
-  return { mounts, changed, stale, written: write.map(({ path }) => path) }
+  return { mounts, changed, stale, written: write.map(({ path }) => path), rest: null }
 }
 
 /** How often a restore is done again because programs go on writing meanwhile. */
 const PASSES = 3
 
 // What a program changed while the plan was made, the plan does not know of: the next pass, which
-// has little to look at, takes that back too.
+// has little to look at, takes that back too, and keeps it as a state first.
 async function restoreAgain(
   control: Control,
   layer: LayerRecord,
   first: Pass,
+  wish: StateWish,
   pass: (frozen: Frozen | null) => Promise<Pass>,
 ): Promise<Done> {
   let last = first
   for (let count = 2; last.stale && count <= PASSES; count++)
-    last = await withImage(control, layer, pass)
-  return { mounts: first.mounts, changed: first.changed }
+    last = await withImage(control, layer, async (frozen) => {
+      await takeFrom(control, layer, wish, null, frozen)
+      return pass(frozen)
+    })
+  return { mounts: first.mounts, changed: first.changed, rest: null }
 }
 
 // From putPlan on the restore is decided: what stops here is finished when the store is opened next.
@@ -220,19 +241,24 @@ export async function applyNow(
 async function restoreBeside(
   control: Control,
   layer: LayerRecord,
+  ro: ReadOnlyVersion,
   snapshot: SnapshotRecord,
+  wish: StateWish,
 ): Promise<Done> {
   const { catalogue } = control
   const renewed = {
     ...layer,
+    ro,
     rw: nextWritable(control.store.places, layer),
     sublayerMade: Date.now(),
   }
   await buildSublayer(control, renewed, snapshot)
+  const shown = isShown(control, layer)
   const mounts = await control.publish(renewed)
+  const rest = shown ? await keepRest(control, layer, wish) : null
   await catalogue.setHead(layer.id, snapshot.id)
   control.dropUnused(renewed)
-  return { mounts, changed: null }
+  return { mounts, changed: null, rest }
 }
 
 /** Makes a state as the writable sublayer `rw` over `ro` of the record, which no layer has yet. */

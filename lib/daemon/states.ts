@@ -11,7 +11,7 @@ import { bytesOf } from '../base/path.ts'
 import { removeTree } from '../host/remove-tree.ts'
 import { AT_FDCWD } from '../host/sys.ts'
 import { newId } from '../snapshot/catalogue.ts'
-import type { LayerRecord, Trigger } from '../snapshot/records.ts'
+import type { LayerRecord, SnapshotRecord, Trigger } from '../snapshot/records.ts'
 import { headOf, type JournalAnswer, type Taken, takeSnapshot } from '../snapshot/snapshot.ts'
 import type { Control } from './control.ts'
 import type { Engine } from './engine-api.ts'
@@ -63,7 +63,8 @@ export async function withImage<T>(
   }
 }
 
-const isShown = (control: Control, layer: LayerRecord): boolean =>
+/** True where a mount shows the layer. */
+export const isShown = (control: Control, layer: LayerRecord): boolean =>
   (control.mounts?.showing(layer.id) ?? []).length > 0
 
 /** A layer as it was at one instant. */
@@ -139,6 +140,25 @@ async function storeFrom(
     control.events.tell('snapshot', text, { layer: layer.name, state: id })
   }
   return taken
+}
+
+/**
+ * Keeps what programs changed in a writable sublayer between its state and now, when no mount shows
+ * it any more. Null where that is nothing, or could not be kept.
+ */
+export async function keepRest(
+  control: Control,
+  left: LayerRecord,
+  wish: StateWish,
+): Promise<SnapshotRecord | null> {
+  try {
+    const message = `${wish.message}, changed meanwhile`
+    const taken = await takeFrom(control, left, { ...wish, message }, null, null)
+    return taken.kind === 'taken' ? taken.snapshot : null
+  } catch (err) {
+    control.log.warn(`what was changed in layer ${left.name} at the end is in no state`, err)
+    return null
+  }
 }
 
 /** A version of the layer's read-only part, as jobs take it. */

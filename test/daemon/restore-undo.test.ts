@@ -1,5 +1,7 @@
 // Going back and forth on a real mount: states as sublayers, and operations taken back.
 
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
@@ -134,4 +136,37 @@ t.test('of a restore of parts, the parts alone are taken back', async (t) => {
   t.equal(readdirSync(place.at).length, 4)
   await place.ask('undo')
   t.same(readdirSync(place.at), ['conf', 'other'])
+})
+
+// Makes files without end, and says the name of each that it has made; a directory that is gone ends it.
+const WRITER = `const { writeFileSync } = require('node:fs')
+for (let at = 0; ; at++) {
+  try { writeFileSync(process.argv[1] + '/' + at, 'x') } catch { process.exit(0) }
+  writeFileSync(1, at + '\\n')
+}`
+
+t.test('what a program writes until the very end of a reset is in a state', async (t) => {
+  const place = await appOf(t)
+  const { mkdirSync } = await import('node:fs')
+  mkdirSync(join(place.at, 'w'))
+  const writer = spawn(process.execPath, ['-e', WRITER, join(place.at, 'w')], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  t.teardown(() => writer.kill('SIGKILL'))
+  let said = ''
+  writer.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()))
+  await once(writer.stdout, 'data')
+  const closed = once(writer, 'close')
+  const { state } = (await place.ask('reset', 'app', '--yes')) as { state: string }
+  await closed
+  const to = join(place.dir, 'kept')
+  await place.ask('restore', 'app', state, '--to', to, '--path', 'w')
+  const kept = new Set(readdirSync(join(to, 'w')))
+  t.same(
+    said
+      .trim()
+      .split('\n')
+      .filter((name) => !kept.has(name)),
+    [],
+  )
 })

@@ -222,8 +222,8 @@ t.test('an exception in a handler is EIO, and a line that says what, where and w
     setattr: (path) => writeFileSync(path, 'new'),
   }
   for (const [method, act] of Object.entries(acts)) {
-    mkdirSync(g.at(`in-${method}`))
     const path = g.at(`in-${method}/wrong`)
+    mkdirSync(join(g.root, 'up', `in-${method}`))
     writeFileSync(join(g.root, 'up', `in-${method}`, 'wrong'), 'some bytes')
     // Its name is known before; a lookup is what fails in the first.
     if (method !== 'lookup') statSync(path)

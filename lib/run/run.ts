@@ -62,7 +62,7 @@ export async function runInView(request: RunRequest): Promise<number> {
       command: command ?? request.command,
     })
     const start = command === null ? [bubblewrap] : deaf(bubblewrap)
-    return await waitFor(spawnProgram([...start, ...words], env, request.stdio ?? 'inherit'))
+    return await waitFor(() => spawnProgram([...start, ...words], env, request.stdio ?? 'inherit'))
   } finally {
     sys.close(root)
   }
@@ -113,16 +113,21 @@ const FORWARDED = ['SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const
 /** The terminal sends these to the program itself. */
 const OF_THE_TERMINAL = ['SIGINT', 'SIGQUIT'] as const
 
-async function waitFor(child: ChildProcess): Promise<number> {
+async function waitFor(start: () => ChildProcess): Promise<number> {
+  let child: ChildProcess | null = null
   let status = ''
-  ;(child.stdio[STATUS] as Readable).on('data', (bytes: Buffer) => {
-    status += bytes.toString('latin1')
-  })
-  const forward = (signal: NodeJS.Signals) => signalProgram(child, status, signal)
+  const forward = (signal: NodeJS.Signals) => {
+    if (child !== null) signalProgram(child, status, signal)
+  }
   const stay = () => {}
+  // Before the program starts: Ctrl-C may come at once.
   for (const signal of FORWARDED) process.on(signal, forward)
   for (const signal of OF_THE_TERMINAL) process.on(signal, stay)
   try {
+    child = start()
+    ;(child.stdio[STATUS] as Readable).on('data', (bytes: Buffer) => {
+      status += bytes.toString('latin1')
+    })
     const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null]
     // Without a child nothing of the program ran: bubblewrap has said why on stderr.
     if (code !== 0 && innerProcess(status) === null && signal === null) {

@@ -35,11 +35,12 @@ export class Reached {
   /** Follows a state's list. Throws Damage, SVS_CATALOGUE_DAMAGED. */
   async follow(scope: string, pieces: readonly Piece[]): Promise<void> {
     for (const piece of pieces) {
+      // Equal lists may have stamps of their own.
+      for (const id of [...piece.list, ...piece.stamps]) this.chunks.add(id)
       // A list that another state shares was followed already, where its contents lie alike.
       const mark = `${scope} ${piece.list.join(' ')}`
       if (this.#lists.has(mark)) continue
       this.#lists.add(mark)
-      for (const id of [...piece.list, ...piece.stamps]) this.chunks.add(id)
       for await (const { entry } of readTree(this.#catalogue, [piece]))
         if (entry.content !== undefined) await this.content(key.content(scope, entry.content))
       await this.#pace.breathe()

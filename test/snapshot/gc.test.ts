@@ -1,7 +1,8 @@
 // Garbage: what goes, what stays, and what may happen meanwhile.
 
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import type { Catalogue } from '../../lib/snapshot/catalogue.ts'
 import { DigestSet } from '../../lib/snapshot/digest-set.ts'
@@ -50,6 +51,26 @@ t.test('garbage goes, and what states need stays', async (t) => {
   t.ok(swept.chunks > 0 && swept.bytes > 50_000)
   t.equal(await countOf(lab.catalogue, 'chunk'), before - swept.chunks)
   t.same(await treeOf(lab, third), was)
+})
+
+t.test('states with equal lists keep the stamps of each', async (t) => {
+  const lab = await labOf(t)
+  const file = join(lab.dirs.rw, 'file')
+  writeFileSync(file, 'bytes')
+  const states: SnapshotRecord[] = []
+  for (let i = 0; i < 2; i++) {
+    // Its time of change goes on, and nothing that a state has; what is recent has no stamp.
+    chmodSync(file, statSync(file).mode)
+    await sleep(200)
+    states.push(await lab.snapshot())
+  }
+  const [one, other] = await Promise.all(states.map(({ id }) => lab.catalogue.pieces(id)))
+  t.same(
+    one!.map(({ list }) => list),
+    other!.map(({ list }) => list),
+  )
+  t.strictNotSame(one, other, 'the stamps differ')
+  t.match(await collectGarbage(lab.catalogue), { chunks: 0 })
 })
 
 // The same few contents come and go, so that snapshots rely again and again on what is garbage.

@@ -37,13 +37,10 @@ export function listDirectory(
   access = false,
   most = Number.POSITIVE_INFINITY,
 ): DirEntry[] {
-  const flags = O.RDONLY | O.DIRECTORY | O.NOFOLLOW
-  const at = name === '' ? '.' : name
-  let fd = sys.openat(dir, at, access ? flags : flags | O.NOATIME)
+  const quiet = access ? 0 : O.NOATIME
+  let fd = open(dir, name, quiet)
   // Another's directory: only its owner may read it unnoticed.
-  if (fd === -ERRNO.EPERM) fd = sys.openat(dir, at, flags)
-  // A directory that may be read, but not searched, has no `.` to be found in it.
-  if (fd === -ERRNO.EACCES && name === '') fd = sys.reopen(dir, O.RDONLY | O.DIRECTORY)
+  if (fd === -ERRNO.EPERM) fd = open(dir, name, 0)
   must(fd, 'opendir')
   try {
     const entries: DirEntry[] = []
@@ -55,6 +52,14 @@ export function listDirectory(
   } finally {
     sys.close(fd)
   }
+}
+
+function open(dir: number, name: string, quiet: number): number {
+  const flags = O.RDONLY | O.DIRECTORY | quiet
+  if (name !== '') return sys.openat(dir, name, flags | O.NOFOLLOW)
+  const fd = sys.openat(dir, '.', flags)
+  // A directory that may be read, but not searched, has no `.` to be found in it.
+  return fd === -ERRNO.EACCES ? sys.reopen(dir, flags) : fd
 }
 
 // struct linux_dirent64: ino u64, offset s64, record length u16, type u8, name with NUL

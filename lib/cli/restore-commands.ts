@@ -11,6 +11,7 @@ import type { Command } from 'commander'
 import { Failure } from '../base/failure.ts'
 import type { CopyAnswer, PlanAnswer, RestoreAnswer } from '../daemon/restore-methods.ts'
 import type { SublayerLine } from '../daemon/sublayer-methods.ts'
+import { namedState } from '../snapshot/state-name.ts'
 import { confirm, needTerminal, pick } from './ask.ts'
 import { addCommand, type CommandRow, type Context, option } from './command.ts'
 import { type Holder, holdersBelow } from './open-files.ts'
@@ -39,7 +40,7 @@ type Done =
 const restore: CommandRow<RestoreWish, Done> = {
   usage: 'restore [name] [state]',
   summary: 'put a layer back to a state, at once and for running programs too',
-  about: `A state is named by its id or the beginning of it, by its label, by "latest", or by -1 for the one before the latest, -2 and so on. What is replaced is kept as a state first, so that a restore can be undone.
+  about: `NAME@STATE and NAME STATE are the same. A state is named by its id or the beginning of it, by its label, by "latest", or by -1 for the one before the latest, -2 and so on. What is replaced is kept as a state first, so that a restore can be undone.
 
 Only what differs is touched: a file that is the same goes on in place. A program that has a changed file open keeps the old content under that descriptor, and sees the restored one when it opens it again; such programs are listed first, and without a terminal nothing is done then unless --force is given.
 
@@ -55,7 +56,7 @@ Only what differs is touched: a file that is the same goes on in place. A progra
   ],
   examples: [
     'svsfs restore firefox --pick',
-    'svsfs restore firefox latest',
+    'svsfs restore firefox@latest',
     'svsfs restore firefox 3f9a --dry-run',
     'svsfs restore firefox -1 --path etc/firefox.ini',
     'svsfs restore firefox -1 --path etc --keep-both',
@@ -63,8 +64,7 @@ Only what differs is touched: a file that is the same goes on in place. A progra
     'svsfs restore firefox 3f9a --path home/notes --to /tmp/old',
   ],
   parse: (words) => ({
-    layer: words.optionalArg(0),
-    state: words.optionalArg(1),
+    ...namedWords(words.optionalArg(0), words.optionalArg(1)),
     pick: words.flag('pick'),
     paths: words.list('path'),
     to: words.text('to'),
@@ -100,6 +100,9 @@ Only what differs is touched: a file that is the same goes on in place. A progra
     else printPlan(done, out)
   },
 }
+
+const namedWords = (first: string | null, second: string | null) =>
+  first === null ? { layer: null, state: null } : namedState(first, second)
 
 function refuseMixed({ to, as, paths, keepBoth, dryRun }: RestoreWish): void {
   const elsewhere = to !== null ? '--to' : as !== null ? '--as' : null

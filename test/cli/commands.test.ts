@@ -110,6 +110,8 @@ t.test('a restore without a state lists the last few', async (t) => {
   t.match(refused.err, new RegExp(`${id}  just now  the first one`))
   t.equal(svsfs(store, 'restore', 'a', id.slice(0, 4)).status, 0)
   t.equal(svsfs(store, 'restore', 'a', 'latest').status, 0)
+  t.equal(svsfs(store, 'restore', 'a@latest').status, 0)
+  t.match(svsfs(store, 'restore', 'a@latest', 'latest'), { status: 2, err: /SVS_USAGE/ })
   t.match(svsfs(store, 'restore', 'a', '-99').err, /SVS_STATE_NOT_FOUND/)
 })
 

@@ -16,7 +16,11 @@ t.test('an update keeps the state before it, and the way back where it fails', a
   const first = svsfs(store, 'update', 'app', ...home('echo one > ~/file'))
   t.equal(first.status, 0, first.err)
   t.match(states(store), [{ trigger: 'before-update', message: /^before sh -c/ }])
-  t.match(first.err, /svsfs restore app@\w+ puts it back/)
+  const way = /svsfs (restore app@\w+) puts it back/.exec(first.err)?.[1] ?? ''
+  const before = svsfs(store, ...way.split(' '))
+  t.equal(before.status, 0, before.err)
+  t.not(svsfs(store, 'run', 'app', ...home('cat ~/file')).status, 0, 'what it says goes back')
+  t.equal(svsfs(store, 'undo', 'app').status, 0)
 
   const failed = svsfs(store, 'update', 'app', ...home('echo two > ~/file; exit 3'))
   t.equal(failed.status, 3)

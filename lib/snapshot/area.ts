@@ -89,7 +89,8 @@ export class FrozenArea {
     if (!Number.isSafeInteger(dir)) this.#fail(`${shown(name)} was lost`)
     const path = O.PATH | O.DIRECTORY
     if (dir < 0) return must(sys.openat(this.#links, 'empty', path), 'preserved directory')
-    const fd = must(sys.openat(dir, '.', path), 'preserved directory')
+    // Not by its `.`, for which its owner may have no right.
+    const fd = must(sys.reopen(dir, path), 'preserved directory')
     if (sys.stat(fd, '', this.#stat) >= 0 && this.#stat.ino === ino) return fd
     sys.close(fd)
     return this.#fail(`${shown(name)} is another now`)

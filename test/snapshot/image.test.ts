@@ -3,6 +3,7 @@
 
 import { execFileSync } from 'node:child_process'
 import {
+  chmodSync,
   copyFileSync,
   linkSync,
   mkdirSync,
@@ -134,23 +135,29 @@ t.test('bytes and attributes changed after the instant do not show', async (t) =
   t.same(now, was)
 })
 
-t.test('a directory that was moved away is read where it went', async (t) => {
-  const frozen = frozenOf(t)
-  const { at } = frozen
-  mkdirSync(at('d/deep'), { recursive: true })
-  writeFileSync(at('d/deep/f'), 'f')
-  const was = readImage(frozen, {})
-  const fd = must(sys.openat(AT_FDCWD, at('d'), O.PATH | O.DIRECTORY))
-  const now = readImage(frozen, {
-    '': () => {
-      before.list(frozen, frozen.rw)
-      writeFileSync(join(frozen.area, `dir-${inode(at('d'))}`), String(fd))
-      renameSync(at('d'), at('elsewhere'))
-    },
+for (const [mode, what] of [
+  [0o755, ''],
+  [0o400, ', also one that its owner may not search'],
+] as const)
+  t.test(`a directory that was moved away is read where it went${what}`, async (t) => {
+    const frozen = frozenOf(t)
+    const { at } = frozen
+    mkdirSync(at('d/deep'), { recursive: true })
+    writeFileSync(at('d/deep/f'), 'f')
+    chmodSync(at('d'), mode)
+    const was = readImage(frozen, {})
+    const fd = must(sys.openat(AT_FDCWD, at('d'), O.PATH | O.DIRECTORY))
+    const now = readImage(frozen, {
+      '': () => {
+        before.list(frozen, frozen.rw)
+        writeFileSync(join(frozen.area, `dir-${inode(at('d'))}`), String(fd))
+        renameSync(at('d'), at('elsewhere'))
+      },
+    })
+    sys.close(fd)
+    chmodSync(at('elsewhere'), 0o755)
+    t.same(now, was)
   })
-  sys.close(fd)
-  t.same(now, was)
-})
 
 t.test('a directory removed while it was being looked at shows what it had', async (t) => {
   const frozen = frozenOf(t)

@@ -91,7 +91,7 @@ const forget: CommandRow<ForgetWish, ForgetAnswer> = {
 const UNITS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 } as const
 
 /** `90s`, `30m`, `1h`, `2d`, `1w` in milliseconds. Throws SVS_USAGE. */
-export function readEvery(text: string): number {
+function readEvery(text: string): number {
   const found = /^(\d{1,6})\s*([smhdw])$/.exec(text.trim())
   const every = found === null ? 0 : Number(found[1]) * UNITS[found[2] as keyof typeof UNITS]
   if (every === 0)

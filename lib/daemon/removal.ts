@@ -16,7 +16,7 @@ import { layerPlaces } from './store-path.ts'
 import { removeLayer } from './unfinished.ts'
 
 /** How long a deleted layer can be brought back. */
-export const KEPT_MS = 7 * 24 * 3600 * 1000
+const KEPT_MS = 7 * 24 * 3600 * 1000
 /** Where the disk has less than this left, what is deleted goes at once. */
 const TIGHT_BYTES = 64 * 1024 * 1024
 

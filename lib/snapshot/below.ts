@@ -11,12 +11,13 @@ import { baseName, parentPath, type RelPath, shown } from '../base/path.ts'
 import { listDirectory } from '../host/directory.ts'
 import { asOwner } from '../host/own-rights.ts'
 import { Stat } from '../host/stat.ts'
-import { AT_FDCWD, must, O, S, sys } from '../host/sys.ts'
+import { AT_FDCWD, must, O, sys } from '../host/sys.ts'
 import { getXattr, listXattr } from '../host/xattr.ts'
 import { isCarried } from '../layer/attributes.ts'
 import { openIndex, type TreeIndex } from '../layer/index-file.ts'
 import { type FileData, holesOf, readFull } from './file-data.ts'
-import type { Entry, Kind } from './records.ts'
+import { kindOfMode } from './kinds.ts'
+import type { Entry } from './records.ts'
 
 /** The index of a read-only tree, and what is added to a position in it to make an inode number. */
 export interface BelowIndex {
@@ -29,16 +30,6 @@ export interface BelowEntry {
   readonly entry: Entry
   /** Inode on the disk, for a file that has several names; else 0. */
   readonly links: number
-}
-
-const KIND_OF: Record<number, Kind> = {
-  [S.IFREG]: 'file',
-  [S.IFDIR]: 'dir',
-  [S.IFLNK]: 'symlink',
-  [S.IFIFO]: 'fifo',
-  [S.IFSOCK]: 'socket',
-  [S.IFCHR]: 'char',
-  [S.IFBLK]: 'block',
 }
 
 const target = Buffer.alloc(4096)
@@ -115,7 +106,7 @@ export class Below {
     const override = this.#index?.override(ino) ?? null
     const mode = override?.mode ?? this.#stat.mode
     const rdev = override?.rdev ?? this.#stat.rdev
-    const kind = KIND_OF[mode & S.IFMT]
+    const kind = kindOfMode(mode)
     // Another tree's mark for "deleted" is nothing here.
     if (kind === undefined || (kind === 'char' && rdev === 0)) return null
     const { uid = this.#stat.uid, gid = this.#stat.gid } = override ?? {}

@@ -8,24 +8,14 @@ import { Failure } from '../base/failure.ts'
 import { type RelPath, shown } from '../base/path.ts'
 import { copyData } from '../host/copy.ts'
 import { libcDevice, Stat } from '../host/stat.ts'
-import { must, O, S, sys } from '../host/sys.ts'
+import { must, O, sys } from '../host/sys.ts'
 import type { MarkPrefix } from '../layer/marks.ts'
 import { type AttributesToSet, setAttributes, xattrsOf } from './attributes.ts'
 import { Below } from './below.ts'
 import { makeContent, type Sources, writeFull } from './content.ts'
 import { Damage } from './depot.ts'
-import type { Entry, Kind } from './records.ts'
-
-const TYPE_OF: Record<Kind, number> = {
-  file: S.IFREG,
-  dir: S.IFDIR,
-  symlink: S.IFLNK,
-  fifo: S.IFIFO,
-  socket: S.IFSOCK,
-  char: S.IFCHR,
-  block: S.IFBLK,
-  whiteout: S.IFCHR,
-}
+import { TYPE_OF } from './kinds.ts'
+import type { Entry } from './records.ts'
 
 const stat = new Stat()
 

@@ -10,22 +10,11 @@
 import { baseName, parentPath, type RelPath } from '../base/path.ts'
 import type { Attr } from '../fuse/filesystem.ts'
 import { asDamage, type StillBytes, type StillNode, type StillTree } from '../fuse/still-files.ts'
-import { S } from '../host/sys.ts'
 import { type MarkPrefix, markAttributes } from '../layer/marks.ts'
 import { FileCut } from './file-data.ts'
 import { type Image, type ImageDirs, type ImageEntry, openImage } from './image.ts'
-import type { Entry, Kind } from './records.ts'
-
-const TYPE: Record<Kind, number> = {
-  file: S.IFREG,
-  dir: S.IFDIR,
-  symlink: S.IFLNK,
-  fifo: S.IFIFO,
-  socket: S.IFSOCK,
-  char: S.IFCHR,
-  block: S.IFBLK,
-  whiteout: S.IFCHR,
-}
+import { TYPE_OF } from './kinds.ts'
+import type { Entry } from './records.ts'
 
 /** What a directory says that it has. */
 const DIRECTORY = 4096
@@ -98,7 +87,7 @@ function attrOf(entry: Entry, ino: number): Attr {
     mtimeNsec,
     ctime: mtime,
     ctimeNsec: mtimeNsec,
-    mode: TYPE[kind] | mode,
+    mode: TYPE_OF[kind] | mode,
     nlink: kind === 'dir' ? 2 : 1,
     uid,
     gid,

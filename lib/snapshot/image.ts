@@ -29,6 +29,7 @@ import { blocksAmong, type MarkPrefix, type Marks, marksAmong } from '../layer/m
 import { FrozenArea } from './area.ts'
 import type { FileData } from './file-data.ts'
 import { frozenData } from './frozen-data.ts'
+import { kindOfMode } from './kinds.ts'
 import { mergedData } from './merged-data.ts'
 import { readNumbers } from './numbers.ts'
 import type { Entry, EntryMarks, Kind } from './records.ts'
@@ -113,16 +114,6 @@ interface Reached {
   readonly lower: RelPath | null
   /** Its names at the instant, once the area had them. */
   kept: readonly DirEntry[] | null
-}
-
-const KIND_OF: Record<number, Kind> = {
-  [S.IFREG]: 'file',
-  [S.IFDIR]: 'dir',
-  [S.IFLNK]: 'symlink',
-  [S.IFIFO]: 'fifo',
-  [S.IFSOCK]: 'socket',
-  [S.IFCHR]: 'char',
-  [S.IFBLK]: 'block',
 }
 
 /** Attributes of one inode at the instant, from the disk or from the area. */
@@ -397,7 +388,7 @@ function lookLive(fd: number, stat: Stat): Found {
 }
 
 function kindOf({ mode, rdev }: Found, path: RelPath): Kind {
-  const kind = KIND_OF[mode & S.IFMT]
+  const kind = kindOfMode(mode)
   if (kind === undefined) throw new Error(`${shown(path)} has no known type`)
   return kind === 'char' && rdev === 0 ? 'whiteout' : kind
 }

@@ -121,32 +121,12 @@ export class KeyValue {
   /** Keys of a range, in order; `last` alone: the last so many, from the end. */
   async *keys(range: Range, last?: number): AsyncGenerator<string> {
     const order = last === undefined ? {} : { reverse: true, limit: last }
-    const found = this.#db.keys({ ...range, ...order })
-    try {
-      for (
-        let some = await found.nextv(AT_ONCE);
-        some.length > 0;
-        some = await found.nextv(AT_ONCE)
-      )
-        yield* some
-    } finally {
-      await found.close()
-    }
+    yield* inBatches(this.#db.keys({ ...range, ...order }))
   }
 
   /** Keys and values of a range, in order. */
   async *entries(range: Range): AsyncGenerator<[string, Buffer]> {
-    const found = this.#db.iterator({ ...range, ...AHEAD })
-    try {
-      for (
-        let some = await found.nextv(AT_ONCE);
-        some.length > 0;
-        some = await found.nextv(AT_ONCE)
-      )
-        yield* some
-    } finally {
-      await found.close()
-    }
+    yield* inBatches(this.#db.iterator({ ...range, ...AHEAD }))
   }
 
   /** All of it or nothing, on the disk when it returns. */
@@ -168,5 +148,20 @@ export class KeyValue {
 
   close(): Promise<void> {
     return this.#db.close()
+  }
+}
+
+/** What can be asked for several at a time, and has to be closed. */
+interface Batched<T> {
+  nextv(count: number): Promise<T[]>
+  close(): Promise<void>
+}
+
+async function* inBatches<T>(found: Batched<T>): AsyncGenerator<T> {
+  try {
+    for (let some = await found.nextv(AT_ONCE); some.length > 0; some = await found.nextv(AT_ONCE))
+      yield* some
+  } finally {
+    await found.close()
   }
 }

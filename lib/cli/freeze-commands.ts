@@ -16,7 +16,7 @@ interface FreezeWish {
 const freeze: CommandRow<FreezeWish, FreezeLine> = {
   usage: 'freeze <name>',
   summary: 'keep a static image of a layer while programs go on writing',
-  about: `Nothing is copied at the instant; what programs change afterwards is preserved first, small files whole, of larger ones the blocks. svsfs mount DIR --frozen ID shows the image, svsfs thaw ends it and frees all that it has, svsfs freezes lists them. It outlives the daemon, killed or not; after the machine went down unexpectedly it is gone, and svsfs freezes says so. Where the area is full the image ends as failed, and reading it gives EIO; the layer goes on.
+  about: `Nothing is copied at the instant; what programs change afterwards is preserved first, small files whole, of larger ones the blocks. svsfs mount DIR --frozen ID shows the image, svsfs thaw ends it and frees all that it has, svsfs freezes lists them. It outlives the daemon, also one that is killed, but not in the middle of a restore of its layer; after the machine went down unexpectedly, and in memory after any restart of it, it is gone, and svsfs freezes says so. Where the area is full the image ends as failed, and reading it gives EIO; the layer goes on.
 
 Memory (--preserve ram:64M) is one area for all freezes that are in it; the last limit that was said counts.`,
   options: [

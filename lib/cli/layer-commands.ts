@@ -156,7 +156,7 @@ const remove: CommandRow<DeleteWish, DeleteAnswer> = {
   usage: 'delete <name>',
   summary: 'remove a layer',
   about:
-    'svsfs undo brings it back within a week, with everything that was changed in it and its states; then svsfs gc takes it away. Where the disk is nearly full, it goes at once. A layer that has states is deleted with them only, and one that a mount shows is not.',
+    'svsfs undo brings it back within a week, while svsfs undo --list has it, with everything that was changed in it and its states; then svsfs gc takes it away. Where the disk is nearly full, it goes at once. A layer that has states is deleted with them only, and one that a mount shows is not.',
   options: [
     option('--with-states', 'also where it has states'),
     option('--now', 'for good, so that its room is free at once'),

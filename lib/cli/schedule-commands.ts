@@ -54,7 +54,7 @@ const forget: CommandRow<ForgetWish, ForgetAnswer> = {
   usage: 'forget <name>',
   summary: 'delete states that no rule keeps',
   about:
-    'Each rule keeps the newest state of an hour, day, week or month, as many of these back as it says, counted are those that have a state. Pinned states stay. What only the forgotten ones held is removed by svsfs gc, which the daemon also runs by itself.',
+    'Each rule keeps the newest state of an hour, day, week or month, as many of these back as it says, counted are those that have a state. Pinned states stay. What only the forgotten ones held is removed by svsfs gc, which the daemon also runs by itself while something is mounted.',
   options: [...KEEP_OPTIONS, option('--dry-run', 'only say what would go')],
   examples: [
     'svsfs forget firefox --keep-last 10 --keep-daily 7 --keep-monthly 12',

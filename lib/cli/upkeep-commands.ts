@@ -15,7 +15,7 @@ const gc: CommandRow<GcWish, Collected> = {
   usage: 'gc',
   summary: 'remove what no state and no layer needs',
   about:
-    'Chunks and contents that no state refers to, and directories that no record names. Mounts and snapshots go on meanwhile, and it may be broken off at any time. The daemon does it by itself, a while after states were deleted and once a day. A deleted layer can be brought back by svsfs undo for a week; --all takes it away now.',
+    'Chunks and contents that no state refers to, and directories that no record names. Mounts and snapshots go on meanwhile, and it may be broken off at any time. While something is mounted the daemon does it by itself, a minute after it deleted states and once a day. A deleted layer can be brought back by svsfs undo for a week, while svsfs undo --list has it; --all takes it away now.',
   options: [
     option('--dry-run', 'only say what would go'),
     option('--all', 'also deleted layers that could still be brought back'),

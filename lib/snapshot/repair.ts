@@ -11,6 +11,7 @@
 import type { RelPath } from '../base/path.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { MendJob } from './check.ts'
+import { sha256 } from './depot.ts'
 import { del, type Operation, putJson } from './key-value.ts'
 import { key, lastPart } from './keys.ts'
 import type { SnapshotRecord } from './records.ts'
@@ -30,7 +31,8 @@ export async function clearDamage(
 ): Promise<void> {
   const operations: Operation[] = []
   for (const { kind, at } of faults) {
-    if (kind === 'chunk' || kind === 'content') operations.push(del(at))
+    if (kind === 'content') operations.push(del(at))
+    if (kind === 'chunk' && (await isAltered(catalogue, at))) operations.push(del(at))
     if (/^(id|label|head)\//.test(at)) operations.push(del(at))
   }
   for (const { broken } of faults)
@@ -38,6 +40,12 @@ export async function clearDamage(
   await catalogue.batch(operations)
   await nameStates(catalogue)
   await dropStamps(catalogue, faults)
+}
+
+// A chunk may have been stored anew since it was looked at.
+async function isAltered(catalogue: Catalogue, at: string): Promise<boolean> {
+  const bytes = await catalogue.value(at)
+  return bytes !== null && sha256(bytes) !== lastPart(at)
 }
 
 async function nameStates(catalogue: Catalogue): Promise<void> {

@@ -203,8 +203,8 @@ export class PreservedBlocks {
     const to = this.#create('bulk')
     const isNew = sys.lseek(to, 0, 2) === 0
     if (isNew && sys.clone(to, fd) === 0) {
-      for (let i = 0; i < runs.length; i += 2) this.#note(runs[i]!, runs[i + 1]! - runs[i]!, BULK)
       sys.close(to)
+      for (let i = 0; i < runs.length; i += 2) this.#note(runs[i]!, runs[i + 1]! - runs[i]!, BULK)
       return null
     }
     const from = sys.dup(fd)

@@ -128,16 +128,22 @@ export class OwnNames {
     // What the parent does with letters, the new one does too.
     const tells = this.#known.has(parent) || (LETTER.test(name) && !hasOtherLetters(fd, name))
     if (!tells) {
-      this.#known.delete(path)
+      this.#drop(path)
       return
     }
     if (this.#known.size >= MOST_DIRECTORIES) this.forget()
+    this.#drop(path)
     this.#known.set(path, new Set())
   }
 
   /** A directory is about to go, and nothing else; as for `adds`. */
   ends(before: number, path: RelPath): void {
-    if (this.#follows(before)) this.#known.delete(path)
+    if (this.#follows(before)) this.#drop(path)
+  }
+
+  #drop(path: RelPath): void {
+    this.#names -= this.#known.get(path)?.size ?? 0
+    this.#known.delete(path)
   }
 
   forget(): void {

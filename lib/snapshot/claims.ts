@@ -2,6 +2,7 @@
 //
 //   writer   asks for a content or chunk ─▶ claimed: the sweep keeps it
 //                                        └▶ condemned already: "not there", and it is stored anew
+//   writer   writes what is condemned ─▶ the former record goes first: it names chunks that go as well
 //   reader   holds a state that may be deleted meanwhile ─▶ its list is followed all the same
 //   sweep    follows records, then claims, until no claim is left ─▶ condemns the rest at once
 //
@@ -42,10 +43,28 @@ export class Claim {
     return true
   }
 
-  /** Before `at` is written: a sweep that has not removed it yet passes it over. */
+  /**
+   * Before `at` is written: a sweep that has not removed it yet passes it over. For a content, after
+   * `clear`, because what the catalogue has of it may need chunks that are condemned too.
+   */
   store(at: string): void {
     this.#claims.spare(at)
     this.#keep(at)
+  }
+
+  /** Before contents are written: those that are condemned are removed by `removal`, and only then stored. */
+  async clear(
+    contents: readonly string[],
+    removal: (condemned: readonly string[]) => Promise<void>,
+  ): Promise<void> {
+    const condemned: string[] = []
+    for (const at of contents) {
+      if (this.#claims.isCondemned(at)) condemned.push(at)
+      else this.store(at)
+    }
+    if (condemned.length === 0) return
+    await this.#claims.remove(() => removal(condemned))
+    for (const at of condemned) this.store(at)
   }
 
   end(): void {
@@ -69,7 +88,7 @@ export class Claims {
   #sweeping = false
   #condemned: Condemned | null = null
   #spared = new Set<string>()
-  #removing: Promise<void> = Promise.resolve()
+  #removing: Promise<unknown> = Promise.resolve()
 
   constructor(dir: string) {
     this.#dir = dir
@@ -108,9 +127,16 @@ export class Claims {
     if (this.#condemned?.(at) === true) this.#spared.add(at)
   }
 
-  /** Waits for a removal that is under way: what is written now must come after it. */
-  settled(): Promise<void> {
-    return this.#removing
+  /** Runs a removal; whoever writes waits for it. */
+  remove(removal: () => Promise<void>): Promise<void> {
+    const removing = removal()
+    this.#removing = Promise.allSettled([this.#removing, removing])
+    return removing
+  }
+
+  /** Waits for removals that are under way: what is written now must come after them. */
+  async settled(): Promise<void> {
+    await this.#removing
   }
 
   /** One sweep at a time. Throws SVS_STORE_BUSY. */
@@ -124,11 +150,7 @@ export class Claims {
           this.#condemned = condemned
         },
         isCondemned: (at) => this.isCondemned(at),
-        remove: (removal) => {
-          const removing = removal()
-          this.#removing = removing.catch(() => {})
-          return removing
-        },
+        remove: (removal) => this.remove(removal),
       })
     } finally {
       this.#sweeping = false

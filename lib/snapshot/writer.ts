@@ -7,7 +7,7 @@
 import type { Catalogue } from './catalogue.ts'
 import type { Claim } from './claims.ts'
 import type { Depot } from './depot.ts'
-import { decode, type Operation, put, putJson, putText } from './key-value.ts'
+import { decode, del, type Operation, put, putJson, putText } from './key-value.ts'
 import { key, timeText } from './keys.ts'
 import {
   type Content,
@@ -62,6 +62,7 @@ export class SnapshotWriter implements Depot {
     // Asked again: another put of the same chunk may have come first during the wait.
     if (this.#waiting.has(at)) return
     this.stored += bytes.length
+    this.#claim.store(at)
     await this.#add(at, bytes)
   }
 
@@ -92,7 +93,6 @@ export class SnapshotWriter implements Depot {
   }
 
   async #add(at: string, value: Buffer): Promise<void> {
-    this.#claim.store(at)
     this.#waiting.set(at, value)
     this.#bytes += value.length
     if (this.#bytes < BATCH_BYTES) return
@@ -102,6 +102,8 @@ export class SnapshotWriter implements Depot {
   }
 
   async #write(operations: Operation[]): Promise<void> {
+    const contents = operations.map((each) => each.key).filter((at) => at.startsWith('content/'))
+    await this.#claim.clear(contents, (former) => this.#catalogue.batch(former.map(del)))
     await this.#catalogue.claims.settled()
     await this.#catalogue.batch(operations)
   }

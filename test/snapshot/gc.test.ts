@@ -5,11 +5,14 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import type { Catalogue } from '../../lib/snapshot/catalogue.ts'
+import { sha256 } from '../../lib/snapshot/depot.ts'
 import { DigestSet } from '../../lib/snapshot/digest-set.ts'
 import { collectGarbage } from '../../lib/snapshot/gc.ts'
+import { key } from '../../lib/snapshot/keys.ts'
 import { Pace } from '../../lib/snapshot/pace.ts'
-import type { SnapshotRecord } from '../../lib/snapshot/records.ts'
+import type { Content, SnapshotRecord } from '../../lib/snapshot/records.ts'
 import { buildState } from '../../lib/snapshot/restore.ts'
+import type { SnapshotWriter } from '../../lib/snapshot/writer.ts'
 import { describeTree, type Lab, labOf, mutate, randomBytes, randomOf } from './fixture.ts'
 
 async function countOf(catalogue: Catalogue, prefix: string): Promise<number> {
@@ -136,6 +139,80 @@ t.test('what a snapshot that is being written stored is no garbage; given up, it
   writer.end()
   t.match(await collectGarbage(catalogue), { chunks: 1, contents: 1 })
 })
+
+/** Sweeps, and lets `act` run once while what is condemned is being removed. */
+async function sweepWith(catalogue: Catalogue, act: () => Promise<void>): Promise<void> {
+  const pace = new Pace()
+  let acted = false
+  pace.breathe = async () => {
+    // A writer of its own asks: to be told that it is absent claims nothing.
+    if (acted || !catalogue.claims.isCondemned(key.content('', OLD))) return
+    acted = true
+    await act()
+  }
+  await collectGarbage(catalogue, { pace })
+  if (!acted) throw new Error('nothing was condemned')
+}
+
+const OLD = 'cd'.repeat(32)
+const chunkNamed = (text: string) => ({ id: sha256(Buffer.from(text)), bytes: Buffer.from(text) })
+const madeOf = (chunk: { id: string; bytes: Buffer }): Content => ({
+  size: 3,
+  depth: 0,
+  stored: chunk.bytes.length,
+  parts: [{ codec: 'raw', length: 3, chunks: [chunk.id] }],
+})
+
+async function store(writer: SnapshotWriter, text: string): Promise<void> {
+  const chunk = chunkNamed(text)
+  await writer.putChunk(chunk.id, Buffer.from(chunk.bytes))
+  await writer.putContent('', OLD, madeOf(chunk))
+}
+
+for (const early of [true, false]) {
+  const when = early ? 'before' : 'after'
+  t.test(
+    `a writer that began ${when} the condemnation and fails leaves no content without its chunks`,
+    async (t) => {
+      const { catalogue } = await labOf(t)
+      const former = await catalogue.writer()
+      await store(former, 'old')
+      await former.flush()
+      former.end()
+      const first = early ? await catalogue.writer() : null
+      await sweepWith(catalogue, async () => {
+        const writer = first ?? (await catalogue.writer())
+        t.equal(await writer.content('', OLD), null, 'what is condemned counts as absent')
+        await store(writer, 'new')
+        writer.end()
+      })
+      const left = await catalogue.content('', OLD)
+      for (const id of left?.parts.flatMap(({ chunks }) => chunks ?? []) ?? [])
+        t.ok(await catalogue.chunk(id), 'every chunk that is named is there')
+    },
+  )
+
+  t.test(`a writer that began ${when} the condemnation and ends well stores it anew`, async (t) => {
+    const { catalogue } = await labOf(t)
+    const former = await catalogue.writer()
+    await store(former, 'old')
+    await former.flush()
+    former.end()
+    const first = early ? await catalogue.writer() : null
+    const writers: SnapshotWriter[] = []
+    await sweepWith(catalogue, async () => {
+      // Two at once: neither takes away what the other stored.
+      writers.push(first ?? (await catalogue.writer()), await catalogue.writer())
+      for (const writer of writers) await store(writer, 'new')
+      await Promise.all(writers.map((writer) => writer.flush()))
+    })
+    t.same(await catalogue.content('', OLD), madeOf(chunkNamed('new')))
+    t.ok(await catalogue.chunk(chunkNamed('new').id))
+    t.notOk(await catalogue.chunk(chunkNamed('old').id), 'the former chunks went')
+    t.match(await collectGarbage(catalogue), { contents: 0, chunks: 0 })
+    for (const writer of writers) writer.end()
+  })
+}
 
 t.test('a sweep beside a sweep is refused', async (t) => {
   const lab = await labOf(t)

@@ -10,7 +10,7 @@
 import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
 import { Failure } from '../base/failure.ts'
-import { type Claim, Claims, type Sweep } from './claims.ts'
+import { type Claim, Claims, type Holding, type Sweep } from './claims.ts'
 import type { DepotReader } from './depot.ts'
 import { decode, del, KeyValue, type Operation, putJson, putText } from './key-value.ts'
 import { beginning, below, key, lastPart, type Range } from './keys.ts'
@@ -277,10 +277,19 @@ export class Catalogue implements DepotReader {
     return found
   }
 
-  /** Keeps what a state consists of, also where it is deleted meanwhile, until the answer is called. */
-  async hold(snapshot: SnapshotRecord | null): Promise<() => void> {
-    if (snapshot === null) return () => {}
-    return this.claims.hold({ snapshot, pieces: await this.pieces(snapshot.id) })
+  /** Keeps what a state consists of, also where it is deleted meanwhile. Null where it is not there any more. */
+  async hold(snapshot: SnapshotRecord): Promise<Holding | null> {
+    try {
+      const pieces = await this.pieces(snapshot.id)
+      const release = this.claims.hold({ snapshot, pieces })
+      // Looked for once it is held: a sweep that did not see the record then sees who holds it.
+      if (await this.has(key.snapshot(snapshot))) return { pieces, release }
+      release()
+      return null
+    } catch (err) {
+      if (await this.has(key.snapshot(snapshot))) throw err
+      return null
+    }
   }
 
   /** The state that a layer's writable sublayer came from: taken of it, or restored to it. */

@@ -24,6 +24,13 @@ export interface Held {
   readonly pieces: readonly Piece[]
 }
 
+/** The same, as its holder has it. */
+export interface Holding {
+  readonly pieces: readonly Piece[]
+  /** Lets go. */
+  release(): void
+}
+
 /** What one writer relies on. Both only grow. */
 export class Claim {
   /** Keys of contents, which are followed to what they need. */

@@ -10,6 +10,7 @@
 // Rule: a record is replaced in one batch, after its chunks, and only by one that was tried out; so
 // a crash leaves the former or the new. References stay the same, so no chain grows.
 
+import { Failure } from '../base/failure.ts'
 import type { RelPath } from '../base/path.ts'
 import type { Catalogue } from './catalogue.ts'
 import { openContent, openLower, type Readable, type Sources, scratch } from './content.ts'
@@ -202,17 +203,19 @@ export interface RecodeState extends Pick<RecodeJob, 'ro' | 'temporary' | 'budge
   readonly onProgress?: (programs: number) => void
 }
 
-/** Stores the programs of a state better. Throws SVS_DISK_FULL. */
+/** Stores the programs of a state better. Throws SVS_DISK_FULL, SVS_STATE_NOT_FOUND. */
 export async function recodeState(options: RecodeState): Promise<Recoded> {
   const { catalogue, snapshot, ro, temporary, budget, onProgress } = options
-  const pieces = await catalogue.pieces(snapshot.id)
+  const held = await catalogue.hold(snapshot)
+  if (held === null) throw new Failure('SVS_STATE_NOT_FOUND', snapshot.id, snapshot.layer)
   const writer = await catalogue.writer()
   try {
-    const job = { pieces, scope: snapshot.ro.digest, ro, temporary, budget }
+    const job = { pieces: held.pieces, scope: snapshot.ro.digest, ro, temporary, budget }
     const done = await runJob('recode', job, writer, ({ entries }) => onProgress?.(entries))
     await writer.flush()
     return done
   } finally {
     writer.end()
+    held.release()
   }
 }

@@ -6,7 +6,7 @@ import type { z } from 'zod'
 import { Failure } from '../base/failure.ts'
 import type { Catalogue } from './catalogue.ts'
 import { decode } from './key-value.ts'
-import { below, key, lastPart } from './keys.ts'
+import { below, key } from './keys.ts'
 import {
   content,
   layerRecord,
@@ -74,26 +74,28 @@ async function checkNames(catalogue: Catalogue, layer: string | null): Promise<B
   const ranges = (prefix: string) => below(layer === null ? prefix : `${prefix}/${layer}`)
   for await (const at of catalogue.keys(ranges('snapshot'))) {
     const [of, time, id] = at.split('/').slice(1) as [string, string, string]
+    const found: BadRecord[] = []
     const named = (await catalogue.value(key.id(of, id)))?.toString()
-    if (named !== time) bad.push({ at: key.id(of, id), why: 'it does not lead to its state' })
-    if (!(await catalogue.has(key.tree(id)))) bad.push({ at: key.tree(id), why: 'it is missing' })
+    if (named !== time) found.push({ at: key.id(of, id), why: 'it does not lead to its state' })
+    if (!(await catalogue.has(key.tree(id)))) found.push({ at: key.tree(id), why: 'it is missing' })
+    // A state goes with its names: where it is gone by now they are not missed.
+    if (found.length > 0 && (await catalogue.has(at))) bad.push(...found)
   }
-  for await (const at of catalogue.keys(ranges('id'))) {
-    const [of, id] = at.split('/').slice(1) as [string, string]
-    const time = (await catalogue.value(at))?.toString() ?? ''
-    if (!(await catalogue.has(key.snapshotAt(of, time, id))))
-      bad.push({ at, why: 'there is no such state' })
-  }
-  for await (const at of catalogue.keys(ranges('label'))) {
-    const of = at.split('/')[1]!
-    const id = (await catalogue.value(at))?.toString() ?? ''
-    if (!(await catalogue.has(key.id(of, id)))) bad.push({ at, why: 'there is no such state' })
-  }
-  for await (const at of catalogue.keys(below('head'))) {
-    const of = lastPart(at)
-    if (layer !== null && of !== layer) continue
-    const id = (await catalogue.value(at))?.toString() ?? ''
-    if (!(await catalogue.has(key.id(of, id)))) bad.push({ at, why: 'there is no such state' })
-  }
+  for (const prefix of ['id', 'label', 'head'])
+    for await (const at of catalogue.keys(prefix === 'head' ? below('head') : ranges(prefix)))
+      if (layer === null || at.split('/')[1] === layer)
+        if (await leadsNowhere(catalogue, prefix, at)) bad.push({ at, why: NOWHERE })
   return bad
+}
+
+const NOWHERE = 'there is no such state'
+
+/** True where a name leads to no state, and is still what it was when that was seen. */
+async function leadsNowhere(catalogue: Catalogue, prefix: string, at: string): Promise<boolean> {
+  const [, of, last] = at.split('/') as [string, string, string]
+  const value = (await catalogue.value(at))?.toString() ?? null
+  if (value === null) return false
+  const to = prefix === 'id' ? key.snapshotAt(of, value, last) : key.id(of, value)
+  if (await catalogue.has(to)) return false
+  return (await catalogue.value(at))?.toString() === value
 }

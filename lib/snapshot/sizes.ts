@@ -23,9 +23,16 @@ export async function sizesOf(
 ): Promise<Map<string, Sizes>> {
   const count = new Count(catalogue)
   const states = await catalogue.allSnapshots()
-  for (const [at, { id, ro }] of states.entries()) {
+  for (const [at, state] of states.entries()) {
     onProgress(`measured ${at} of ${states.length} states`)
-    await count.add(id, ro.digest, await catalogue.pieces(id))
+    const held = await catalogue.hold(state)
+    // Deleted since the list was read.
+    if (held === null) continue
+    try {
+      await count.add(state.id, state.ro.digest, held.pieces)
+    } finally {
+      held.release()
+    }
   }
   return count.sizes()
 }

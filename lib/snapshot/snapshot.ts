@@ -60,11 +60,12 @@ export type Taken =
 export async function takeSnapshot(options: TakeSnapshot): Promise<Taken> {
   const { catalogue, layer, allowEmpty = false } = options
   const at = options.at ?? Date.now()
-  const parent = await headOf(catalogue, layer.id)
-  const release = await catalogue.hold(parent)
+  const head = await headOf(catalogue, layer.id)
+  const held = head === null ? null : await catalogue.hold(head)
+  const parent = held === null ? null : head
   const writer = await catalogue.writer()
   try {
-    const found = await scanLayer(options, parent, writer)
+    const found = await scanLayer(options, parent, held?.pieces ?? null, writer)
     // Another snapshot may have been published meanwhile: the parent stays what it was, a fact.
     if (!found.changed && parent !== null && !allowEmpty)
       return { kind: 'unchanged', snapshot: parent, by: found.by }
@@ -73,7 +74,7 @@ export async function takeSnapshot(options: TakeSnapshot): Promise<Taken> {
     return { kind: 'taken', snapshot, by: found.by }
   } finally {
     writer.end()
-    release()
+    held?.release()
   }
 }
 
@@ -92,8 +93,9 @@ export async function piecesOf(
 }
 
 async function scanLayer(
-  { catalogue, layer, dirs, journal, onProgress }: TakeSnapshot,
+  { layer, dirs, journal, onProgress }: TakeSnapshot,
   parent: SnapshotRecord | null,
+  pieces: readonly Piece[] | null,
   writer: SnapshotWriter,
 ): Promise<ScanResult> {
   const job = {
@@ -101,7 +103,7 @@ async function scanLayer(
     prefix: ownPrefix(),
     ro: dirs.ro,
     scope: layer.ro.digest,
-    parent: await piecesOf(catalogue, parent),
+    parent: pieces,
     parentScope: parent?.ro.digest ?? '',
     changed: follows(parent, layer) ? (journal?.changed ?? null) : null,
   }

@@ -10,6 +10,7 @@
 import { Failure } from '../base/failure.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { Broken, CheckJob } from './check.ts'
+import type { Holding } from './claims.ts'
 import { Damage, sha256 } from './depot.ts'
 import { below, key, lastPart } from './keys.ts'
 import { Pace } from './pace.ts'
@@ -96,7 +97,11 @@ class Verification {
   readonly #lists = new Map<string, List>()
   /** Contents by their keys; what is wrong with them, by key of the chunk or content. */
   readonly #contents = new Map<string, string[]>()
+  /** What something needs, and what nothing that was found does. */
   readonly #chunks = new Set<string>()
+  readonly #garbage = new Set<string>()
+  readonly #held: Holding[] = []
+  #states = 0
   #entries = 0
   #bytes = 0
 
@@ -107,30 +112,39 @@ class Verification {
   }
 
   async run(): Promise<Verified> {
+    try {
+      return await this.#run()
+    } finally {
+      for (const held of this.#held) held.release()
+    }
+  }
+
+  async #run(): Promise<Verified> {
     const { layer } = this.#options
     for (const { at, why } of await checkRecords(this.#catalogue, layer))
       this.#fault('record', at, why)
-    const states = await this.#states()
+    const states = await this.#statesThere()
     for (const [at, state] of states.entries()) {
       this.#tell(`reading the list of state ${at + 1} of ${states.length}`)
       await this.#gather(state)
     }
     if (layer === null)
-      for await (const at of this.#catalogue.keys(below('chunk'))) this.#chunks.add(lastPart(at))
+      for await (const at of this.#catalogue.keys(below('chunk')))
+        if (!this.#chunks.has(lastPart(at))) this.#garbage.add(lastPart(at))
     await this.#checkChunks()
     await this.#checkContents()
     for (const list of this.#lists.values()) await this.#blame(list)
     return {
-      states: states.length,
+      states: this.#states,
       entries: this.#entries,
       contents: this.#contents.size,
-      chunks: this.#chunks.size,
+      chunks: this.#chunks.size + this.#garbage.size,
       bytes: this.#bytes,
       faults: [...this.#faults.values()].map(closed),
     }
   }
 
-  async #states(): Promise<SnapshotRecord[]> {
+  async #statesThere(): Promise<SnapshotRecord[]> {
     const { layer } = this.#options
     const range = layer === null ? below('snapshot') : below(`snapshot/${layer}`)
     const states: SnapshotRecord[] = []
@@ -148,29 +162,39 @@ class Verification {
   }
 
   async #gather(state: SnapshotRecord): Promise<void> {
-    const pieces = await this.#piecesOf(state)
-    for (const piece of pieces) {
-      const name = `${state.ro.digest} ${piece.list.join(' ')} ${piece.stamps.join(' ')}`
-      const known = this.#lists.get(name)
-      if (known !== undefined) {
-        known.states.push(state)
-        continue
-      }
-      const list = { scope: state.ro.digest, piece, states: [state] }
-      this.#lists.set(name, list)
-      for (const id of [...piece.list, ...piece.stamps]) this.#chunks.add(id)
+    const held = await this.#hold(state)
+    if (held === null) return
+    this.#states += 1
+    const lists = held.pieces.map((piece) => this.#listOf(state, piece))
+    // What many states have alike is remembered once.
+    const pieces = lists.map(({ piece }) => piece)
+    this.#held.push({ pieces, release: this.#catalogue.claims.hold({ snapshot: state, pieces }) })
+    held.release()
+    for (const list of lists) {
+      list.states.push(state)
+      if (list.states.length > 1) continue
+      for (const id of [...list.piece.list, ...list.piece.stamps]) this.#chunks.add(id)
       await this.#readList(list)
     }
   }
 
-  async #piecesOf(state: SnapshotRecord): Promise<readonly Piece[]> {
+  #listOf({ ro }: SnapshotRecord, piece: Piece): List {
+    const name = `${ro.digest} ${piece.list.join(' ')} ${piece.stamps.join(' ')}`
+    const known = this.#lists.get(name) ?? { scope: ro.digest, piece, states: [] }
+    this.#lists.set(name, known)
+    return known
+  }
+
+  /** Null for a state that was deleted since, and where the damage is told. */
+  async #hold(state: SnapshotRecord): Promise<Holding | null> {
     try {
-      return await this.#catalogue.pieces(state.id)
+      return await this.#catalogue.hold(state)
     } catch (err) {
       if (!(err instanceof Failure)) throw err
+      this.#states += 1
       this.#fault('list', key.tree(state.id), err.message)
       this.#hurt(key.tree(state.id), [state], '')
-      return []
+      return null
     }
   }
 
@@ -233,14 +257,26 @@ class Verification {
 
   async #checkChunks(): Promise<void> {
     let done = 0
-    for (const id of this.#chunks) {
+    const count = this.#chunks.size + this.#garbage.size
+    for (const id of [...this.#chunks, ...this.#garbage]) {
       const bytes = await this.#catalogue.chunk(id)
       this.#bytes += bytes?.length ?? 0
-      if (bytes === null) this.#fault('chunk', key.chunk(id), 'it is missing')
-      else if (sha256(bytes) !== id) this.#fault('chunk', key.chunk(id), 'its bytes are others')
-      this.#tell(`checked ${++done} of ${this.#chunks.size} chunks`)
+      if (bytes === null) this.#missing(id)
+      else if (sha256(bytes) !== id) this.#badChunk(id, 'its bytes are others')
+      this.#tell(`checked ${++done} of ${count} chunks`)
       await this.#pace.breathe()
     }
+  }
+
+  // Garbage may be removed at any time.
+  #missing(id: string): void {
+    if (!this.#garbage.delete(id)) this.#badChunk(id, 'it is missing')
+  }
+
+  /** Told of the list that it is before, it is the chunk all the same: then it can be taken away. */
+  #badChunk(id: string, why: string): void {
+    this.#faults.delete(key.chunk(id))
+    this.#fault('chunk', key.chunk(id), why)
   }
 
   // Those whose chunks are damaged are known to be broken.

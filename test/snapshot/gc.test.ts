@@ -3,15 +3,18 @@
 import { chmodSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import type { Catalogue } from '../../lib/snapshot/catalogue.ts'
 import { sha256 } from '../../lib/snapshot/depot.ts'
 import { DigestSet } from '../../lib/snapshot/digest-set.ts'
 import { collectGarbage } from '../../lib/snapshot/gc.ts'
 import { key } from '../../lib/snapshot/keys.ts'
 import { Pace } from '../../lib/snapshot/pace.ts'
+import { recodeState } from '../../lib/snapshot/recode.ts'
 import type { Content, SnapshotRecord } from '../../lib/snapshot/records.ts'
 import { buildState } from '../../lib/snapshot/restore.ts'
+import { sizesOf } from '../../lib/snapshot/sizes.ts'
+import { verify } from '../../lib/snapshot/verify.ts'
 import type { SnapshotWriter } from '../../lib/snapshot/writer.ts'
 import { describeTree, type Lab, labOf, mutate, randomBytes, randomOf } from './fixture.ts'
 
@@ -119,14 +122,108 @@ t.test('a state that is deleted while it is read stays readable until that ends'
   writeFileSync(join(lab.dirs.rw, 'file'), randomBytes(randomOf(3), 30_000))
   const state = await lab.snapshot()
   const chunks = await countOf(lab.catalogue, 'chunk')
-  const release = await lab.catalogue.hold(state)
+  const held = await lab.catalogue.hold(state)
   await lab.catalogue.deleteSnapshot(state)
   await collectGarbage(lab.catalogue)
   t.equal(await countOf(lab.catalogue, 'chunk'), chunks)
-  release()
+  held!.release()
   await collectGarbage(lab.catalogue)
   t.equal(await countOf(lab.catalogue, 'chunk'), 0)
   t.equal(await countOf(lab.catalogue, 'content'), 0)
+})
+
+/** Two states of which the second has more, and what looks at them while that goes. */
+async function labOfTwo(t: Test) {
+  const lab = await labOf(t)
+  const [random, file] = [randomOf(4), (name: string) => join(lab.dirs.rw, name)]
+  writeFileSync(file('kept'), randomBytes(random, 30_000))
+  const kept = await lab.snapshot()
+  writeFileSync(file('gone'), randomBytes(random, 40_000))
+  const gone = await lab.snapshot()
+  await lab.catalogue.setHead('l1', null)
+  let left = 1
+  const drop = async () => {
+    if (left-- !== 1) return
+    await lab.catalogue.deleteSnapshot(gone)
+    await collectGarbage(lab.catalogue)
+  }
+  const look = (onProgress: (text: string) => Promise<void> | void = () => {}) => {
+    const told: Promise<void>[] = []
+    const pace = new Pace()
+    // What a look tells, it waits for.
+    pace.breathe = async () => void (await Promise.all(told))
+    return verify({
+      catalogue: lab.catalogue,
+      layer: null,
+      ro: () => lab.dirs.ro,
+      temporary: lab.dir,
+      pace,
+      onProgress: (text) => void told.push(Promise.resolve(onProgress(text))),
+    })
+  }
+  return { ...lab, kept, gone, drop, look }
+}
+
+t.test('a state that is deleted while all are verified is no damage', async (t) => {
+  for (const at of ['pieces', 'value', 'findSnapshot'] as const) {
+    const { catalogue, drop, look, gone } = await labOfTwo(t)
+    const real = catalogue[at].bind(catalogue) as (...args: string[]) => Promise<never>
+    const asked = async (...args: string[]) => {
+      if (args.some((arg) => arg.includes(gone.id))) await drop()
+      return real(...args)
+    }
+    Object.assign(catalogue, { [at]: asked })
+    const { states, faults } = await look()
+    t.same({ states, faults }, { states: 1, faults: [] }, `gone when ${at} is asked for`)
+  }
+  const { drop, look } = await labOfTwo(t)
+  const { faults } = await look((text) => (text.startsWith('checked 1 ') ? drop() : undefined))
+  t.same(faults, [], 'gone when its chunks are checked')
+})
+
+t.test('garbage that goes while all is verified is no damage', async (t) => {
+  const { catalogue, drop, look, gone } = await labOfTwo(t)
+  await catalogue.deleteSnapshot(gone)
+  const { faults } = await look((text) => (text.startsWith('checked 1 ') ? drop() : undefined))
+  t.same(faults, [])
+  t.match(await collectGarbage(catalogue), { chunks: 0 }, 'it went')
+})
+
+t.test('a state that is deleted while it is measured or recoded is not there', async (t) => {
+  const one = await labOfTwo(t)
+  const real = one.catalogue.pieces.bind(one.catalogue)
+  Object.assign(one.catalogue, {
+    pieces: async (id: string) => {
+      if (id === one.gone.id) await one.drop()
+      return real(id)
+    },
+  })
+  t.same([...(await sizesOf(one.catalogue)).keys()], [one.kept.id])
+  const job = { catalogue: one.catalogue, ro: one.dirs.ro, temporary: one.dir, budget: null }
+  await t.rejects(recodeState({ ...job, snapshot: one.gone }), { code: 'SVS_STATE_NOT_FOUND' })
+})
+
+t.test('the state that a snapshot is taken after is read once, and may go meanwhile', async (t) => {
+  const { catalogue, dirs, kept, snapshot, drop } = await labOfTwo(t)
+  await catalogue.setHead('l1', kept.id)
+  const real = catalogue.pieces.bind(catalogue)
+  let reads = 0
+  Object.assign(catalogue, {
+    pieces: async (id: string) => {
+      if (id === kept.id) reads += 1
+      return real(id)
+    },
+  })
+  const chunk = catalogue.chunk.bind(catalogue)
+  catalogue.chunk = async (id) => {
+    await catalogue.deleteSnapshot(kept)
+    await drop()
+    return chunk(id)
+  }
+  writeFileSync(join(dirs.rw, 'more'), 'more')
+  const taken = await snapshot()
+  t.equal(reads, 1)
+  t.equal(taken.entries, 4)
 })
 
 t.test('what a snapshot that is being written stored is no garbage; given up, it is', async (t) => {

@@ -12,7 +12,7 @@ import type { RelPath } from '../base/path.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { MendJob } from './check.ts'
 import { sha256 } from './depot.ts'
-import { del, type Operation, putJson } from './key-value.ts'
+import { del, type Operation, putJson, putText } from './key-value.ts'
 import { key, lastPart } from './keys.ts'
 import type { SnapshotRecord } from './records.ts'
 import type { ScanJob } from './scan.ts'
@@ -51,10 +51,13 @@ async function isAltered(catalogue: Catalogue, at: string): Promise<boolean> {
 async function nameStates(catalogue: Catalogue): Promise<void> {
   for await (const at of catalogue.keys({ gte: 'snapshot/', lt: 'snapshot0' })) {
     const [layer, time, id] = at.split('/').slice(1) as [string, string, string]
-    if ((await catalogue.value(key.id(layer, id)))?.toString() === time) continue
-    await catalogue.batch([{ type: 'put', key: key.id(layer, id), value: Buffer.from(time) }])
+    const named = (await catalogue.value(key.id(layer, id)))?.toString() === time
+    if (!named) await catalogue.batch([putText(key.id(layer, id), time)])
     const record = await catalogue.findSnapshot(layer, id).catch(() => null)
-    if (record !== null) await catalogue.batch(namesOf(record))
+    if (record === null) continue
+    const { label } = record
+    if (named && (label === null || (await catalogue.labelled(layer, label)) !== null)) continue
+    await catalogue.batch(namesOf(record))
   }
 }
 

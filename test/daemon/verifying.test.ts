@@ -134,21 +134,28 @@ t.test('a repair gets back what the live tree has, and says what is lost', async
 })
 
 t.test('lists and records that can be made again are', async (t) => {
-  const place = await storeIn(t)
-  await within(place, async (control) => {
-    for (let file = 0; file < 5; file++) writeFileSync(join(place.rw, `f${file}`), `text ${file}`)
-    await ask(control, 'snapshot', { layer: 'app', label: 'all' })
-  })
-  // All chunks there are: the lists, their stamps, and the small files' bytes.
-  const lost = await place.damage((key) => (/^(chunk|id|label)\//.test(key) ? null : undefined))
-  t.ok(lost.length >= 5)
-  t.ok((await verify(place)).left > 0)
-  t.equal((await verify(place, true)).left, 0)
-  await within(place, async (control) => {
-    rmSync(join(place.rw, 'f3'))
-    await ask(control, 'restore', { layer: 'app', state: 'all' })
-    t.equal(readFileSync(join(place.rw, 'f3'), 'utf8'), 'text 3')
-  })
+  const harms = [
+    [/^chunk\//, flip],
+    [/^label\//, flip],
+    [/^(chunk|id|label)\//, () => null],
+  ] as const
+  for (const [keys, harm] of harms) {
+    const place = await storeIn(t)
+    await within(place, async (control) => {
+      for (let file = 0; file < 5; file++) writeFileSync(join(place.rw, `f${file}`), `text ${file}`)
+      await ask(control, 'snapshot', { layer: 'app', label: 'all' })
+    })
+    // All chunks there are: the lists, their stamps, and the small files' bytes.
+    const lost = await place.damage((key, value) => (keys.test(key) ? harm(value) : undefined))
+    t.ok(lost.length > 0)
+    t.ok((await verify(place)).left > 0)
+    t.equal((await verify(place, true)).left, 0)
+    await within(place, async (control) => {
+      rmSync(join(place.rw, 'f3'))
+      await ask(control, 'restore', { layer: 'app', state: 'all' })
+      t.equal(readFileSync(join(place.rw, 'f3'), 'utf8'), 'text 3')
+    })
+  }
 })
 
 t.test('a content that only the read-only part still has comes from there', async (t) => {

@@ -1,4 +1,5 @@
-// What a command is: a row of three small functions, and how commander comes to run it.
+// What a command is: a row of three small functions, and how commander comes to run it. Its
+// name and the line about it stand in the table (table.ts).
 //
 //   words of the command line ─▶ parse ─▶ run (asks the API) ─▶ print, or JSON
 //
@@ -84,15 +85,11 @@ export function readNumber(what: string, text: string, { whole, least }: Bounds 
 }
 
 export interface CommandRow<Wanted, Data> {
-  /** `create <name>`: the name with its arguments, as commander reads them. */
-  readonly usage: string
-  readonly summary: string
-  /** More than the summary says; paragraphs. */
+  /** More than its line in the table says; paragraphs. */
   readonly about?: string
   readonly options?: readonly Option[]
   /** Whole command lines, each with a remark after `#` where it needs one. */
   readonly examples: readonly string[]
-  readonly hidden?: boolean
   /** Options after the first argument belong to what follows. */
   readonly passThrough?: boolean
   parse(words: Words): Wanted
@@ -117,10 +114,10 @@ export const repeated = (flags: string, text: string): Option =>
     Array.isArray(before) ? [...(before as string[]), word] : [word],
   )
 
-export function addCommand<Wanted, Data>(parent: Command, row: CommandRow<Wanted, Data>): void {
-  const command = parent.command(row.usage, row.hidden === true ? { hidden: true } : {})
-  command.summary(row.summary)
-  command.description(row.about === undefined ? row.summary : `${row.summary}\n\n${row.about}`)
+/** Gives a command that has its name and its line what its row says, and what it does. */
+export function complete<Wanted, Data>(command: Command, row: CommandRow<Wanted, Data>): void {
+  const summary = command.summary()
+  command.description(row.about === undefined ? summary : `${summary}\n\n${row.about}`)
   for (const each of row.options ?? []) command.addOption(each)
   addCommonOptions(command)
   if (row.passThrough === true) command.passThroughOptions()

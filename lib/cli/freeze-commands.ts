@@ -1,10 +1,9 @@
 // svsfs freeze, freezes, thaw: a layer as it was at one instant, beside the one that goes on.
 
 import { resolve } from 'node:path'
-import type { Command } from 'commander'
 import { Failure } from '../base/failure.ts'
 import type { FreezeLine } from '../daemon/frozen-layers.ts'
-import { addCommand, type CommandRow, option } from './command.ts'
+import { type CommandRow, option } from './command.ts'
 import { ago, clock, size } from './words.ts'
 
 interface FreezeWish {
@@ -13,9 +12,7 @@ interface FreezeWish {
   readonly block: number
 }
 
-const freeze: CommandRow<FreezeWish, FreezeLine> = {
-  usage: 'freeze <name>',
-  summary: 'keep a static image of a layer while programs go on writing',
+export const freeze: CommandRow<FreezeWish, FreezeLine> = {
   about: `Nothing is copied at the instant; what programs change afterwards is preserved first, small files whole, of larger ones the blocks. svsfs mount DIR --frozen ID shows the image, svsfs thaw ends it and frees all that it has, svsfs freezes lists them. It outlives the daemon, also one that is killed, but not in the middle of a restore of its layer; after the machine went down unexpectedly, and in memory after any restart of it, it is gone, and svsfs freezes says so. Where the area is full the image ends as failed, and reading it gives EIO; the layer goes on.
 
 Memory (--preserve ram:64M) is one area for all freezes that are in it; the last limit that was said counts.`,
@@ -56,9 +53,7 @@ function bytesOf(name: string, text: string): number {
   return Number(found[1]) * UNITS[found[2]!]!
 }
 
-const freezes: CommandRow<null, FreezeLine[]> = {
-  usage: 'freezes',
-  summary: 'list static images: of which layer, since when, how much was preserved',
+export const freezes: CommandRow<null, FreezeLine[]> = {
   about:
     'whole: it shows what was. failed, gone: it shows nothing any more; svsfs thaw removes it.',
   examples: ['svsfs freezes', 'svsfs freezes --json'],
@@ -83,9 +78,7 @@ const freezes: CommandRow<null, FreezeLine[]> = {
   },
 }
 
-const thaw: CommandRow<string, FreezeLine> = {
-  usage: 'thaw <id>',
-  summary: 'end a static image and free what it has',
+export const thaw: CommandRow<string, FreezeLine> = {
   about:
     'Nothing is merged: the layer is what it is. What was written to a writable image goes, too.',
   examples: ['svsfs thaw 3fa2c1'],
@@ -93,10 +86,4 @@ const thaw: CommandRow<string, FreezeLine> = {
   run: ({ session }, id) => session.call('thaw', { id }),
   print: ({ id, layer, bytes }, out) =>
     out.line(`freeze ${id} of ${layer} is ended, ${size(bytes)} are free`),
-}
-
-export function addFreezeCommands(program: Command): void {
-  addCommand(program, freeze)
-  addCommand(program, freezes)
-  addCommand(program, thaw)
 }

@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander'
 import { FAILURES } from '../base/failure.ts'
-import { addCommand, addCommonOptions, type CommandRow } from './command.ts'
+import { addCommonOptions, type CommandRow, complete } from './command.ts'
 
 interface FailureLine {
   readonly code: string
@@ -25,8 +25,6 @@ const EXITS: readonly (readonly [number, string])[] = [
 ]
 
 const errors: CommandRow<null, FailureLine[]> = {
-  usage: 'errors',
-  summary: 'show every failure with its code, its exit status and what it says',
   about: 'svsfs run exits with the status of the program it ran.',
   examples: ['svsfs help errors', 'svsfs help errors --json'],
   parse: () => null,
@@ -44,10 +42,9 @@ const errors: CommandRow<null, FailureLine[]> = {
 }
 
 /** `help`, `help <command…>` and `help errors`. */
-export function addHelpCommand(program: Command): void {
-  const help = addCommonOptions(program.command('help'))
+export function completeHelp(program: Command, help: Command): void {
+  addCommonOptions(help)
     .argument('[command...]')
-    .summary('show help for a command; help errors shows all failures')
     .description('Shows help for a command.')
     .action((names: string[]) => {
       let command = program
@@ -58,5 +55,6 @@ export function addHelpCommand(program: Command): void {
       }
       command.outputHelp()
     })
-  addCommand(help, errors)
+  const summary = 'show every failure with its code, its exit status and what it says'
+  complete(help.command('errors').summary(summary), errors)
 }

@@ -1,15 +1,13 @@
 // svsfs layer …: making layers, looking at them, exchanging their read-only part.
 
 import { resolve } from 'node:path'
-import type { Command } from 'commander'
 import { Failure } from '../base/failure.ts'
 import type { LayerLine } from '../daemon/layer-line.ts'
 import type { CreateAnswer, DeleteAnswer, LayerDetails } from '../daemon/layer-methods.ts'
 import type { LayerSource } from '../daemon/layer-source.ts'
 import { confirm } from './ask.ts'
-import { addCommand, addCommonOptions, type CommandRow, option, type Words } from './command.ts'
+import { type CommandRow, option, type Words } from './command.ts'
 import type { Output } from './output.ts'
-import { sublayersCommand } from './sublayer-commands.ts'
 import { ago, clock, plural, shellWord, size } from './words.ts'
 
 const SOURCE_OPTIONS = [
@@ -41,9 +39,7 @@ interface CreateWish {
   readonly priority: number
 }
 
-const create: CommandRow<CreateWish, CreateAnswer> = {
-  usage: 'create <name>',
-  summary: 'make a layer from a directory, an archive, packages or a recipe',
+export const create: CommandRow<CreateWish, CreateAnswer> = {
   about:
     'The source is copied with owners, modes, times, links and attributes; it is not changed. What comes of it is the read-only part of the layer, and no mount can change it.',
   options: [
@@ -74,9 +70,7 @@ const create: CommandRow<CreateWish, CreateAnswer> = {
 const contents = (layer: LayerLine): string =>
   `${plural(layer.entries, 'name')}, ${size(layer.bytes)}`
 
-const list: CommandRow<null, LayerLine[]> = {
-  usage: 'list',
-  summary: 'show all layers',
+export const list: CommandRow<null, LayerLine[]> = {
   examples: ['svsfs layer list', 'svsfs layer list --json'],
   parse: () => null,
   run: ({ session }) => session.call('layer.list', {}),
@@ -102,9 +96,7 @@ export function printLayers(layers: readonly LayerLine[], out: Output): void {
   )
 }
 
-const show: CommandRow<string, LayerDetails> = {
-  usage: 'show <name>',
-  summary: 'show everything about one layer',
+export const show: CommandRow<string, LayerDetails> = {
   examples: ['svsfs layer show tools'],
   parse: (words) => words.arg(0),
   run: ({ session }, layer) => session.call('layer.show', { layer }),
@@ -136,9 +128,7 @@ function statesOf({ states, pinned, references, version }: LayerDetails): string
   return `${states} (${pinned} pinned${others.join('')})`
 }
 
-const rename: CommandRow<{ layer: string; to: string }, LayerLine> = {
-  usage: 'rename <name> <new-name>',
-  summary: 'give a layer another name',
+export const rename: CommandRow<{ layer: string; to: string }, LayerLine> = {
   examples: ['svsfs layer rename tools old-tools'],
   parse: (words) => ({ layer: words.arg(0), to: words.arg(1) }),
   run: ({ session }, wish) => session.call('layer.rename', wish),
@@ -152,9 +142,7 @@ interface DeleteWish {
   readonly yes: boolean
 }
 
-const remove: CommandRow<DeleteWish, DeleteAnswer> = {
-  usage: 'delete <name>',
-  summary: 'remove a layer',
+export const remove: CommandRow<DeleteWish, DeleteAnswer> = {
   about:
     'svsfs undo brings it back within a week, while svsfs undo --list has it, with everything that was changed in it and its states; then svsfs gc takes it away. Where the disk is nearly full, it goes at once. A layer that has states is deleted with them only, and one that a mount shows is not.',
   options: [
@@ -184,9 +172,7 @@ const remove: CommandRow<DeleteWish, DeleteAnswer> = {
   },
 }
 
-const replace: CommandRow<{ layer: string; source: LayerSource }, CreateAnswer> = {
-  usage: 'replace <name>',
-  summary: 'give a layer a new version of its read-only part',
+export const replace: CommandRow<{ layer: string; source: LayerSource }, CreateAnswer> = {
   about:
     'Mounts show the new version at once, under what was changed since. The state before is kept, and earlier states keep the version they were made on.',
   options: SOURCE_OPTIONS,
@@ -197,17 +183,4 @@ const replace: CommandRow<{ layer: string; source: LayerSource }, CreateAnswer> 
     for (const warning of layer.warnings) out.note(`note: ${warning}`)
     out.line(`layer ${layer.name} has version ${layer.version}: ${contents(layer)}`)
   },
-}
-
-export function addLayerCommands(program: Command): void {
-  const group = addCommonOptions(program.command('layer'))
-    .summary('make, list and change layers')
-    .description('Layers: applications or sets of data that can be switched on and off.')
-  addCommand(group, create)
-  addCommand(group, list)
-  addCommand(group, show)
-  addCommand(group, rename)
-  addCommand(group, remove)
-  addCommand(group, replace)
-  addCommand(group, sublayersCommand)
 }

@@ -12,9 +12,7 @@ import type { Command, CommanderError } from 'commander'
 import { Failure } from '../base/failure.ts'
 import { errorWords } from '../daemon/errors.ts'
 import { wholeArguments } from './arguments.ts'
-import { daemon } from './daemon-command.ts'
 import { Output } from './output.ts'
-import { overlay } from './overlay-command.ts'
 
 /** Runs the command line `argv` (as process.argv) and ends the process. */
 export async function main(argv: readonly string[]): Promise<never> {
@@ -36,14 +34,20 @@ export async function main(argv: readonly string[]): Promise<never> {
 }
 
 async function dispatch(name: string, args: readonly string[]): Promise<void> {
-  if (args[0] === 'daemon' && process.send !== undefined) return daemon()
+  if (args[0] === 'daemon' && process.send !== undefined)
+    return (await import('./daemon-command.ts')).daemon()
   if (/^mount\.(fuse\.)?svsfs(\.js)?$/.test(name)) return overlay(args)
   const rest = withoutCommon(args)
   if (rest[0] === 'overlay') return overlay(rest.slice(1))
   const { makeProgram } = await import('./program.ts')
-  const program = makeProgram()
+  const asked = rest[0] === 'help' ? rest.slice(0, 2) : rest.slice(0, 1)
+  const program = await makeProgram((name) => asked.includes(name))
   if (isHelperCall(program, rest)) return overlay(rest)
   await program.parseAsync(args, { from: 'user' })
+}
+
+async function overlay(args: readonly string[]): Promise<void> {
+  return (await import('./overlay-command.ts')).overlay(args)
 }
 
 // The drop-in mount has no store; who names one for every command does no harm.
@@ -66,7 +70,7 @@ async function asFailure(err: unknown): Promise<Failure | null> {
   if (err.exitCode === 0) return null
   if (err.code === 'commander.help') {
     const { makeProgram } = await import('./program.ts')
-    process.stderr.write(makeProgram().helpInformation())
+    process.stderr.write((await makeProgram(() => false)).helpInformation())
     return new Failure('SVS_USAGE', 'no command given')
   }
   return new Failure('SVS_USAGE', err.message.replace(/^error: /, ''))

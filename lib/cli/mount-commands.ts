@@ -1,11 +1,10 @@
 // svsfs mount and umount.
 
 import { resolve } from 'node:path'
-import type { Command } from 'commander'
 import { Failure } from '../base/failure.ts'
 import type { Params } from '../daemon/api.ts'
 import type { MountAnswer, UmountAnswer } from '../daemon/mount-methods.ts'
-import { addCommand, type CommandRow, type Context, option, type Words } from './command.ts'
+import { type CommandRow, type Context, option, type Words } from './command.ts'
 import { shellWord } from './words.ts'
 
 type MountWish = Params<'mount'> & {
@@ -14,9 +13,7 @@ type MountWish = Params<'mount'> & {
   readonly writable: boolean
 }
 
-const mount: CommandRow<MountWish, MountAnswer> = {
-  usage: 'mount [dir]',
-  summary: 'show the active layers at a directory, over a base if one is named',
+export const mount: CommandRow<MountWish, MountAnswer> = {
   about: `Starts the daemon of the store where it does not run yet; it ends with its last mount. The directory may be the base itself: the layers then appear installed in place. With --foreground this command is the daemon, so none may run for the store yet: it serves the further mounts too.
 
 The transport fuse-native (npm package fuse-native, libfuse 2) is for systems where /dev/fuse cannot be opened directly. It does not know the calling user's groups, cannot tell the kernel of changes (activation is seen within a second), and has no passthrough.
@@ -149,9 +146,7 @@ interface UmountWish {
   readonly lazy: boolean
 }
 
-const umount: CommandRow<UmountWish, UmountAnswer> = {
-  usage: 'umount [dir]',
-  summary: 'take a mount away, or all of the store',
+export const umount: CommandRow<UmountWish, UmountAnswer> = {
   about: 'The daemon of the store ends with its last mount.',
   options: [
     option('--all', 'all mounts of the store'),
@@ -186,9 +181,4 @@ async function umountAll({ session }: Context, lazy: boolean): Promise<UmountAns
   const answer = await session.call('umount.all', { lazy })
   await session.untilFree()
   return answer
-}
-
-export function addMountCommands(program: Command): void {
-  addCommand(program, mount)
-  addCommand(program, umount)
 }

@@ -1,17 +1,14 @@
 // svsfs activate, deactivate, priority, reset: what mounts show, and in which order.
 
-import type { Command } from 'commander'
 import { Failure } from '../base/failure.ts'
 import type { OrderAnswer } from '../daemon/order-methods.ts'
 import { confirm } from './ask.ts'
-import { addCommand, type CommandRow, option, readNumber } from './command.ts'
+import { type CommandRow, option, readNumber } from './command.ts'
 import type { Output } from './output.ts'
 import { switchSublayer } from './sublayer-commands.ts'
 import { shellWord } from './words.ts'
 
-const activate: CommandRow<{ names: string[]; sublayer: string | null }, OrderAnswer[]> = {
-  usage: 'activate <name...>',
-  summary: 'show layers in all mounts, at once and from now on',
+export const activate: CommandRow<{ names: string[]; sublayer: string | null }, OrderAnswer[]> = {
   about:
     'Running programs see them without a remount. It stays so until svsfs deactivate, also after a restart. With --sublayer the layer writes to another of its writable sublayers from now on (svsfs layer sublayers lists them), and shows what that holds; the one before is kept as it is.',
   options: [option('--sublayer <sublayer>', 'switch one layer to this writable sublayer')],
@@ -33,9 +30,7 @@ const activate: CommandRow<{ names: string[]; sublayer: string | null }, OrderAn
   print: (answers, out) => printOrder(answers, out, 'active'),
 }
 
-const deactivate: CommandRow<string[], OrderAnswer[]> = {
-  usage: 'deactivate <name...>',
-  summary: 'take layers out of all mounts, at once',
+export const deactivate: CommandRow<string[], OrderAnswer[]> = {
   about: 'Files that are open go on working. What was changed in the layer stays in it.',
   examples: ['svsfs deactivate tools'],
   parse: (words) => words.args(0),
@@ -57,9 +52,7 @@ function printOrder(answers: readonly OrderAnswer[], out: Output, now: string): 
 const where = (mounts: readonly string[]): string =>
   mounts.length === 0 ? ' (nothing mounted shows it)' : `: ${mounts.join(', ')}`
 
-const priority: CommandRow<{ layer: string; priority: number }, OrderAnswer> = {
-  usage: 'priority <name> <n>',
-  summary: 'set the place of a layer: the higher, the nearer to the top',
+export const priority: CommandRow<{ layer: string; priority: number }, OrderAnswer> = {
   about:
     'Of two layers with the same file, the higher one shows its own. Of equals, the younger is above.',
   examples: ['svsfs priority tools 10', 'svsfs priority tools -- -5'],
@@ -78,9 +71,7 @@ interface ResetWish {
   readonly yes: boolean
 }
 
-const reset: CommandRow<ResetWish, OrderAnswer & { state: string | null }> = {
-  usage: 'reset <name>',
-  summary: 'throw away everything that changed in a layer',
+export const reset: CommandRow<ResetWish, OrderAnswer & { state: string | null }> = {
   about:
     'The layer is as it was imported, at once. What it was before is kept as a state, so a reset can be undone, unless --no-snapshot says otherwise. On a full disk there is no room for a state: --no-snapshot then frees what was changed.',
   options: [
@@ -102,11 +93,4 @@ const reset: CommandRow<ResetWish, OrderAnswer & { state: string | null }> = {
     if (state !== null)
       out.note(`svsfs restore ${shellWord(layer)} ${state} brings back what it was`)
   },
-}
-
-export function addOrderCommands(program: Command): void {
-  addCommand(program, activate)
-  addCommand(program, deactivate)
-  addCommand(program, priority)
-  addCommand(program, reset)
 }

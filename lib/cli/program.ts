@@ -1,30 +1,16 @@
-// The commands of the program, as commander reads them: one row a command.
+// The commands of the program, as commander reads them.
 //
-// Rule: a command's own modules are loaded when it runs.
+//   table ─▶ all by name, with a line each ─▶ those that are wanted: whole
+//
+// Rule: the module of a command is loaded when that command is asked for, or its help.
 
 import { Command } from 'commander'
-import { addCommonOptions } from './command.ts'
-import { addFreezeCommands } from './freeze-commands.ts'
-import { addHelpCommand } from './help-command.ts'
-import { addLayerCommands } from './layer-commands.ts'
-import { addMountCommands } from './mount-commands.ts'
-import { addOrderCommands } from './order-commands.ts'
-import { OVERLAY_HELP } from './overlay-command.ts'
-import { addRecodeCommand } from './recode-command.ts'
-import { addRestoreCommands } from './restore-commands.ts'
-import { addRunCommand } from './run-command.ts'
-import { addScheduleCommands } from './schedule-commands.ts'
-import { addSettleCommand } from './settle-command.ts'
-import { addStateCommands } from './state-commands.ts'
-import { addStateGroup } from './state-group.ts'
-import { addStatusCommands } from './status-commands.ts'
-import { addUndoCommand } from './undo-command.ts'
-import { addUpdateCommand } from './update-command.ts'
-import { addUpkeepCommands } from './upkeep-commands.ts'
+import { addCommonOptions, complete } from './command.ts'
+import { COMMANDS, type Group, type Leaf } from './table.ts'
 import { version } from './version.ts'
 
-/** All of them, not yet given any words. */
-export function makeProgram(): Command {
+/** All of them, not yet given any words; whole are those of which `wanted` says so. */
+export async function makeProgram(wanted: (name: string) => boolean): Promise<Command> {
   const program = addCommonOptions(new Command('svsfs'))
     .description(
       'Application layers for Linux: switch them on and off while programs run, put them back to any earlier state.',
@@ -37,28 +23,43 @@ export function makeProgram(): Command {
     .exitOverride()
     .configureOutput({ writeErr: () => {}, outputError: () => {} })
     .addHelpText('after', OVERVIEW)
-  addLayerCommands(program)
-  addMountCommands(program)
-  addStatusCommands(program)
-  addOrderCommands(program)
-  addRunCommand(program)
-  addStateCommands(program)
-  addStateGroup(program)
-  addScheduleCommands(program)
-  addUpdateCommand(program)
-  addRestoreCommands(program)
-  addUndoCommand(program)
-  addFreezeCommands(program)
-  addSettleCommand(program)
-  addUpkeepCommands(program)
-  addRecodeCommand(program)
-  // Reads its own words (overlay-command.ts); here for the list of commands and for its help.
-  program
+  for (const each of COMMANDS) await add(program, each, wanted)
+  await addOverlay(program, wanted('overlay'))
+  await addHelp(program, wanted('help'))
+  return program
+}
+
+async function add(
+  program: Command,
+  entry: Leaf | Group,
+  wanted: (name: string) => boolean,
+): Promise<void> {
+  const command = program.command(entry.usage).summary(entry.summary)
+  if (!wanted(command.name())) addCommonOptions(command)
+  else if ('row' in entry) complete(command, await entry.row())
+  else {
+    addCommonOptions(command).description(entry.about)
+    for (const { usage, summary, row } of entry.commands)
+      complete(command.command(usage).summary(summary), await row())
+  }
+}
+
+// Reads its own words (overlay-command.ts); here for the list of commands and for its help.
+async function addOverlay(program: Command, whole: boolean): Promise<void> {
+  const command = program
     .command('overlay')
     .summary('mount directories over each other, without a store')
-    .configureHelp({ formatHelp: () => `${OVERLAY_HELP}\n` })
-  addHelpCommand(program)
-  return program
+  if (!whole) return
+  const { OVERLAY_HELP } = await import('./overlay-command.ts')
+  command.configureHelp({ formatHelp: () => `${OVERLAY_HELP}\n` })
+}
+
+async function addHelp(program: Command, whole: boolean): Promise<void> {
+  const command = program
+    .command('help')
+    .summary('show help for a command; help errors shows all failures')
+  if (whole) (await import('./help-command.ts')).completeHelp(program, command)
+  else addCommonOptions(command).argument('[command...]')
 }
 
 const OVERVIEW = `

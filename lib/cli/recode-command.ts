@@ -1,9 +1,8 @@
 // svsfs recode: programs in states are stored better, when there is time for it.
 
-import type { Command } from 'commander'
 import { Failure } from '../base/failure.ts'
 import type { RecodeAnswer } from '../daemon/recode-methods.ts'
-import { addCommand, type CommandRow, option } from './command.ts'
+import { type CommandRow, option } from './command.ts'
 import { plural, size } from './words.ts'
 
 interface RecodeWish {
@@ -12,9 +11,7 @@ interface RecodeWish {
   readonly seconds: number | null
 }
 
-const recode: CommandRow<RecodeWish, RecodeAnswer> = {
-  usage: 'recode [name] [state]',
-  summary: 'store the programs of states in less room',
+export const recode: CommandRow<RecodeWish, RecodeAnswer> = {
   about: `A snapshot is stored in a moment. This takes more time for programs and libraries (ELF) that were built again: old and new code are aligned, and what is stored is how they differ, often a third of what it was. Mounts, snapshots and restores go on meanwhile; states keep their names and their files; it may be broken off at any time, and goes on where it was.
 
 Without a state it is done for all states of the layer, without a name for the whole store. What it replaces is removed by svsfs gc, as by the daemon itself.`,
@@ -39,8 +36,4 @@ function secondsOf(text: string | null): number | null {
   const seconds = Number(text)
   if (Number.isFinite(seconds) && seconds > 0) return seconds
   throw new Failure('SVS_USAGE', `--seconds must be a number above 0, not ${text}`)
-}
-
-export function addRecodeCommand(program: Command): void {
-  addCommand(program, recode)
 }

@@ -7,13 +7,12 @@
 // Rule: processes are looked for here, never by the daemon, and only where something is open.
 
 import { resolve } from 'node:path'
-import type { Command } from 'commander'
 import { Failure } from '../base/failure.ts'
 import type { CopyAnswer, PlanAnswer, RestoreAnswer } from '../daemon/restore-methods.ts'
 import type { SublayerLine } from '../daemon/sublayer-methods.ts'
 import { namedState } from '../snapshot/state-name.ts'
 import { confirm, needTerminal, pick } from './ask.ts'
-import { addCommand, type CommandRow, type Context, option } from './command.ts'
+import { type CommandRow, type Context, option } from './command.ts'
 import { type Holder, holdersBelow } from './open-files.ts'
 import type { Output } from './output.ts'
 import { describe } from './state-commands.ts'
@@ -37,9 +36,7 @@ type Done =
   | ({ readonly did: 'made' } & SublayerLine)
   | ({ readonly did: 'planned'; readonly open: readonly Holder[] } & PlanAnswer)
 
-const restore: CommandRow<RestoreWish, Done> = {
-  usage: 'restore [name] [state]',
-  summary: 'put a layer back to a state, at once and for running programs too',
+export const restore: CommandRow<RestoreWish, Done> = {
   about: `NAME@STATE and NAME STATE are the same. A state is named by its id or the beginning of it, by its label, by "latest", or by -1 for the one before the latest, -2 and so on. What is replaced is kept as a state first, so that a restore can be undone.
 
 Only what differs is touched: a file that is the same goes on in place. A program that has a changed file open keeps the old content under that descriptor, and sees the restored one when it opens it again; such programs of yours, but not those under svsfs run, are listed first, and without a terminal nothing is done then unless --force is given.
@@ -234,8 +231,4 @@ async function pickState(
     instead,
   )
   return { layer: states.find((state) => state.id === id)?.layer ?? layer ?? '', state: id }
-}
-
-export function addRestoreCommands(program: Command): void {
-  addCommand(program, restore)
 }

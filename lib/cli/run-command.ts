@@ -6,11 +6,10 @@
 // Rule: the program is this command's child, with this command's terminal and rights; its exit
 // status is the command's. The view goes with the connection, whatever ends this process.
 
-import type { Command } from 'commander'
 import { Failure } from '../base/failure.ts'
 import type { RunAnswer } from '../daemon/run-methods.ts'
 import type { Manifest } from '../layer/manifest.ts'
-import { addCommand, type CommandRow, option } from './command.ts'
+import { type CommandRow, option } from './command.ts'
 import type { Session } from './session.ts'
 
 interface RunWish {
@@ -21,9 +20,7 @@ interface RunWish {
   readonly trace: boolean
 }
 
-const run: CommandRow<RunWish, { status: number }> = {
-  usage: 'run <name> [command...]',
-  summary: 'run a program with a layer on top of the system',
+export const run: CommandRow<RunWish, { status: number }> = {
   about:
     'The program sees the system with the active layers over it and the named one on top, whether that is active or not. Whatever it and its children change lands in the writable part of the named layer; the system stays as it is. Its own are /tmp, /run, /proc and /dev. The files of the system keep their owners and modes: what needs root on the system needs root here, so an ordinary user’s program changes its home, /tmp, and what the user may write.\n\nThe exit status is that of the program. Without a command, the one of the layer’s recipe is run.',
   options: [
@@ -91,8 +88,4 @@ function own(
   if (command === null)
     throw new Failure('SVS_USAGE', `layer ${view.layer} has no command "${as}"; pass one after --`)
   return command
-}
-
-export function addRunCommand(program: Command): void {
-  addCommand(program, run)
 }

@@ -1,16 +1,8 @@
 // svsfs schedule …, forget: states that come by themselves, and go.
 
-import type { Command } from 'commander'
 import { Failure } from '../base/failure.ts'
 import type { ForgetAnswer, ScheduleLine } from '../daemon/schedule-methods.ts'
-import {
-  addCommand,
-  addCommonOptions,
-  type CommandRow,
-  option,
-  repeated,
-  type Words,
-} from './command.ts'
+import { type CommandRow, option, repeated, type Words } from './command.ts'
 import { describe } from './state-commands.ts'
 import { ago, clock, plural, shellWord } from './words.ts'
 
@@ -50,9 +42,7 @@ interface ForgetWish {
   readonly dryRun: boolean
 }
 
-const forget: CommandRow<ForgetWish, ForgetAnswer> = {
-  usage: 'forget <name>',
-  summary: 'delete states that no rule keeps',
+export const forget: CommandRow<ForgetWish, ForgetAnswer> = {
   about:
     'Each rule keeps the newest state of an hour, day, week or month, as many of these back as it says, counted are those that have a state. Pinned states stay. What only the forgotten ones held is removed by svsfs gc, which the daemon also runs by itself while something is mounted.',
   options: [...KEEP_OPTIONS, option('--dry-run', 'only say what would go')],
@@ -121,9 +111,7 @@ interface AddWish {
   readonly keep: Keep | null
 }
 
-const add: CommandRow<AddWish, ScheduleLine> = {
-  usage: 'add <name>',
-  summary: 'take states of a layer by itself',
+export const add: CommandRow<AddWish, ScheduleLine> = {
   about:
     'The daemon takes them while something is mounted, where something changed since the last state; what was slept over is made up for once. Cron patterns are in local time, with five fields, or six with seconds first. With rules to keep, what they do not keep is forgotten each time.',
   options: [
@@ -149,9 +137,7 @@ const add: CommandRow<AddWish, ScheduleLine> = {
   },
 }
 
-const list: CommandRow<null, ScheduleLine[]> = {
-  usage: 'list',
-  summary: 'show all schedules',
+export const list: CommandRow<null, ScheduleLine[]> = {
   examples: ['svsfs schedule list', 'svsfs schedule list --json'],
   parse: () => null,
   run: ({ session }) => session.call('schedule.list', {}),
@@ -179,25 +165,14 @@ function lastText({ last }: ScheduleLine): string {
 
 const acting = (
   act: 'remove' | 'pause' | 'resume',
-  summary: string,
   done: string,
 ): CommandRow<string, ScheduleLine> => ({
-  usage: `${act} <schedule>`,
-  summary,
   examples: [`svsfs schedule ${act} 3f9a`],
   parse: (words) => words.arg(0),
   run: ({ session }, id) => session.call(`schedule.${act}`, { id }),
   print: (line, out) => out.line(`schedule ${line.id} of ${shellWord(line.layer)} is ${done}`),
 })
 
-export function addScheduleCommands(program: Command): void {
-  addCommand(program, forget)
-  const group = addCommonOptions(program.command('schedule'))
-    .summary('states that are taken by themselves')
-    .description('Schedules: kept in the store, run by its daemon.')
-  addCommand(group, add)
-  addCommand(group, list)
-  addCommand(group, acting('remove', 'end a schedule; its states stay', 'removed'))
-  addCommand(group, acting('pause', 'take no states until resumed', 'paused'))
-  addCommand(group, acting('resume', 'go on with a paused schedule', 'on again'))
-}
+export const remove = acting('remove', 'removed')
+export const pause = acting('pause', 'paused')
+export const resume = acting('resume', 'on again')

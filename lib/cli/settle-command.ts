@@ -1,9 +1,8 @@
 // svsfs settle: large files of which only the changed blocks were copied up get the rest at once.
 
-import type { Command } from 'commander'
 import { Failure } from '../base/failure.ts'
 import type { SettleAnswer } from '../daemon/state-methods.ts'
-import { addCommand, type CommandRow, option } from './command.ts'
+import { type CommandRow, option } from './command.ts'
 import { plural, size } from './words.ts'
 
 interface SettleWish {
@@ -14,9 +13,7 @@ interface SettleWish {
 
 type Line = Omit<SettleAnswer, 'layer'> & { readonly layer: string | null }
 
-const settle: CommandRow<SettleWish, Line[]> = {
-  usage: 'settle [name]',
-  summary: 'copy at once what the first write to a large file has left for later',
+export const settle: CommandRow<SettleWish, Line[]> = {
   about: `The first write to a large file of a layer's read-only part copies the changed blocks alone; the rest follows in the background, 32 MiB a second (svsfs mount --settle-rate), also after the next mount. Programs see no difference. Until then the kernel's overlayfs, cp and backups find a file with holes in the writable sublayer; when this command is done they find the whole file.
 
 Without a name it is done for all layers of the store, mounted or not; with -o for the directories of a drop-in mount (svsfs overlay) that is not mounted.`,
@@ -46,8 +43,4 @@ Without a name it is done for all layers of the store, mounted or not; with -o f
     }
     if (lines.every(({ files }) => files === 0)) out.line('nothing was left to settle')
   },
-}
-
-export function addSettleCommand(program: Command): void {
-  addCommand(program, settle)
 }

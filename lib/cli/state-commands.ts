@@ -1,10 +1,9 @@
 // svsfs snapshot, snapshots: states of layers in time.
 
-import type { Command } from 'commander'
 import { Failure } from '../base/failure.ts'
 import type { SnapshotAnswer, StateLine } from '../daemon/state-methods.ts'
 import { splitName } from '../snapshot/state-name.ts'
-import { addCommand, type CommandRow, option, repeated } from './command.ts'
+import { type CommandRow, option, repeated } from './command.ts'
 import { ago, clock, shellWord, size } from './words.ts'
 
 interface SnapshotWish {
@@ -16,9 +15,7 @@ interface SnapshotWish {
   readonly wait: boolean
 }
 
-const snapshot: CommandRow<SnapshotWish, SnapshotAnswer> = {
-  usage: 'snapshot <name>',
-  summary: 'keep a layer as it is now, to come back to',
+export const snapshot: CommandRow<SnapshotWish, SnapshotAnswer> = {
   about:
     'The state is that of one instant, also while programs go on writing; they are not stopped. Only what differs from the read-only part is stored, compressed. Where nothing changed since the last state, it says so and makes none, unless the new one is to have a label.',
   options: [
@@ -85,9 +82,7 @@ interface ListWish {
   readonly sizes: boolean
 }
 
-const snapshots: CommandRow<ListWish, StateLine[]> = {
-  usage: 'snapshots [name]',
-  summary: 'list states, newest first',
+export const snapshots: CommandRow<ListWish, StateLine[]> = {
   about:
     'NAME@A..B lists those from A to B, each of them an id or the beginning of one, a label, "latest", or -1 for the one before the latest. * marks the state that the layer came from, ! one that is pinned, … one that is pending: not stored yet. STORED is what a state added to the store when it was taken; with --sizes, OWN is what would go with it, SHARED what others need too.',
   options: [
@@ -145,8 +140,3 @@ export const describe = (state: StateLine): string =>
 
 /** `NAME@STATE`, as a shell takes it. */
 export const fullName = ({ layer, id }: StateLine): string => `${shellWord(layer)}@${id}`
-
-export function addStateCommands(program: Command): void {
-  addCommand(program, snapshot)
-  addCommand(program, snapshots)
-}

@@ -1,11 +1,10 @@
 // svsfs state …: names, tags and pins of states that there are; deleting them.
 
-import type { Command } from 'commander'
 import { Failure } from '../base/failure.ts'
 import type { StateLine } from '../daemon/state-methods.ts'
 import { splitName, splitRange } from '../snapshot/state-name.ts'
 import { confirm } from './ask.ts'
-import { addCommand, addCommonOptions, type CommandRow, option, repeated } from './command.ts'
+import { type CommandRow, option, repeated } from './command.ts'
 import { describe, fullName, tagsOf } from './state-commands.ts'
 import { plural } from './words.ts'
 
@@ -21,9 +20,7 @@ function named(word: string): Named {
   return { layer, state }
 }
 
-const label: CommandRow<Named & { label: string | null }, StateLine> = {
-  usage: 'label <name@state> [label]',
-  summary: 'give a state a name of its own',
+export const label: CommandRow<Named & { label: string | null }, StateLine> = {
   about: 'One word, which no other state of the layer has. --none takes the label away.',
   options: [option('--none', 'no label any more')],
   examples: ['svsfs state label firefox@3f9a clean', 'svsfs state label firefox@clean --none'],
@@ -47,9 +44,7 @@ interface TagWish extends Named {
   readonly remove: string[]
 }
 
-const tag: CommandRow<TagWish, StateLine> = {
-  usage: 'tag <name@state> [tag...]',
-  summary: 'give a state tags, or take some away',
+export const tag: CommandRow<TagWish, StateLine> = {
   about:
     'A tag is KEY=VALUE, or KEY alone. svsfs forget --keep-tag keeps the states that have one.',
   options: [repeated('--remove <key>', 'a tag that goes; as often as wanted')],
@@ -69,8 +64,6 @@ const tag: CommandRow<TagWish, StateLine> = {
 }
 
 const pinning = (pinned: boolean): CommandRow<Named, StateLine> => ({
-  usage: `${pinned ? 'pin' : 'unpin'} <name@state>`,
-  summary: pinned ? 'keep a state whatever is forgotten' : 'let a state be forgotten again',
   examples: [`svsfs state ${pinned ? 'pin' : 'unpin'} firefox@clean`],
   parse: (words) => named(words.arg(0)),
   run: ({ session }, wish) => session.call('state.pin', { ...wish, pinned }),
@@ -78,9 +71,10 @@ const pinning = (pinned: boolean): CommandRow<Named, StateLine> => ({
     out.line(`state ${fullName(state)} is ${state.pinned ? 'pinned' : 'not pinned'}`),
 })
 
-const remove: CommandRow<Named & { yes: boolean }, StateLine[]> = {
-  usage: 'delete <name@state>',
-  summary: 'delete a state, or those of a range',
+export const pin = pinning(true)
+export const unpin = pinning(false)
+
+export const remove: CommandRow<Named & { yes: boolean }, StateLine[]> = {
   about:
     'The layer stays as it is; what only this state held is removed by svsfs gc, which the daemon also runs by itself. NAME@A..B deletes all from A to B. A pinned state is not deleted.',
   options: [option('--yes', 'do not ask')],
@@ -97,17 +91,4 @@ const remove: CommandRow<Named & { yes: boolean }, StateLine[]> = {
   print: (states, out) => {
     for (const state of states) out.line(`deleted state ${fullName(state)}`)
   },
-}
-
-export function addStateGroup(program: Command): void {
-  const group = addCommonOptions(program.command('state'))
-    .summary('name, tag, pin and delete states')
-    .description(
-      'A state is written NAME@STATE, where STATE is an id or the beginning of one, a label, "latest", or -1 for the one before the latest, -2 and so on.',
-    )
-  addCommand(group, label)
-  addCommand(group, tag)
-  addCommand(group, pinning(true))
-  addCommand(group, pinning(false))
-  addCommand(group, remove)
 }

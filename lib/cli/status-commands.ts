@@ -1,17 +1,14 @@
 // svsfs status, which, events: looking at a store.
 
 import { resolve } from 'node:path'
-import type { Command } from 'commander'
 import { Failure } from '../base/failure.ts'
 import type { StoreEvent } from '../daemon/events.ts'
 import type { Status, WhichAnswer } from '../daemon/status-methods.ts'
-import { addCommand, type CommandRow, option } from './command.ts'
+import { type CommandRow, option } from './command.ts'
 import { printLayers } from './layer-commands.ts'
 import { clock, size } from './words.ts'
 
-const status: CommandRow<null, Status> = {
-  usage: 'status',
-  summary: 'show the store, its mounts and its layers',
+export const status: CommandRow<null, Status> = {
   examples: ['svsfs status', 'svsfs status --json'],
   parse: () => null,
   run: ({ session }) => session.call('status', {}),
@@ -42,9 +39,7 @@ const status: CommandRow<null, Status> = {
   },
 }
 
-const which: CommandRow<string, WhichAnswer> = {
-  usage: 'which <path>',
-  summary: 'show which layer provides a path, and what that hides',
+export const which: CommandRow<string, WhichAnswer> = {
   examples: ['svsfs which /mnt/app/usr/bin/tool'],
   parse: (words) => resolve(words.arg(0)),
   run: ({ session }, path) => session.call('which', { path }),
@@ -66,9 +61,7 @@ interface EventsWish {
   readonly last: number
 }
 
-const events: CommandRow<EventsWish, StoreEvent[]> = {
-  usage: 'events',
-  summary: 'show what happened: activation, restores, mounts, failures',
+export const events: CommandRow<EventsWish, StoreEvent[]> = {
   about: 'With --follow and --json, one JSON object a line, without the frame around it.',
   options: [
     option('-f, --follow', 'go on showing what happens, until interrupted'),
@@ -101,9 +94,3 @@ const events: CommandRow<EventsWish, StoreEvent[]> = {
 
 const eventLine = (event: StoreEvent): string =>
   `${clock(Date.parse(event.at))}  ${event.kind.padEnd(11)}  ${event.text}`
-
-export function addStatusCommands(program: Command): void {
-  addCommand(program, status)
-  addCommand(program, which)
-  addCommand(program, events)
-}

@@ -13,8 +13,6 @@ interface SublayersWish {
 }
 
 export const sublayersCommand: CommandRow<SublayersWish, SublayerLine[]> = {
-  usage: 'sublayers <name>',
-  summary: 'list the writable sublayers of a layer',
   about:
     'svsfs restore --as makes one of a state, svsfs activate --sublayer switches to one; what was current is kept. * marks the current one. --delete forgets one with all that was changed in it since its state.',
   options: [

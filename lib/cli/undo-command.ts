@@ -1,9 +1,8 @@
 // svsfs undo: the last operation on a layer is taken back.
 
-import type { Command } from 'commander'
 import type { UndoLine } from '../daemon/restore-methods.ts'
 import type { Undone } from '../daemon/undoing.ts'
-import { addCommand, type CommandRow, option } from './command.ts'
+import { type CommandRow, option } from './command.ts'
 import type { Output } from './output.ts'
 import { ago, clock } from './words.ts'
 
@@ -17,9 +16,7 @@ const WORDS: Readonly<Record<Undone['what'], string>> = {
   delete: 'the deletion',
 }
 
-const undo: CommandRow<{ layer: string | null; list: boolean }, Undone | UndoLine[]> = {
-  usage: 'undo [name]',
-  summary: 'take the last restore, reset, activation or deletion back',
+export const undo: CommandRow<{ layer: string | null; list: boolean }, Undone | UndoLine[]> = {
   about:
     'Of one layer, or of whichever came last; again and again, to the ones before. What it replaces is kept as a state first, so nothing that came after the operation is lost. A deleted layer comes back deactivated.',
   options: [option('--list', 'show what can be taken back, the next first')],
@@ -52,8 +49,4 @@ function printDone({ what, at, layer, before, mounts }: Undone, out: Output): vo
   out.line(`${WORDS[what]} of layer ${layer}, ${ago(at)}, is taken back`)
   if (mounts.length > 0) out.line(`seen at ${mounts.join(', ')}`)
   if (before !== null) out.note(`what was there is state ${before}`)
-}
-
-export function addUndoCommand(program: Command): void {
-  addCommand(program, undo)
 }

@@ -5,11 +5,10 @@
 //
 // Rule: nothing goes back unasked; what the program had done is a state as well once it has.
 
-import type { Command } from 'commander'
 import { Failure } from '../base/failure.ts'
 import type { SnapshotAnswer } from '../daemon/state-methods.ts'
 import { agreed, hasTerminal } from './ask.ts'
-import { addCommand, type CommandRow, option } from './command.ts'
+import { type CommandRow, option } from './command.ts'
 import { runInLayer } from './run-command.ts'
 import { fullName } from './state-commands.ts'
 
@@ -33,9 +32,7 @@ const ROLLBACK = '--rollback-on-failure'
 /** Of a state's message. */
 const LONGEST = 200
 
-const update: CommandRow<UpdateWish, Updated> = {
-  usage: 'update <name> [command...]',
-  summary: 'change a layer by a program, with the way back kept',
+export const update: CommandRow<UpdateWish, Updated> = {
   about:
     'Takes a state first, then runs the program in the layer as svsfs run does. Where it fails, the layer goes back with --rollback-on-failure, or where you say so at the terminal; what the failed program had done is kept as a state then. The exit status is that of the program.',
   options: [option(ROLLBACK, 'put the layer back where the program fails')],
@@ -79,8 +76,4 @@ const update: CommandRow<UpdateWish, Updated> = {
       out.note(`svsfs restore ${fullName(before)} puts it back to before`)
     }
   },
-}
-
-export function addUpdateCommand(program: Command): void {
-  addCommand(program, update)
 }

@@ -1,9 +1,8 @@
 // svsfs gc, verify: keeping a store in order by hand.
 
-import type { Command } from 'commander'
 import type { Collected } from '../daemon/garbage.ts'
 import type { VerifyAnswer } from '../daemon/verifying.ts'
-import { addCommand, type CommandRow, option } from './command.ts'
+import { type CommandRow, option } from './command.ts'
 import { plural, shellWord, size } from './words.ts'
 
 interface GcWish {
@@ -11,9 +10,7 @@ interface GcWish {
   readonly all: boolean
 }
 
-const gc: CommandRow<GcWish, Collected> = {
-  usage: 'gc',
-  summary: 'remove what no state and no layer needs',
+export const gc: CommandRow<GcWish, Collected> = {
   about:
     'Chunks and contents that no state refers to, and directories that no record names. Mounts and snapshots go on meanwhile, and it may be broken off at any time. While something is mounted the daemon does it by itself, a minute after it deleted states and once a day. A deleted layer can be brought back by svsfs undo for a week, while svsfs undo --list has it; --all takes it away now.',
   options: [
@@ -46,9 +43,7 @@ interface VerifyWish {
 /** Exit status where something is damaged. */
 const DAMAGED = 7
 
-const verify: CommandRow<VerifyWish, VerifyAnswer> = {
-  usage: 'verify [name]',
-  summary: 'hold every state against what it says it is',
+export const verify: CommandRow<VerifyWish, VerifyAnswer> = {
   about:
     'Every record, every chunk by its digest, every file of every state by making it, with what it refers to in the read-only part. A fault is told with the states and paths that it hurts, and the exit status is 7. With --repair, what the layer or its read-only part still has is stored anew; states that cannot be had again stay, so that what is whole in them can still be restored.',
   options: [option('--repair', 'get back what can be had again')],
@@ -72,9 +67,4 @@ const verify: CommandRow<VerifyWish, VerifyAnswer> = {
     )
     if (found.left > 0 && !repair) out.note('svsfs verify --repair gets back what can be had again')
   },
-}
-
-export function addUpkeepCommands(program: Command): void {
-  addCommand(program, gc)
-  addCommand(program, verify)
 }

@@ -29,10 +29,12 @@ const STEPS: readonly (readonly [Intl.RelativeTimeFormatUnit, number])[] = [
   ['minute', 60],
 ]
 
-const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto' })
+let relative: Intl.RelativeTimeFormat | null = null
 
 /** `3 days ago`, `yesterday`, `just now`. Milliseconds since 1970. */
 export function ago(time: number, now = Date.now()): string {
+  // Made when it is needed: it costs more than the rest of a command.
+  relative ??= new Intl.RelativeTimeFormat('en', { numeric: 'auto' })
   const seconds = Math.round((time - now) / 1000)
   for (const [unit, length] of STEPS) {
     if (Math.abs(seconds) >= length) return relative.format(Math.round(seconds / length), unit)

@@ -10,40 +10,107 @@ import type { z } from 'zod'
 import { Failure } from '../base/failure.ts'
 import type { Control } from './control.ts'
 import { checked, errorWords } from './errors.ts'
-import { freezeMethods } from './freeze-methods.ts'
-import { layerMethods } from './layer-methods.ts'
 import type { Call, Method } from './method.ts'
-import { mountMethods } from './mount-methods.ts'
 import { needsOf } from './needs.ts'
-import { orderMethods } from './order-methods.ts'
-import { recodeMethods } from './recode-methods.ts'
-import { restoreMethods } from './restore-methods.ts'
-import { runMethods } from './run-methods.ts'
-import { scheduleMethods } from './schedule-methods.ts'
-import { stateMethods } from './state-methods.ts'
-import { statusMethods } from './status-methods.ts'
-import { sublayerMethods } from './sublayer-methods.ts'
-import { upkeepMethods } from './upkeep-methods.ts'
 
 export type { Call } from './method.ts'
 
-export const METHODS = {
-  ...statusMethods,
-  ...layerMethods,
-  ...orderMethods,
-  ...mountMethods,
-  ...runMethods,
-  ...stateMethods,
-  ...scheduleMethods,
-  ...upkeepMethods,
-  ...restoreMethods,
-  ...sublayerMethods,
-  ...freezeMethods,
-  ...recodeMethods,
+/** The modules of the rows, each loaded when one of its rows is asked for. */
+const MODULES = {
+  status: async () => (await import('./status-methods.ts')).statusMethods,
+  layer: async () => (await import('./layer-methods.ts')).layerMethods,
+  order: async () => (await import('./order-methods.ts')).orderMethods,
+  mount: async () => (await import('./mount-methods.ts')).mountMethods,
+  run: async () => (await import('./run-methods.ts')).runMethods,
+  state: async () => (await import('./state-methods.ts')).stateMethods,
+  schedule: async () => (await import('./schedule-methods.ts')).scheduleMethods,
+  upkeep: async () => (await import('./upkeep-methods.ts')).upkeepMethods,
+  restore: async () => (await import('./restore-methods.ts')).restoreMethods,
+  sublayer: async () => (await import('./sublayer-methods.ts')).sublayerMethods,
+  freeze: async () => (await import('./freeze-methods.ts')).freezeMethods,
+  recode: async () => (await import('./recode-methods.ts')).recodeMethods,
 } as const
 
-export type MethodName = keyof typeof METHODS
-type Row<Name extends MethodName> = (typeof METHODS)[Name]
+type ModuleName = keyof typeof MODULES
+type RowsOf<M extends ModuleName> = Awaited<ReturnType<(typeof MODULES)[M]>>
+export type MethodName = { [M in ModuleName]: keyof RowsOf<M> }[ModuleName]
+type ModuleOf<Name> = { [M in ModuleName]: Name extends keyof RowsOf<M> ? M : never }[ModuleName]
+type Row<Name extends MethodName> = {
+  [M in ModuleName]: Name extends keyof RowsOf<M> ? RowsOf<M>[Name] : never
+}[ModuleName]
+
+/** Every method, and which module has its row; what is missing or misplaced does not compile. */
+const PLACES: { readonly [Name in MethodName]: ModuleOf<Name> } = {
+  status: 'status',
+  mounts: 'status',
+  which: 'status',
+  events: 'status',
+  'layer.create': 'layer',
+  'layer.list': 'layer',
+  'layer.show': 'layer',
+  'layer.rename': 'layer',
+  'layer.delete': 'layer',
+  'layer.replace': 'layer',
+  activate: 'order',
+  deactivate: 'order',
+  priority: 'order',
+  reset: 'order',
+  mount: 'mount',
+  umount: 'mount',
+  'umount.all': 'mount',
+  stop: 'mount',
+  'run.prepare': 'run',
+  'run.finish': 'run',
+  snapshot: 'state',
+  snapshots: 'state',
+  settle: 'state',
+  'state.label': 'state',
+  'state.tag': 'state',
+  'state.pin': 'state',
+  'state.delete': 'state',
+  forget: 'schedule',
+  'schedule.add': 'schedule',
+  'schedule.list': 'schedule',
+  'schedule.remove': 'schedule',
+  'schedule.pause': 'schedule',
+  'schedule.resume': 'schedule',
+  gc: 'upkeep',
+  verify: 'upkeep',
+  undo: 'restore',
+  'undo.list': 'restore',
+  restore: 'restore',
+  'restore.plan': 'restore',
+  'restore.to': 'restore',
+  sublayers: 'sublayer',
+  'sublayer.make': 'sublayer',
+  'sublayer.switch': 'sublayer',
+  'sublayer.delete': 'sublayer',
+  freeze: 'freeze',
+  thaw: 'freeze',
+  freezes: 'freeze',
+  'mount.frozen': 'freeze',
+  recode: 'recode',
+}
+
+export const METHOD_NAMES = Object.keys(PLACES) as readonly MethodName[]
+
+/** A method's shape and what it does. */
+export async function rowOf(name: MethodName): Promise<Method<z.ZodType, unknown>> {
+  const rows: Record<string, unknown> = await MODULES[PLACES[name]]()
+  return rows[name] as Method<z.ZodType, unknown>
+}
+
+/** Loads what no one has asked for yet, so that a process that lives long has all of one build. */
+export async function loadAll(): Promise<void> {
+  for (const load of Object.values(MODULES)) await load()
+  await import('../snapshot/pace.ts')
+  await import('./garbage.ts')
+  await import('./next-run.ts')
+  await import('./settle.ts')
+  await import('../layer/import.ts')
+  await import('../layer/import-job.ts')
+  await import('../layer/recipe.ts')
+}
 
 /** What a caller may pass: fields with a default may be left out. */
 export type Params<Name extends MethodName> = z.input<Row<Name>['params']>
@@ -56,8 +123,8 @@ export async function perform(
   params: unknown,
   call: Call,
 ): Promise<unknown> {
-  if (!Object.hasOwn(METHODS, name)) throw new Failure('SVS_BAD_REQUEST', name, 'no such method')
-  const row = METHODS[name as MethodName] as Method<z.ZodType, unknown>
+  if (!Object.hasOwn(PLACES, name)) throw new Failure('SVS_BAD_REQUEST', name, 'no such method')
+  const row = await rowOf(name as MethodName)
   const wanted = checked(row.params, name, params ?? {})
   if (needsOf(name as MethodName).daemon && control.engine === null)
     throw new Failure('SVS_NO_DAEMON', name)

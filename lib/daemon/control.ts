@@ -6,14 +6,12 @@
 // Rule: every change of a layer runs inside `alone`, which holds the layer in the queue and
 // reads its record anew, and ends in `publish`: the record first, then the mounts follow.
 
+import { readdirSync } from 'node:fs'
 import { Failure } from '../base/failure.ts'
 import { type Log, silent } from '../base/log.ts'
 import { bytesOf } from '../base/path.ts'
 import { type Catalogue, openCatalogue } from '../snapshot/catalogue.ts'
 import type { LayerRecord } from '../snapshot/records.ts'
-import { applyRedo } from '../snapshot/redo.ts'
-import { finishRestore } from '../snapshot/restore.ts'
-import { hasIntent, settleWork } from '../union/intent.ts'
 import type { Engine, MountSpec } from './engine-api.ts'
 import { EventLog } from './events.ts'
 import { recoverFreezes, restFreezes } from './freeze-records.ts'
@@ -154,7 +152,10 @@ export async function controlOf(store: Store, log: Log): Promise<Control> {
 async function recover(control: Control): Promise<void> {
   const { catalogue, store, log } = control
   const unfinished = new Set<string>()
+  const workOf = (id: string): string => layerPlaces(store.places, id).work
   for (const plan of await catalogue.plans()) {
+    const { applyRedo } = await import('../snapshot/redo.ts')
+    const { finishRestore } = await import('../snapshot/restore.ts')
     const record = await catalogue.layer(plan.layer)
     // A layer that is deleted takes its plan with it, in one batch.
     if (record === null) continue
@@ -167,11 +168,13 @@ async function recover(control: Control): Promise<void> {
   const records = await catalogue.layers()
   const removed = (await catalogue.removedLayers()).map(({ record }) => record)
   settleUnfinished(store.places, new Set([...records, ...removed].map(({ id }) => id)))
-  for (const { id } of records) {
-    const { work } = layerPlaces(store.places, id)
-    if (hasIntent(bytesOf(work))) unfinished.add(id)
+  // Where work/ is empty, nothing was under way, and what would finish it is not loaded.
+  const broken = records.filter(({ id }) => readdirSync(workOf(id)).length > 0)
+  if (broken.length > 0) {
+    const { hasIntent, settleWork } = await import('../union/intent.ts')
+    for (const { id } of broken) if (hasIntent(bytesOf(workOf(id)))) unfinished.add(id)
+    settleWork(broken.map((record) => layerSpec(store.places, record)))
   }
-  settleWork(records.map((record) => layerSpec(store.places, record)))
   recoverFreezes(store.places, unfinished, (freeze) => treeOf(store.places, freeze))
   for (const record of records) {
     const at = layerPlaces(store.places, record.id)

@@ -9,11 +9,14 @@ import type { Log } from '../base/log.ts'
 import { bytesOf } from '../base/path.ts'
 import { unmountFuse } from '../host/mount.ts'
 import { sys } from '../host/sys.ts'
+import { loadAll } from './api.ts'
 import { type Control, controlOf } from './control.ts'
 import type { Engine, EngineEvent, MountSpec } from './engine-api.ts'
 import { Server } from './server.ts'
 import type { Store } from './store.ts'
 
+/** A daemon lives for weeks, and its program may be replaced: what it may need is loaded while it is the same. */
+const LOAD_MS = 3000
 /** How long a daemon waits for its first mount: whoever started it may have died. */
 const IDLE_MS = 10_000
 /** Id in events that concern the engine itself, not one mount. */
@@ -48,6 +51,7 @@ export class Daemon {
       await daemon.#server.listen()
       await control.upkeep.start()
       control.scheduler.start()
+      setTimeout(() => void daemon.#loadRest(), LOAD_MS).unref()
       log.info(`process ${process.pid} serves the store ${store.places.root} by ${transport}`)
       return daemon
     } catch (err) {
@@ -145,6 +149,14 @@ export class Daemon {
       clearTimeout(first)
       this.#stopIfIdle()
     })
+  }
+
+  async #loadRest(): Promise<void> {
+    try {
+      await loadAll()
+    } catch (err) {
+      this.#log.error('a part of the program cannot be loaded', err)
+    }
   }
 
   // What is under way may be a mount, or the answer to the umount that got us here.

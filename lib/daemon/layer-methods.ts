@@ -15,7 +15,6 @@ import { type Call, method } from './method.ts'
 import { refuseMounted } from './mounts.ts'
 import { nameKey, STACKS, TAGS } from './queue.ts'
 import { takeOut } from './removal.ts'
-import { settleLayer } from './settle.ts'
 import { nameShape } from './shapes.ts'
 import { withRoom } from './spare.ts'
 import { takeState } from './states.ts'
@@ -203,6 +202,7 @@ async function replace(
     const imported = await importVersion(control, places, version, source, call)
     const { ro, excludes, manifest, warnings } = imported
     // What has the changed blocks alone means those of the version that goes.
+    const { settleLayer } = await import('./settle.ts')
     await settleLayer(control, record).catch((err: unknown) => {
       removeVersion(places, version)
       throw err

@@ -14,9 +14,8 @@ import { bytesOf, isWithin } from '../base/path.ts'
 import { removeTree } from '../host/remove-tree.ts'
 import { AT_FDCWD } from '../host/sys.ts'
 import { accessesOf } from '../layer/accesses.ts'
-import { type Source, sourceOf } from '../layer/import.ts'
-import { fetchInThread, importInThread, type Waiter } from '../layer/import-job.ts'
-import { loadRecipe } from '../layer/recipe.ts'
+import type { Source } from '../layer/import.ts'
+import type { Waiter } from '../layer/import-job.ts'
 import type { ReadOnlyVersion } from '../snapshot/records.ts'
 import type { Control } from './control.ts'
 import { realPath } from './host-path.ts'
@@ -72,6 +71,7 @@ export async function importVersion(
       leaveOut: [bytesOf(control.store.places.root)],
     }
     const job = { source: found.source, tree: bytesOf(tree), index: bytesOf(index), options }
+    const { importInThread } = await import('../layer/import-job.ts')
     const { facts, warnings } = await importInThread(job, waiter)
     // One whose record was never written, because of a crash.
     removeVersion(places, version)
@@ -136,6 +136,7 @@ async function resolvePaths(
 ): Promise<Pick<FoundSource, 'source' | 'base'>> {
   for (const path of paths) await refuseSource(control, path)
   if (base !== null) await refuseOwnMount(control, base)
+  const { sourceOf } = await import('../layer/import.ts')
   const source = sourceOf(paths.map(bytesOf))
   if (source.kind !== 'packages') {
     if (withDepends) throw new Failure('SVS_USAGE', '--with-depends is for Debian packages')
@@ -160,6 +161,7 @@ async function resolveRecipe(
   { recipe, base }: Extract<LayerSource, { kind: 'recipe' }>,
   waiter: Waiter,
 ): Promise<FoundSource> {
+  const { loadRecipe } = await import('../layer/recipe.ts')
   const manifest = loadRecipe(recipe)
   const under = base ?? '/'
   await refuseOwnMount(control, under)
@@ -174,12 +176,13 @@ async function resolveRecipe(
 }
 
 /** Packages with what they need and the base lacks. What was downloaded before is used again. */
-const fetchInto = (
+async function fetchInto(
   control: Control,
   packages: readonly string[],
   base: string,
   waiter: Waiter,
-): Promise<string[]> => {
+): Promise<string[]> {
+  const { fetchInThread } = await import('../layer/import-job.ts')
   const options = { withDepends: true, base, folder: control.store.places.packages }
   return control.queue.run(PACKAGES, () => fetchInThread({ packages, options }, waiter))
 }

@@ -9,9 +9,6 @@
 import type { LayerRecord, Schedule } from '../snapshot/records.ts'
 import type { Control } from './control.ts'
 import { errorWords } from './errors.ts'
-import { forgetStates } from './forgetting.ts'
-import { nextRun } from './next-run.ts'
-import { takeState } from './states.ts'
 
 /** How long a clock is trusted. */
 const LONGEST_WAIT_MS = 30_000
@@ -50,21 +47,22 @@ export class Scheduler {
     if (this.#timer !== null) clearTimeout(this.#timer)
     let wait = LONGEST_WAIT_MS
     try {
-      for (const schedule of await this.#control.catalogue.schedules()) {
-        if (this.#control.ending.signal.aborted) return
-        const at = schedule.paused ? null : nextRun(schedule)
-        if (at === null) continue
-        if (at <= Date.now()) await this.#run(schedule)
-        else wait = Math.min(wait, at - Date.now())
-      }
-      wait = Math.min(wait, await this.#untilNext())
+      const schedules = await this.#control.catalogue.schedules()
+      if (schedules.length > 0) wait = Math.min(wait, await this.#runDue(schedules))
     } catch (err) {
       this.#control.log.error('schedules cannot be run', err)
     }
     this.#timer = setTimeout(() => this.wake(), Math.max(wait, 10)).unref()
   }
 
-  async #untilNext(): Promise<number> {
+  /** Runs what is due, and answers how long it is until the next is. */
+  async #runDue(schedules: readonly Schedule[]): Promise<number> {
+    const { nextRun } = await import('./next-run.ts')
+    for (const schedule of schedules) {
+      if (this.#control.ending.signal.aborted) return LONGEST_WAIT_MS
+      const at = schedule.paused ? null : nextRun(schedule)
+      if (at !== null && at <= Date.now()) await this.#run(schedule)
+    }
     const due = (await this.#control.catalogue.schedules())
       .filter(({ paused }) => !paused)
       .map((each) => nextRun(each) ?? Number.POSITIVE_INFINITY)
@@ -90,8 +88,10 @@ export class Scheduler {
   ): Promise<{ state: string; failure: string | null }> {
     const { events, log } = this.#control
     try {
+      const { takeState } = await import('./states.ts')
       const wish = { message: '', label: null, trigger: 'scheduled' } as const
       const taken = await takeState(this.#control, layer, wish)
+      const { forgetStates } = await import('./forgetting.ts')
       if (keep !== null) await forgetStates(this.#control, layer, keep)
       return { state: taken.kind === 'taken' ? taken.snapshot.id : '', failure: null }
     } catch (err) {

@@ -8,7 +8,7 @@ import { findState, findStates } from '../snapshot/state-name.ts'
 import type { Control } from './control.ts'
 import { type Call, method } from './method.ts'
 import type { PendingState } from './pending.ts'
-import { type Settled, settleLayer } from './settle.ts'
+import type { Settled } from './settle.ts'
 import { nameShape, stateShape } from './shapes.ts'
 import { takeState } from './states.ts'
 
@@ -249,6 +249,7 @@ async function settle(
   const answers: SettleAnswer[] = []
   for (const layer of layers) {
     call.progress(`settling layer ${layer.name}`)
+    const { settleLayer } = await import('./settle.ts')
     const done = await control.alone(layer.name, (record) => settleLayer(control, record))
     answers.push({ layer: layer.name, ...done })
   }

@@ -6,9 +6,7 @@
 // Rule: it never keeps the process, is broken off when the process ends, and what fails is logged
 // and tried again later. A command that opens the store itself leaves its garbage to the next daemon.
 
-import { Pace } from '../snapshot/pace.ts'
 import type { Control } from './control.ts'
-import { collectStore } from './garbage.ts'
 
 const DAY_MS = 24 * 3600 * 1000
 const QUIET_MS = 60_000
@@ -50,6 +48,8 @@ export class Upkeep {
     if (this.#running || ending.signal.aborted) return
     this.#running = true
     try {
+      const { Pace } = await import('../snapshot/pace.ts')
+      const { collectStore } = await import('./garbage.ts')
       const pace = new Pace(SHARE, ending.signal)
       const found = await collectStore(this.#control, {
         dryRun: false,

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import {
   type Answer,
-  METHODS,
+  METHOD_NAMES,
   type MethodName,
   type Params,
   perform,
@@ -23,7 +23,7 @@ const EMPTY = { kind: 'empty' } as const
 t.test('every method refuses parameters of the wrong kind, by name', async (t) => {
   const control = await newStore(t)
   const wrong: unknown[] = [7, 'text', [], { surprise: 1 }, { layer: 7, path: 7, mountPoint: 7 }]
-  for (const name of Object.keys(METHODS)) {
+  for (const name of METHOD_NAMES) {
     for (const params of wrong)
       await t.rejects(
         perform(control, name, params, nobody),

@@ -10,11 +10,12 @@ import { Failure } from '../base/failure.ts'
 import type { RelPath } from '../base/path.ts'
 import { Stat } from '../host/stat.ts'
 import { must, S, sys } from '../host/sys.ts'
-import { makeContent, openBelow } from './content.ts'
+import { makeContent } from './content.ts'
 import { encode } from './delta.ts'
 import { Damage, type Depot, type DepotReader } from './depot.ts'
 import { contentId, type FileData, holesOf, readFull } from './file-data.ts'
 import { Origins } from './origins.ts'
+import { openBelow } from './readable.ts'
 import { Shelf } from './shelf.ts'
 
 interface Place {

@@ -2,23 +2,24 @@
 //
 //   Content ─▶ part: [prefix = references] + frame ─▶ bytes ─▶ sink(bytes, offset)
 //
-// A reference to another content is made first, as a whole: small ones in memory, larger ones
-// in a nameless file, so that a chain of them costs disk, not memory. Small files lie together in
-// one content, of which each is a slice; the last few of those are kept at hand.
+// A reference to another content is made first: small ones as a whole, in memory; of larger ones the
+// parts that are read, in a nameless file, so that a chain of them costs disk, not memory. Small
+// files lie together in one content, of which each is a slice; the last few of those are kept at hand.
 //
 // Rule: what comes out is hashed and must have the name it was asked by; until then it may
 // not be shown to anybody. Memory is bounded by the largest window, and work by how many contents
 // one may need, whatever a record says.
 
 import { Failure } from '../base/failure.ts'
-import { type RelPath, shown } from '../base/path.ts'
-import { Stat } from '../host/stat.ts'
-import { AT_FDCWD, must, O, S, sys } from '../host/sys.ts'
+import { shown } from '../base/path.ts'
+import { AT_FDCWD, must, O, sys } from '../host/sys.ts'
 import { BadFrame, decompress, LARGEST_WINDOW } from '../host/zstd.ts'
 import { unpack } from './codec.ts'
 import { Damage, type DepotReader, readChunks, sha256 } from './depot.ts'
-import { beginId, dataWithin, FileCut, readFull } from './file-data.ts'
+import { beginId, dataWithin, readFull } from './file-data.ts'
+import { layOver } from './over.ts'
 import { applyPatch } from './patch.ts'
+import { inMemory, openLower, type Readable, writeFull } from './readable.ts'
 import type { Content, Part, Reference } from './records.ts'
 
 /** Longest part, and longest frame: a record that claims more is damaged. */
@@ -37,14 +38,6 @@ const MOST_REFERENCES = 8192
 /** What is made again before it can be read lies in so many nameless files at most. */
 const MOST_OPEN = 128
 
-/** Bytes at an offset of a reference, or of what becomes a file. */
-export interface Readable {
-  readonly size: number
-  /** Fills `into` from `offset`. */
-  read(into: Buffer, offset: number): void
-  close(): void
-}
-
 /** What a content is made from, beside the depot. */
 export interface Sources {
   readonly depot: DepotReader
@@ -59,27 +52,42 @@ export interface Sources {
 /** Called with stretches of data in ascending order; holes are left out. */
 export type Sink = (bytes: Buffer, offset: number) => void
 
-/** How far from what was asked for, and what it has cost so far. */
+/** How far from what was asked for, what it has cost so far, and what is read stretch by stretch. */
 interface Chain {
   readonly depth: number
   readonly cost: { made: number }
+  readonly known: Map<string, Known>
 }
 
-const first = (): Chain => ({ depth: 0, cost: { made: 0 } })
-const next = ({ depth, cost }: Chain): Chain => ({ depth: depth + 1, cost })
+const first = (): Chain => ({ depth: 0, cost: { made: 0 }, known: new Map() })
+const next = (chain: Chain): Chain => ({ ...chain, depth: chain.depth + 1 })
+
+function closeAll({ known }: Chain): void {
+  for (const { opened } of known.values()) opened.close()
+  known.clear()
+}
 
 /** Makes a content, and checks it. Returns its size. Throws Damage, SVS_RO_CHANGED. */
 export async function makeContent(sources: Sources, id: string, sink: Sink): Promise<number> {
-  return make(sources, id, sink, first())
+  const chain = first()
+  try {
+    return await make(sources, id, sink, chain)
+  } finally {
+    closeAll(chain)
+  }
 }
 
 async function contentOf(sources: Sources, id: string, chain: Chain): Promise<Content> {
   const content = await sources.depot.content(sources.scope, id)
   if (content === null) throw new Damage(`content ${id.slice(0, 16)} is missing`)
   if (chain.depth > DEEPEST) throw new Damage('a chain of contents without end')
-  chain.cost.made += 1
-  if (chain.cost.made > MOST_MADE) throw new Damage('a content that needs too many others')
+  countMade(chain)
   return content
+}
+
+function countMade({ cost }: Chain): void {
+  cost.made += 1
+  if (cost.made > MOST_MADE) throw new Damage('a content that needs too many others')
 }
 
 async function make(sources: Sources, id: string, sink: Sink, chain: Chain): Promise<number> {
@@ -92,12 +100,14 @@ async function make(sources: Sources, id: string, sink: Sink, chain: Chain): Pro
     for (const part of content.parts) {
       if (at + part.length > content.size) throw new Damage('parts longer than their content')
       if (part.codec !== 'hole') {
-        const bytes = await makePart(sources, part, opened, chain)
-        for (const { start, end } of dataWithin(part.holes ?? [], 0, part.length)) {
-          const data = bytes.subarray(start, end)
-          hash.update(data)
-          sink(data, at + start)
-        }
+        const start = at
+        await makeWhole(sources, part, opened, chain, (bytes) => {
+          for (const data of dataWithin(part.holes ?? [], 0, part.length)) {
+            const stretch = bytes.subarray(data.start, data.end)
+            hash.update(stretch)
+            sink(stretch, start + data.start)
+          }
+        })
       }
       at += part.length
     }
@@ -138,6 +148,155 @@ function addHole(holes: number[], offset: number, length: number): void {
   else holes.push(offset, length)
 }
 
+// Gives all bytes of a part to `use`, which must not wait.
+async function makeWhole(
+  sources: Sources,
+  part: Part,
+  opened: Opened,
+  chain: Chain,
+  use: (bytes: Buffer) => void,
+): Promise<void> {
+  if (part.codec !== 'over') {
+    use(await makePart(sources, part, opened, chain))
+    return
+  }
+  await lent(part.length, async (bytes) => {
+    await makeOver(sources, part, bytes, chain)
+    use(bytes)
+  })
+}
+
+/** Memory for parts that are made while others are: given back, and used again. */
+const spare: Buffer[] = []
+
+async function lent<T>(size: number, use: (bytes: Buffer) => Promise<T>): Promise<T> {
+  if (size > LARGEST_PART) throw new Damage('a part of no such size')
+  const memory = spare.pop()
+  const whole = memory !== undefined && memory.length >= size ? memory : fresh(size)
+  try {
+    return await use(whole.subarray(0, size))
+  } finally {
+    if (spare.length < MOST_SPARE) spare.push(whole)
+  }
+}
+
+const fresh = (size: number): Buffer => Buffer.allocUnsafeSlow(size)
+const MOST_SPARE = 2
+
+// Fills `into`, which is as long as the part.
+async function makeOver(sources: Sources, part: Part, into: Buffer, chain: Chain): Promise<void> {
+  const { references = [], chunks = [] } = part
+  const [reference] = references
+  if (references.length !== 1 || reference?.length !== part.length)
+    throw new Damage('a part that lies over nothing')
+  if (reference.source === 'ro') readLower(sources, reference, into)
+  else await fill(sources, reference.content ?? '', reference.offset, into, next(chain))
+  const stored = await readChunks(sources.depot, chunks)
+  try {
+    layOver(into, part, stored)
+  } catch (cause) {
+    if (cause instanceof BadFrame) throw wrong([part], cause.message, cause)
+    throw cause
+  }
+}
+
+/** A content that is read stretch by stretch. */
+interface Known {
+  readonly content: Content
+  /** Where each part begins. */
+  readonly starts: readonly number[]
+  readonly opened: Opened
+}
+
+async function knownOf(sources: Sources, id: string, chain: Chain): Promise<Known> {
+  const found = chain.known.get(id)
+  if (found !== undefined) {
+    if (chain.depth > DEEPEST) throw new Damage('a chain of contents without end')
+    return found
+  }
+  const content = await contentOf(sources, id, chain)
+  // Nothing but its whole tells whether it is right.
+  if (content.parts.some(needsWhole)) await make(sources, id, () => {}, chain)
+  const starts: number[] = []
+  let at = 0
+  for (const { length } of content.parts) {
+    starts.push(at)
+    at += length
+  }
+  if (at !== content.size) throw new Damage('parts longer or shorter than their content')
+  const known = { content, starts, opened: new Opened() }
+  chain.known.set(id, known)
+  return known
+}
+
+const needsWhole = ({ references = [] }: Part): boolean =>
+  references.some(({ source, digest }) => source === 'ro' && digest === '')
+
+/** Number of the part that holds `offset`. */
+function partAt({ starts }: Known, offset: number): number {
+  let low = 0
+  let high = starts.length
+  while (high - low > 1) {
+    const middle = (low + high) >>> 1
+    if (starts[middle]! <= offset) low = middle
+    else high = middle
+  }
+  return low
+}
+
+/** Fills `into` with a stretch of a content, and makes no more of it than that needs. */
+async function fill(
+  sources: Sources,
+  id: string,
+  from: number,
+  into: Buffer,
+  chain: Chain,
+): Promise<void> {
+  const known = await knownOf(sources, id, chain)
+  const { content, starts, opened } = known
+  const to = from + into.length
+  if (to > content.size) throw new Damage(`content ${id.slice(0, 16)} is shorter`)
+  let at = from
+  for (let index = partAt(known, from); at < to; index++) {
+    const part = content.parts[index]!
+    const skip = at - starts[index]!
+    const end = Math.min(to, starts[index]! + part.length)
+    const stretch = into.subarray(at - from, end - from)
+    at = end
+    if (part.codec === 'hole') stretch.fill(0)
+    else if (part.codec === 'over' && stretch.length === part.length)
+      await makeOver(sources, part, stretch, chain)
+    else {
+      if (stretch.length < part.length) countMade(chain)
+      await makeWhole(sources, part, opened, chain, (bytes) => {
+        bytes.copy(stretch, 0, skip, skip + stretch.length)
+      })
+    }
+  }
+}
+
+/** A content that is read stretch by stretch, in no order. Each read makes what it needs. */
+export class ContentRanges {
+  readonly #sources: Sources
+  readonly #id: string
+  readonly #chain = first()
+
+  constructor(sources: Sources, id: string) {
+    this.#sources = sources
+    this.#id = id
+  }
+
+  /** Throws Damage, SVS_RO_CHANGED. */
+  read(into: Buffer, offset: number): Promise<void> {
+    this.#chain.cost.made = 0
+    return fill(this.#sources, this.#id, offset, into, this.#chain)
+  }
+
+  close(): void {
+    closeAll(this.#chain)
+  }
+}
+
 async function makePart(
   sources: Sources,
   part: Part,
@@ -153,6 +312,8 @@ async function makePart(
   opened.keep(references)
   for (const reference of references) await openReference(sources, reference, opened, chain)
   const stored = await readChunks(sources.depot, part.chunks ?? [])
+  for (const reference of references)
+    await opened.get(reference)?.prepare(reference.offset, reference.length)
   // Nothing waits from here on, so that the memory of one part serves all.
   const bytes = decode(part, stored, frame, makePrefix(sources, references, opened))
   if (bytes.length !== frame) throw new Damage('a part of another length')
@@ -307,7 +468,7 @@ class Opened {
     return room
   }
 
-  get(reference: Reference): Readable | undefined {
+  get(reference: Reference): Opening | undefined {
     return this.#all.get(nameOf(reference))
   }
 
@@ -331,9 +492,26 @@ class Opened {
   }
 }
 
-interface Opening extends Readable {
+/** A content that is open for reading. */
+export interface OpenContent extends Readable {
+  /** Before a stretch is read. Throws Damage, SVS_RO_CHANGED. */
+  prepare(offset: number, length: number): Promise<void>
+}
+
+interface Opening extends OpenContent {
   readonly inMemory: boolean
 }
+
+/** What needs no preparation, as if it were a content. */
+export const prepared = (source: Readable | null): OpenContent | null =>
+  source === null
+    ? null
+    : {
+        size: source.size,
+        prepare: () => Promise.resolve(),
+        read: (into, offset) => source.read(into, offset),
+        close: () => source.close(),
+      }
 
 async function openReference(
   sources: Sources,
@@ -347,89 +525,67 @@ async function openReference(
 }
 
 /** A content as something to read from. Throws Damage. */
-export async function openContent(sources: Sources, id: string): Promise<Readable> {
+export async function openContent(sources: Sources, id: string): Promise<OpenContent> {
   return open(sources, id, IN_MEMORY, first())
 }
 
 async function open(sources: Sources, id: string, room: number, chain: Chain): Promise<Opening> {
   const { size } = await contentOf(sources, id, chain)
-  if (size > room) return { ...(await openLarge(sources, id, size, chain)), inMemory: false }
-  return { ...inMemory(await packOf(sources, id, chain)), inMemory: true }
+  if (size > room) return new LargeContent(sources, id, size, chain)
+  return { ...prepared(inMemory(await packOf(sources, id, chain)))!, inMemory: true }
 }
 
-/** Bytes as something to read from. */
-export const inMemory = (bytes: Buffer): Readable => ({
-  size: bytes.length,
-  read(into, offset) {
-    if (offset + into.length > bytes.length) throw new FileCut(`content ends at ${bytes.length}`)
-    bytes.copy(into, 0, offset)
-  },
-  close() {},
-})
+/** One whose parts are made when they are first asked for, and lie in a nameless file then. */
+class LargeContent implements Opening {
+  readonly inMemory = false
+  readonly size: number
+  readonly #sources: Sources
+  readonly #id: string
+  readonly #chain: Chain
+  readonly #made = new Set<number>()
+  readonly #fd: number
 
-async function openLarge(
-  sources: Sources,
-  id: string,
-  size: number,
-  chain: Chain,
-): Promise<Readable> {
-  const flags = O.TMPFILE | O.RDWR
-  const fd = must(sys.openat(AT_FDCWD, sources.temporary, flags, 0o600), shown(sources.temporary))
-  try {
-    must(sys.ftruncate(fd, size), 'ftruncate')
-    await make(sources, id, (data, offset) => writeFull(fd, data, offset), chain)
-    return readable(fd, size)
-  } catch (err) {
-    sys.close(fd)
-    throw err
+  constructor(sources: Sources, id: string, size: number, chain: Chain) {
+    this.#sources = sources
+    this.#id = id
+    this.#chain = { ...chain, known: new Map() }
+    this.size = size
+    const flags = O.TMPFILE | O.RDWR
+    const { temporary } = sources
+    this.#fd = must(sys.openat(AT_FDCWD, temporary, flags, 0o600), shown(temporary))
+    try {
+      must(sys.ftruncate(this.#fd, size), 'ftruncate')
+    } catch (err) {
+      sys.close(this.#fd)
+      throw err
+    }
   }
-}
 
-/** Writes all of `bytes`. Throws Errno. */
-export function writeFull(fd: number, bytes: Buffer, offset: number): void {
-  for (let done = 0; done < bytes.length; ) {
-    const rest = done === 0 ? bytes : bytes.subarray(done)
-    done += must(sys.pwrite(fd, rest, rest.length, offset + done), 'pwrite')
+  async prepare(offset: number, length: number): Promise<void> {
+    // What is beyond the end is told by whoever reads it.
+    const end = Math.min(this.size, offset + length)
+    const { depth, cost } = this.#chain
+    if (depth === 0) cost.made = 0
+    const known = await knownOf(this.#sources, this.#id, this.#chain)
+    const { content, starts, opened } = known
+    for (let index = partAt(known, offset); index < starts.length; index++) {
+      const start = starts[index]!
+      if (start >= end) break
+      const part = content.parts[index]!
+      if (part.codec === 'hole' || this.#made.has(index)) continue
+      await makeWhole(this.#sources, part, opened, this.#chain, (bytes) =>
+        writeFull(this.#fd, bytes, start),
+      )
+      this.#made.add(index)
+    }
   }
-}
 
-const readable = (fd: number, size: number): Readable => ({
-  size,
-  read: (into, offset) => readFull(fd, into, offset),
-  close: () => void sys.close(fd),
-})
-
-const lowerStat = new Stat()
-
-/** A regular file of the read-only sublayer; null where there is none. Follows no link. */
-export function openLower(roots: readonly string[], path: RelPath | undefined): Readable | null {
-  if (path === undefined) return null
-  for (const root of roots) {
-    const fd = openBelow(root, path)
-    if (fd === null) continue
-    must(sys.stat(fd, '', lowerStat), shown(path))
-    if ((lowerStat.mode & S.IFMT) === S.IFREG) return readable(fd, lowerStat.size)
-    sys.close(fd)
-    return null
+  read(into: Buffer, offset: number): void {
+    readFull(this.#fd, into, offset)
   }
-  return null
-}
 
-/**
- * Opens a file of a tree; null where there is none. Name by name, each relative to the directory
- * before: a path may be longer than PATH_MAX.
- */
-export function openBelow(root: string, path: RelPath): number | null {
-  let dir = must(sys.openat(AT_FDCWD, root, O.PATH | O.DIRECTORY), shown(root))
-  const names = path.split('/')
-  const last = names.pop()!
-  for (const name of names) {
-    const next = sys.openat(dir, name, O.PATH | O.DIRECTORY | O.NOFOLLOW)
-    sys.close(dir)
-    if (next < 0) return null
-    dir = next
+  close(): void {
+    closeAll(this.#chain)
+    sys.close(this.#fd)
   }
-  const fd = sys.openat(dir, last, O.RDONLY | O.NOFOLLOW | O.NONBLOCK)
-  sys.close(dir)
-  return fd < 0 ? null : fd
 }

@@ -5,6 +5,8 @@
 //   frame = zstd(part, prefix = stretches found by fingerprints (origins.ts), then
 //                               windows of the file's own counterpart around the same place)
 //
+// A large file's part of which little changed in place is stored as runs over the former (over.ts).
+//
 // Rule: a delta is kept only where it is smaller than plain compression; memory is one part and
 // one window whatever the file's size. The content's name is computed on the way (file-data.ts).
 
@@ -16,6 +18,7 @@ import { type Depot, putChunks, sha256 } from './depot.ts'
 import { beginId, dataWithin, type FileData } from './file-data.ts'
 import type { Samples } from './fingerprints.ts'
 import { LONGEST_CHAIN, type Origins, type Stretch } from './origins.ts'
+import { packRuns, runsOf } from './over.ts'
 import { makePatch } from './patch.ts'
 import type { Content, Part, Reference } from './records.ts'
 import type { Shelf } from './shelf.ts'
@@ -45,6 +48,8 @@ export interface Counterpart {
   /** Where its bytes lie in what `from` names: a slice's place in its pack. */
   readonly offset: number
   readonly size: number
+  /** The whole file as it was before, to lie over: of large files. */
+  readonly former?: Omit<Stretch, 'offset' | 'length'> & { readonly size: number }
 }
 
 export interface Encoded {
@@ -80,9 +85,10 @@ export async function encode(
     const bytes = readPart(file, start, end)
     for (const data of dataWithin(file.holes, start, end))
       hash.update(bytes.subarray(data.start - start, data.end - start))
-    const near = nearOf(counterpart, start, bytes.length, file.size)
-    const made = await encodeUnit({ bytes, near, paths }, shop)
     const holes = holesWithin(file.holes, start, end)
+    const near = nearOf(counterpart, start, bytes.length, file.size)
+    const over = holes.length > 0 ? null : await encodeOver(bytes, start, counterpart, shop)
+    const made = over ?? (await encodeUnit({ bytes, near, paths }, shop))
     parts.push(holes.length === 0 ? made.part : { ...made.part, holes })
     stored += made.stored
     depth = Math.max(depth, made.depth)
@@ -92,6 +98,35 @@ export async function encode(
   const content = { size: file.size, depth, stored, parts }
   if (file.size <= LARGEST_ORIGIN) known.tell(shop.origins, id, content)
   return { id, content }
+}
+
+// Null where too much of it changed, or there is nothing to lie over.
+async function encodeOver(
+  bytes: Buffer,
+  offset: number,
+  counterpart: Counterpart | null,
+  shop: Workshop,
+): Promise<EncodedUnit | null> {
+  const former = counterpart?.former
+  const { length } = bytes
+  if (former === undefined || offset + length > former.size) return null
+  const { size, ...from } = former
+  const before = scratch('window', length)
+  if (!(await shop.shelf.readOn({ ...from, offset, length }, before))) return null
+  const runs = runsOf(bytes, before)
+  if (runs === null) return null
+  const { source, path, content, depth } = from
+  const digest = source === 'ro' ? sha256(before) : ''
+  const named = source === 'ro' ? { path } : { content }
+  const references = [{ source, ...named, offset, length, digest }]
+  const made = packRuns(bytes, before, runs)
+  const part: Part = { codec: 'over', length, references }
+  if (made !== null) {
+    const { packed, length: frame } = made
+    Object.assign(part, { runs, packed, frame, chunks: await putChunks(shop.depot, made.frame) })
+  }
+  const stored = made?.frame.length ?? 0
+  return { part, samples: null, stored, depth: source === 'ro' ? 0 : depth + 1 }
 }
 
 /** Larger contents take too long to be made again for what might be found in them. */

@@ -42,9 +42,7 @@ async function readChunk(depot: DepotReader, id: string): Promise<Buffer> {
 /** Chunks of one frame, joined. Throws Damage. */
 export async function readChunks(depot: DepotReader, ids: readonly string[]): Promise<Buffer> {
   if (ids.length === 1) return readChunk(depot, ids[0]!)
-  const all: Buffer[] = []
-  for (const id of ids) all.push(await readChunk(depot, id))
-  return Buffer.concat(all)
+  return Buffer.concat(await Promise.all(ids.map((id) => readChunk(depot, id))))
 }
 
 /** Cuts a frame into chunks and stores them. Returns their names. */

@@ -9,14 +9,15 @@
 // encoded at a time, as all use the memory of one part; what is named is stored when `end` returns.
 
 import { type RelPath, shown } from '../base/path.ts'
-import { LARGEST_PART, openLower, type Sources, sliceIn } from './content.ts'
+import { LARGEST_PART, type Sources, sliceIn } from './content.ts'
 import { type Counterpart, encode, type Workshop } from './delta.ts'
 import type { Depot } from './depot.ts'
 import { contentId, type FileData } from './file-data.ts'
 import type { ImageEntry } from './image.ts'
 import { LONGEST_CHAIN, Origins } from './origins.ts'
 import { Packer } from './packer.ts'
-import type { Entry, Piece } from './records.ts'
+import { openLower } from './readable.ts'
+import type { Content, Entry, Piece } from './records.ts'
 import { Shelf } from './shelf.ts'
 import type { Listed, Stamp } from './tree.ts'
 
@@ -26,6 +27,10 @@ const SMALLEST_DELTA = 128
 const SMALL = 1024 * 1024
 /** Up to this size it is packed with others: a pack stays as long as any of its files is needed. */
 const PACKED = 32 * 1024
+/** Above this size a file may lie over what it was before. */
+const LARGE = 8 * 1024 * 1024
+/** So many states of a file may lie over each other: then the first of them is what the next lies over. */
+const MOST_OVER = 20
 
 /** True where both are known and the same. */
 export function sameStamp(a: Stamp | null, b: Stamp | null): boolean {
@@ -119,6 +124,8 @@ export class FileStore {
   // Large files of another size are not the ones before: reading them only for their name is vain.
   async #known(file: FileData, before: Listed | null): Promise<string | null> {
     if (file.size > LARGEST_PART && file.size !== before?.entry.size) return null
+    // Holding it against what it was tells as well, and costs no more.
+    if (file.size > LARGE && before?.entry.content !== undefined && this.#sameScope) return null
     const id = contentId(file)
     if (this.#packer.holds(id)) return id
     const { depot, sources } = this.#shop
@@ -156,7 +163,9 @@ export class FileStore {
     const file = scope === '' ? null : openLower(ro, lower)
     if (file === null) return null
     file.close()
-    return { from: { source: 'ro', path: lower, depth: 0 }, offset: 0, size: file.size }
+    const from = { source: 'ro', path: lower, depth: 0 } as const
+    const { size } = file
+    return { from, offset: 0, size, ...(size > LARGE ? { former: { ...from, size } } : {}) }
   }
 
   async #earlier(id: string | undefined): Promise<Counterpart | null> {
@@ -164,14 +173,36 @@ export class FileStore {
     const { depot, sources } = this.#shop
     const content = await depot.content(sources.scope, id)
     if (content === null) return null
-    const { size, depth } = content
     const slice = sliceIn(content)
-    if (slice === null)
-      return within({ from: { source: 'content', content: id, depth }, offset: 0, size })
+    if (slice === null) return this.#whole(id, content)
+    const { size } = content
     const pack = await depot.content(sources.scope, slice.content)
     if (pack === null) return null
     const from = { source: 'content', content: slice.content, depth: pack.depth } as const
     return within({ from, offset: slice.offset, size })
+  }
+
+  async #whole(id: string, content: Content): Promise<Counterpart | null> {
+    const { size, depth } = content
+    const from = { source: 'content', content: id, depth } as const
+    if (size <= LARGE) return within({ from, offset: 0, size })
+    const first = depth < LONGEST_CHAIN ? { from, size } : await this.#lowest(id, content)
+    const former = depth < MOST_OVER ? { ...from, size } : { ...first.from, size: first.size }
+    // Where that is too deep to be referred to otherwise, it may still be lain over.
+    return { from: first.from, offset: 0, size: first.size, former }
+  }
+
+  /** What the states of a file lie over. */
+  async #lowest(id: string, content: Content): Promise<Omit<Counterpart, 'offset'>> {
+    const { depot, sources } = this.#shop
+    for (let [at, here] = [id, content]; ; ) {
+      const from = { source: 'content', content: at, depth: here.depth } as const
+      const over = here.parts.find(({ codec }) => codec === 'over')?.references?.[0]?.content
+      const below = over === undefined ? null : await depot.content(sources.scope, over)
+      if (below === null || below.depth >= here.depth) return { from, size: here.size }
+      at = over!
+      here = below
+    }
   }
 }
 

@@ -11,8 +11,8 @@ import type { RelPath } from '../base/path.ts'
 import { Stat } from '../host/stat.ts'
 import { S, sys } from '../host/sys.ts'
 import type { BlocksMark } from '../layer/marks.ts'
-import { openBelow } from './content.ts'
 import { dataWithin, type FileData, holesOf, readFull } from './file-data.ts'
+import { openBelow } from './readable.ts'
 
 const stat = new Stat()
 

@@ -13,13 +13,14 @@
 import { Failure } from '../base/failure.ts'
 import type { RelPath } from '../base/path.ts'
 import type { Catalogue } from './catalogue.ts'
-import { openContent, openLower, type Readable, type Sources, scratch } from './content.ts'
+import { type OpenContent, openContent, type Sources, scratch } from './content.ts'
 import { windowFor } from './delta.ts'
 import { Damage, type Depot, putChunks, sha256 } from './depot.ts'
 import { isProgram } from './file-store.ts'
 import type { Report } from './jobs.ts'
 import type { Stretch } from './origins.ts'
 import { applyPatch, makePatch } from './patch.ts'
+import { openLower } from './readable.ts'
 import type { Content, Part, Piece, Reference, SnapshotRecord } from './records.ts'
 import { Shelf } from './shelf.ts'
 import { runJob } from './thread.ts'
@@ -88,7 +89,9 @@ async function recodeContent(
   const made = await openOrNull(sources, id)
   if (made === null) return null
   try {
-    if (!isProgram({ ...made, holes: [] })) return null
+    await made.prepare(0, Math.min(made.size, 4096))
+    const read = (into: Buffer, offset: number) => made.read(into, offset)
+    if (!isProgram({ size: made.size, holes: [], read })) return null
     const renewed = await recodeParts(sources, shelf, content, made, path)
     const less = content.stored - renewed.stored
     if (less <= 0) return 0
@@ -100,10 +103,14 @@ async function recodeContent(
 }
 
 const isOrdinary = ({ codec, frame, length }: Part): boolean =>
-  codec !== 'hole' && codec !== 'slice' && codec !== 'patch' && (frame ?? length) === length
+  codec !== 'hole' &&
+  codec !== 'slice' &&
+  codec !== 'patch' &&
+  codec !== 'over' &&
+  (frame ?? length) === length
 
 // verify says of damage what it hurts; here it is only left as it is.
-async function openOrNull(sources: Sources, id: string): Promise<Readable | null> {
+async function openOrNull(sources: Sources, id: string): Promise<OpenContent | null> {
   try {
     return await openContent(sources, id)
   } catch (err) {
@@ -116,7 +123,7 @@ async function recodeParts(
   sources: Sources,
   shelf: Shelf,
   content: Content,
-  made: Readable,
+  made: OpenContent,
   path: RelPath,
 ): Promise<Content> {
   const parts: Part[] = []
@@ -135,7 +142,7 @@ async function betterPart(
   sources: Sources,
   shelf: Shelf,
   part: Part,
-  made: Readable,
+  made: OpenContent,
   at: number,
   path: RelPath,
 ): Promise<{ part: Part; less: number } | null> {
@@ -143,6 +150,7 @@ async function betterPart(
   const old = await oldBytes(shelf, references)
   if (old === null) return null
   const before = await storedBytes(sources, part)
+  await made.prepare(at, part.length)
   // Read after the last wait: what is referred to may have used the same memory.
   const bytes = scratch('unit', part.length)
   made.read(bytes, at)

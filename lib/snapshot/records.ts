@@ -154,9 +154,10 @@ const part = z.looseObject({
   /**
    * `hole`: zeros that take no room. `raw`: chunks as they are. `zstd`, `brotli`: the chunks make one
    * frame. `patch`: they make a patch of what is referred to (patch.ts). `slice`: a stretch of the one
-   * content referred to, and no chunks.
+   * content referred to, and no chunks. `over`: the one stretch referred to, with `runs` in place of
+   * what it has there (over.ts).
    */
-  codec: z.enum(['hole', 'raw', 'zstd', 'brotli', 'patch', 'slice']),
+  codec: z.enum(['hole', 'raw', 'zstd', 'brotli', 'patch', 'slice', 'over']),
   /** Bytes of the file that it makes. */
   length: count,
   chunks: z.array(digest).optional(),
@@ -165,6 +166,10 @@ const part = z.looseObject({
   skip: count.optional(),
   /** Holes within it: offset from its begin, length, and so on; the frame has zeros there. */
   holes: z.array(count).optional(),
+  /** Of `over`: offset from its begin and length of each run; the frame makes them, one after the other. */
+  runs: z.array(count).optional(),
+  /** Of `over`, how the runs are stored; `delta`: zstd with what lies below them as its prefix. */
+  packed: z.enum(['raw', 'zstd', 'brotli', 'delta']).optional(),
   /** The frame's prefix: these, in this order, one after the other. */
   references: z.array(reference).optional(),
 })

@@ -8,8 +8,9 @@ import { join } from 'node:path'
 import t from 'tap'
 import { makeContent } from '../../lib/snapshot/content.ts'
 import { Damage, type DepotReader, sha256 } from '../../lib/snapshot/depot.ts'
+import { layOver } from '../../lib/snapshot/over.ts'
 import { recodeState } from '../../lib/snapshot/recode.ts'
-import { type Content, content as contentSchema } from '../../lib/snapshot/records.ts'
+import { type Content, content as contentSchema, type Part } from '../../lib/snapshot/records.ts'
 import { describeTree, type Lab, labOf, randomBytes, randomOf } from './fixture.ts'
 
 const SEED = Number(process.env.SEED ?? 51)
@@ -159,6 +160,20 @@ t.test('programs are stored better by recode, and stay what they are', async (t)
   t.ok(readFileSync(join(lab.dirs.rw, 'program')).equals(made))
 })
 
+t.test('runs that cannot be are damage by name', (t) => {
+  const runs: [string, Part][] = [
+    ['out of order', { codec: 'over', length: 100, runs: [50, 10, 20, 10], frame: 20 }],
+    ['beyond the part', { codec: 'over', length: 100, runs: [50, 60], frame: 60 }],
+    ['without a length', { codec: 'over', length: 100, runs: [50], frame: 50 }],
+    ['longer than the frame', { codec: 'over', length: 100, runs: [0, 50], frame: 20 }],
+    ['shorter than the frame', { codec: 'over', length: 100, runs: [0, 50], frame: 2 ** 45 }],
+    ['longer than what is stored', { codec: 'over', length: 100, runs: [0, 50], frame: 50 }],
+  ]
+  for (const [name, part] of runs)
+    t.throws(() => layOver(Buffer.alloc(100), part, Buffer.alloc(9)), Damage, name)
+  t.end()
+})
+
 /** A depot of what a test puts in. */
 function depotOf(contents: Record<string, Content>, chunks: readonly Buffer[]): DepotReader {
   const byId = new Map(chunks.map((bytes) => [sha256(bytes), bytes]))
@@ -196,6 +211,15 @@ t.test('hostile records are damage by name', async (t) => {
     'noise as brotli': [{ codec: 'brotli', length: 100, chunks }],
     'noise as a patch': [{ codec: 'patch', length: 100, chunks }],
     'noise of another length': [{ codec: 'raw', length: 100, chunks }],
+    'a part over itself': [{ codec: 'over', length: 100, references: [at(id, 0, 100)] }],
+    'a part over what lies over it': [
+      { codec: 'over', length: 100, references: [at(other, 0, 100)] },
+    ],
+    'a part over nothing': [{ codec: 'over', length: 100, references: [] }],
+    'a part over another length': [{ codec: 'over', length: 100, references: [at(other, 0, 99)] }],
+    'a part over more than any': [
+      { codec: 'over', length: huge, references: [at(other, 0, huge)] },
+    ],
     'more references than any': [
       {
         codec: 'patch',

@@ -8,12 +8,14 @@ import {
   openSync,
   readFileSync,
   readSync,
+  rmSync,
   writeFileSync,
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { windowFor } from '../../lib/snapshot/delta.ts'
+import { collectGarbage } from '../../lib/snapshot/gc.ts'
 import { buildState } from '../../lib/snapshot/restore.ts'
 import { describeTree, type Lab, labOf, randomBytes, randomOf } from './fixture.ts'
 
@@ -55,6 +57,59 @@ t.test('100 bytes put into the middle of 50 MiB cost less than 100 KiB', async (
   })
 
   t.ok(process.resourceUsage().maxRSS < 700 * 1024, `peak ${process.resourceUsage().maxRSS} KiB`)
+})
+
+t.test(
+  'a large file costs the pages that change, however often, and every state stays',
+  async (t) => {
+    const lab = await labOf(t)
+    const random = randomOf(13)
+    const bytes = randomBytes(random, 9 * MIB + 1234)
+    const versions: Buffer[] = []
+    let [first, most] = [0, 0]
+    for (let round = 0; round < 24; round++) {
+      for (let page = 0; page < 5; page++)
+        randomBytes(random, 3000).copy(bytes, random(2300) * 4096)
+      const cost = await costOf(lab, bytes)
+      versions.push(Buffer.from(bytes))
+      if (round === 0) first = cost
+      else most = Math.max(most, cost)
+    }
+    t.ok(first < bytes.length + 64 * 1024, `${first} bytes`)
+    // Most of them what five pages are; the twenty-first all that changed since the first.
+    t.ok(most < 21 * 5 * 4096 * 1.2, `${most} bytes`)
+
+    const states = await lab.catalogue.snapshots('l1')
+    const isAsIn = (round: number) =>
+      readFileSync(join(lab.dirs.rw, 'file')).equals(versions[round]!)
+    for (const round of [0, 23, 19, 21]) {
+      await lab.restore(states[round]!)
+      t.ok(isAsIn(round), `round ${round}`)
+    }
+    const last = states.pop()!
+    await lab.catalogue.deleteSnapshots(states)
+    await collectGarbage(lab.catalogue)
+    await lab.restore(last)
+    t.ok(isAsIn(23), 'the last state stays when all others are gone')
+  },
+)
+
+t.test('a large file of the read-only sublayer costs the pages that change', async (t) => {
+  const lab = await labOf(t)
+  const random = randomOf(14)
+  const before = randomBytes(random, 20 * MIB)
+  writeFileSync(join(lab.dirs.ro[0]!, 'file'), before)
+  const after = Buffer.concat([before, randomBytes(random, 5000)])
+  randomBytes(random, 4096).copy(after, 5 * MIB)
+  const cost = await costOf(lab, after)
+  t.ok(cost < 16 * 1024, `${cost} bytes`)
+  const [state] = await lab.catalogue.snapshots('l1')
+  rmSync(join(lab.dirs.rw, 'file'))
+  await lab.restore(state!)
+  t.ok(readFileSync(join(lab.dirs.rw, 'file')).equals(after))
+  writeFileSync(join(lab.dirs.ro[0]!, 'file'), randomBytes(random, 20 * MIB))
+  rmSync(join(lab.dirs.rw, 'file'))
+  await t.rejects(lab.restore(state!), { code: 'SVS_RO_CHANGED' })
 })
 
 t.test(

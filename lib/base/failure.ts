@@ -11,8 +11,23 @@ export const FAILURES = {
     9,
     'other users may not enter your mounts; root permits it by a line user_allow_other in /etc/fuse.conf',
   ],
+  SVS_ARCHIVE_BASE: [
+    3,
+    '%s is for the read-only part %s of layer %s; here is %s; get that from where the archive comes from: svsfs export --with-base brings it',
+  ],
+  SVS_ARCHIVE_DAMAGED: [10, '%s cannot be used: %s; nothing was changed, fetch it again'],
+  SVS_ARCHIVE_DEVICE: [
+    9,
+    'entry %s of %s is a device; --allow-devices lets it in, if you know who made the archive',
+  ],
   SVS_ARCHIVE_ESCAPES: [10, 'entry %s of %s leads out of its tree; do not use this archive'],
+  SVS_ARCHIVE_GAP: [
+    3,
+    '%s comes after the state %s, which in layer %s %s; import the archive that brings that one first',
+  ],
   SVS_ARCHIVE_INVALID: [10, '%s cannot be unpacked: %s; fetch it again'],
+  SVS_ARCHIVE_NEWER: [10, '%s has format %s, this svsfs knows %s; use a newer svsfs'],
+  SVS_ARCHIVE_UNWRITABLE: [1, 'the archive %s could not be written: %s'],
   SVS_BAD_REQUEST: [2, '%s cannot be asked that way: %s'],
   SVS_CANCELLED: [1, 'nothing was done'],
   SVS_CATALOGUE_DAMAGED: [
@@ -117,6 +132,7 @@ export const FAILURES = {
     'the pattern "%s" is no time: %s; like "0 9 * * 1-5" for 9:00 on workdays',
   ],
   SVS_SCHEDULE_NOT_FOUND: [3, 'no schedule %s, or several (svsfs schedule list shows them)'],
+  SVS_SIGNATURE_INVALID: [9, '%s was altered after %s had signed it; do not use it'],
   SVS_SOURCE_MIXED: [2, '%s cannot be imported together with others; only Debian packages can'],
   SVS_SOURCE_NOT_FOUND: [3, 'there is nothing to import at %s (%s)'],
   SVS_SOURCE_UNKNOWN: [10, '%s is neither a directory, a tar archive nor a Debian package'],

@@ -26,6 +26,7 @@ export interface Group {
 
 const leaf = (usage: string, summary: string, row: Leaf['row']): Leaf => ({ usage, summary, row })
 
+const archives = () => import('./archive-commands.ts')
 const freezes = () => import('./freeze-commands.ts')
 const layers = () => import('./layer-commands.ts')
 const mounts = () => import('./mount-commands.ts')
@@ -221,5 +222,20 @@ export const COMMANDS: readonly (Leaf | Group)[] = [
     'recode [name] [state]',
     'store the programs of states in less room',
     async () => (await import('./recode-command.ts')).recode,
+  ),
+  leaf(
+    'export <name> [state]',
+    'write a state to a file that another machine can import',
+    async () => (await archives()).exportCommand,
+  ),
+  leaf(
+    'inspect <file>',
+    'show what an archive is, and check it',
+    async () => (await archives()).inspect,
+  ),
+  leaf(
+    'import <file...>',
+    'take the states of an archive into a layer',
+    async () => (await archives()).importCommand,
   ),
 ]

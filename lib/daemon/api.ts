@@ -29,6 +29,7 @@ const MODULES = {
   sublayer: async () => (await import('./sublayer-methods.ts')).sublayerMethods,
   freeze: async () => (await import('./freeze-methods.ts')).freezeMethods,
   recode: async () => (await import('./recode-methods.ts')).recodeMethods,
+  archive: async () => (await import('./archive-methods.ts')).archiveMethods,
 } as const
 
 type ModuleName = keyof typeof MODULES
@@ -90,6 +91,8 @@ const PLACES: { readonly [Name in MethodName]: ModuleOf<Name> } = {
   freezes: 'freeze',
   'mount.frozen': 'freeze',
   recode: 'recode',
+  export: 'archive',
+  import: 'archive',
 }
 
 export const METHOD_NAMES = Object.keys(PLACES) as readonly MethodName[]
@@ -110,6 +113,8 @@ export async function loadAll(): Promise<void> {
   await import('../layer/import.ts')
   await import('../layer/import-job.ts')
   await import('../layer/recipe.ts')
+  await import('../archive/export.ts')
+  await import('../archive/import.ts')
 }
 
 /** What a caller may pass: fields with a default may be left out. */

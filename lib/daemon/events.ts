@@ -35,6 +35,8 @@ const EVENT_KINDS = [
   'snapshot',
   'restored',
   'forgotten',
+  'exported',
+  'imported',
   'failed',
 ] as const
 

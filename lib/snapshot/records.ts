@@ -251,6 +251,15 @@ export const snapshotRecord = z.looseObject({
   }),
   /** Version of the pieces' format. */
   format: z.literal(1),
+  /** Of an imported one: the payload of its archive, and who had signed that (lib/archive/signature.ts). */
+  archive: z
+    .looseObject({
+      payload: digest,
+      signatures: z.array(
+        z.looseObject({ key: z.string(), name: z.string(), at: count, signature: z.string() }),
+      ),
+    })
+    .optional(),
 })
 export type SnapshotRecord = z.infer<typeof snapshotRecord>
 

@@ -24,6 +24,8 @@ const BATCH_BYTES = 4 * 1024 * 1024
 export interface NewSnapshot {
   readonly record: SnapshotRecord
   readonly pieces: readonly Piece[]
+  /** False for a state that no sublayer came from: an imported one. */
+  readonly head?: boolean
 }
 
 /** Collects what a new snapshot needs; `end` in any case. */
@@ -71,12 +73,12 @@ export class SnapshotWriter implements Depot {
   }
 
   /** Writes the rest, the list and the record, and makes it the head: the snapshot exists from here on. */
-  async publish({ record, pieces }: NewSnapshot): Promise<void> {
+  async publish({ record, pieces, head = true }: NewSnapshot): Promise<void> {
     await this.#writing
     await this.#write([
       ...this.#take(),
       putJson(key.tree(record.id), pieces),
-      putText(key.head(record.layer), record.id),
+      ...(head ? [putText(key.head(record.layer), record.id)] : []),
       ...namesOf(record),
       putJson(key.snapshot(record), snapshotRecord.parse(record)),
     ])

@@ -1,0 +1,333 @@
+// Making an archive of states, and of the read-only part where it is wanted.
+//
+//   states ─▶ lines of entries ─▶ contents that they need ─▶ chunks
+//   base   ─▶ (base-out.ts)    ─▶      …                       …      ─▶ manifest ─▶ ZIP
+//
+// Rule: what the states consist of is claimed before it is looked at, so that nothing of it is removed
+// meanwhile; the file appears last.
+
+import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { Failure } from '../base/failure.ts'
+import type { Catalogue } from '../snapshot/catalogue.ts'
+import { Damage, type Depot, type DepotReader, sha256 } from '../snapshot/depot.ts'
+import { Pace } from '../snapshot/pace.ts'
+import type { Content, LayerRecord, SnapshotRecord } from '../snapshot/records.ts'
+import { differenceOfStates } from '../snapshot/restore.ts'
+import { readTree } from '../snapshot/tree.ts'
+import type { BaseOut } from './base-out.ts'
+import { canonicalText } from './canonical.ts'
+import { Closure, contentLines } from './closure.ts'
+import { lineOf, type Numbering } from './entry-lines.ts'
+import {
+  ARCHIVE_VERSION,
+  type ArchiveManifest,
+  type ArchiveState,
+  archiveManifest,
+  CHUNK_FOLDER,
+  LIMITS,
+  MANIFEST_NAME,
+  SIGNATURE_NAME,
+} from './format.ts'
+import { cutLines, digestOf, LineCutter, type Lines, writeList } from './lists.ts'
+import { type Signature, type SigningKey, signedText, signPayload } from './signature.ts'
+import { ZipOut } from './zip-out.ts'
+
+export interface ExportOptions {
+  readonly catalogue: Catalogue
+  readonly layer: LayerRecord
+  readonly kind: ArchiveManifest['kind']
+  /** Oldest first, all made on the same read-only part. */
+  readonly states: readonly SnapshotRecord[]
+  /** The state that whoever imports has already. */
+  readonly from: SnapshotRecord | null
+  /** The read-only part that the states were made on, and its trees. */
+  readonly ro: LayerRecord['ro']
+  readonly trees: readonly string[]
+  /** The read-only part, packed, where the archive brings it. */
+  readonly base: BaseOut | null
+  /** What the layer's manifest says, with variables. */
+  readonly manifest: Readonly<Record<string, unknown>>
+  readonly key: SigningKey | null
+  readonly made: { readonly by: string; readonly host: string }
+  /** Where it goes, as Node takes it. */
+  readonly path: string
+  readonly replace: boolean
+  readonly onProgress?: (text: string) => void
+}
+
+export interface Exported {
+  readonly path: string
+  /** Bytes of the file. */
+  readonly bytes: number
+  readonly payload: string
+  readonly chunks: number
+  /** Names of those who have signed it. */
+  readonly signers: readonly string[]
+}
+
+export async function exportArchive(options: ExportOptions): Promise<Exported> {
+  const { catalogue, states, from, path, replace } = options
+  if (!replace && existsSync(path)) throw new Failure('SVS_PATH_EXISTS', path)
+  const releases: (() => void)[] = []
+  const writer = await catalogue.writer()
+  try {
+    for (const state of from === null ? states : [...states, from])
+      releases.push(await catalogue.hold(state))
+    return await new Export(options, writer).run()
+  } catch (err) {
+    if (!(err instanceof Damage)) throw err
+    throw new Failure('SVS_CHUNK_DAMAGED', states.at(-1)?.id ?? '', 'its files', err.message, {
+      cause: err,
+    })
+  } finally {
+    writer.end()
+    for (const release of releases) release()
+  }
+}
+
+/** Lists that are made for the archive, in memory: they are small beside what they list. */
+class Lists implements Depot {
+  readonly chunks = new Map<string, Buffer>()
+
+  async putChunk(id: string, bytes: Buffer): Promise<void> {
+    this.chunks.set(id, bytes)
+  }
+
+  async chunk(id: string): Promise<Buffer | null> {
+    return this.chunks.get(id) ?? null
+  }
+
+  content(): Promise<Content | null> {
+    throw new TypeError('lists have no contents')
+  }
+
+  putContent(): Promise<void> {
+    throw new TypeError('lists have no contents')
+  }
+}
+
+class Export {
+  readonly #options: ExportOptions
+  readonly #depot: DepotReader
+  readonly #lists = new Lists()
+  readonly #pace = new Pace()
+  readonly #kinds = new Set<ArchiveManifest['kinds'][number]>()
+  readonly #closure: Closure
+
+  constructor(options: ExportOptions, depot: DepotReader) {
+    this.#options = options
+    this.#depot = depot
+    this.#closure = new Closure(depot, options.ro.digest)
+  }
+
+  async run(): Promise<Exported> {
+    const manifest = await this.#manifest()
+    const text = Buffer.from(canonicalText(archiveManifest.parse(manifest)))
+    if (text.length > LIMITS.manifest)
+      throw new Failure('SVS_ARCHIVE_UNWRITABLE', this.#options.path, 'it has too many parts')
+    const payload = createHash('sha256').update(text).digest('hex')
+    const signatures = this.#signatures(payload)
+    const bytes = await this.#write(manifest, text, signatures)
+    return {
+      path: this.#options.path,
+      bytes,
+      payload,
+      chunks: Object.keys(manifest.chunks).length,
+      signers: signatures.map(({ name }) => name),
+    }
+  }
+
+  async #manifest(): Promise<ArchiveManifest> {
+    const { layer, kind, ro, from, base, states } = this.#options
+    const described = await this.#states()
+    const contents = contentLines(this.#closure.contents, 'state')
+    const more = base === null ? [] : contentLines(base.contents, 'base')
+    const list = await writeList(this.#lists, cutLines([...more, ...contents]))
+    const tree = base === null ? null : await writeList(this.#lists, base.lines)
+    for (const kind of base?.kinds ?? []) this.#kinds.add(kind)
+    return {
+      format: 'svsfs archive',
+      version: ARCHIVE_VERSION,
+      kind,
+      layer: {
+        name: layer.name,
+        excludes: layer.excludes,
+        manifest: { ...this.#options.manifest },
+      },
+      base: { digest: ro.digest, entries: ro.entries, bytes: ro.bytes, tree },
+      from: from === null ? null : { id: from.id, digest: await this.#digestOf(from) },
+      states: described,
+      changes: kind === 'patch' ? await this.#changes(states.at(-1)!) : null,
+      contents: list,
+      codecs: this.#codecs(list.pieces.map(({ codec }) => codec)),
+      kinds: [...this.#kinds].sort(),
+      chunks: await this.#chunks(),
+    }
+  }
+
+  async #states(): Promise<ArchiveState[]> {
+    const { states, from } = this.#options
+    let earlier: Lines | null = null
+    if (from !== null) {
+      const known = await this.#read(from, null)
+      earlier = known
+    }
+    const described: ArchiveState[] = []
+    for (const [at, state] of states.entries()) {
+      this.#tell(`reading state ${at + 1} of ${states.length}`)
+      const lines: Lines = await this.#read(state, this.#closure)
+      described.push(await this.#describe(state, lines, earlier))
+      earlier = lines
+    }
+    return described
+  }
+
+  async #describe(
+    state: SnapshotRecord,
+    lines: Lines,
+    earlier: Lines | null,
+  ): Promise<ArchiveState> {
+    const { id, time, message, label, tags, trigger, parent, counts, dependsOnBase, bytes } = state
+    const { added, changed, deleted, attributes } = counts
+    const { users, groups } = state.owners
+    return {
+      id,
+      time,
+      message,
+      label,
+      tags,
+      trigger,
+      parent,
+      counts: { added, changed, deleted, attributes },
+      dependsOnBase,
+      owners: { users, groups },
+      bytes,
+      entries: await writeList(this.#lists, lines, earlier?.pieces ?? null),
+    }
+  }
+
+  /** A state's lines; what its files need goes into `closure`, or is left out of the archive's for null. */
+  async #read(state: SnapshotRecord, closure: Closure | null): Promise<Lines> {
+    const { layer, catalogue, ro } = this.#options
+    const numbering: Numbering = { tag: layer.tag, version: state.ro.version }
+    const lines = new LineCutter()
+    const known = closure === null ? new Closure(this.#depot, ro.digest) : null
+    for await (const { entry } of readTree(this.#depot, await catalogue.pieces(state.id))) {
+      lines.add(lineOf(entry, numbering))
+      if (entry.content !== undefined) await (closure ?? known)!.add(entry.content)
+      if (closure !== null) this.#kinds.add(entry.kind)
+      await this.#pace.breathe()
+    }
+    if (known !== null) this.#closure.leaveOut(known)
+    return lines.end()
+  }
+
+  async #digestOf(state: SnapshotRecord): Promise<string> {
+    return stateDigest(this.#options.catalogue, this.#options.layer, state)
+  }
+
+  async #changes(after: SnapshotRecord): Promise<NonNullable<ArchiveManifest['changes']>> {
+    const { catalogue, from, trees } = this.#options
+    const counts = { added: 0, changed: 0, deleted: 0, attributes: 0 }
+    const names = { A: 'added', M: 'changed', D: 'deleted', attr: 'attributes' } as const
+    for (const { mark } of await differenceOfStates(catalogue, from, after, trees))
+      counts[names[mark]] += 1
+    return counts
+  }
+
+  #codecs(lists: readonly ('zstd' | 'brotli')[]): ArchiveManifest['codecs'] {
+    const all = [
+      ...this.#closure.contents.values(),
+      ...(this.#options.base?.contents.values() ?? []),
+    ]
+    const codecs = all.flatMap(({ parts }) => parts.map(({ codec }) => codec))
+    return [...new Set([...codecs, ...lists])].sort()
+  }
+
+  // Each is read here, so that a damaged one is found before the file is begun.
+  async #chunks(): Promise<Record<string, number>> {
+    const { base } = this.#options
+    const ids = new Set([
+      ...this.#closure.chunks,
+      ...(base?.chunks ?? []),
+      ...this.#lists.chunks.keys(),
+    ])
+    const lengths: Record<string, number> = {}
+    let done = 0
+    for (const id of [...ids].sort()) {
+      lengths[id] = (await this.#chunk(id)).length
+      this.#tell(`looked at ${++done} of ${ids.size} chunks`)
+      await this.#pace.breathe()
+    }
+    return lengths
+  }
+
+  async #chunk(id: string): Promise<Buffer> {
+    const bytes =
+      this.#lists.chunks.get(id) ??
+      (await this.#options.base?.chunk(id)) ??
+      (await this.#depot.chunk(id))
+    if (bytes === null) throw new Damage(`chunk ${id.slice(0, 16)} is missing`)
+    if (sha256(bytes) !== id) throw new Damage(`chunk ${id.slice(0, 16)} is altered`)
+    return bytes
+  }
+
+  // Who signed the very same before, where it was imported from them, still does.
+  #signatures(payload: string): Signature[] {
+    const { states, key } = this.#options
+    const kept = new Map<string, Signature>()
+    for (const { archive } of states)
+      if (archive?.payload === payload) for (const one of archive.signatures) kept.set(one.key, one)
+    const own = key === null ? [] : [signPayload(payload, key)]
+    for (const one of own) kept.delete(one.key)
+    return [...kept.values(), ...own]
+  }
+
+  async #write(
+    { chunks }: ArchiveManifest,
+    manifest: Buffer,
+    signatures: readonly Signature[],
+  ): Promise<number> {
+    const { path, replace, made } = this.#options
+    const zip = new ZipOut(path)
+    try {
+      await zip.add(MANIFEST_NAME, manifest)
+      const signed = { made: { at: Date.now(), ...made }, signatures: [...signatures] }
+      await zip.add(SIGNATURE_NAME, signedText(signed))
+      const ids = Object.keys(chunks).sort()
+      for (const [at, id] of ids.entries()) {
+        await zip.add(`${CHUNK_FOLDER}${id}`, await this.#chunk(id))
+        this.#tell(`wrote ${at + 1} of ${ids.length} chunks`)
+      }
+      return await zip.end(replace)
+    } catch (err) {
+      await zip.abandon()
+      throw err
+    }
+  }
+
+  #tell(text: string): void {
+    this.#options.onProgress?.(text)
+  }
+}
+
+/** The lines of a state, as archives have them. Throws Damage. */
+export async function stateLines(
+  catalogue: Catalogue,
+  layer: Pick<LayerRecord, 'tag'>,
+  state: SnapshotRecord,
+): Promise<Lines> {
+  const numbering: Numbering = { tag: layer.tag, version: state.ro.version }
+  const lines = new LineCutter()
+  for await (const { entry } of readTree(catalogue, await catalogue.pieces(state.id)))
+    lines.add(lineOf(entry, numbering))
+  return lines.end()
+}
+
+/** What two stores that have the same state both say of it. Throws Damage. */
+export const stateDigest = async (
+  catalogue: Catalogue,
+  layer: Pick<LayerRecord, 'tag'>,
+  state: SnapshotRecord,
+): Promise<string> => digestOf((await stateLines(catalogue, layer, state)).pieces)

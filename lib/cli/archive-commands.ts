@@ -1,0 +1,146 @@
+// svsfs export, inspect, import: states as files for other machines.
+
+import { resolve } from 'node:path'
+import type { Inspected } from '../archive/inspect.ts'
+import { Failure } from '../base/failure.ts'
+import type { ExportAnswer, ImportAnswer } from '../daemon/archive-methods.ts'
+import { namedState } from '../snapshot/state-name.ts'
+import { type CommandRow, option } from './command.ts'
+import type { Output } from './output.ts'
+import { version } from './version.ts'
+import { ago, clock, plural, shellWord, size } from './words.ts'
+
+interface ExportWish {
+  readonly layer: string
+  readonly state: string | null
+  readonly from: string | null
+  readonly file: string
+  readonly replace: boolean
+  readonly version: string
+}
+
+export const exportCommand: CommandRow<ExportWish, ExportAnswer> = {
+  about: `The file (a patch archive, .vpa) holds what the state has over the read-only part of its layer, as the store has it: nothing is compressed again. With --from it holds what is new since that state, which the other machine must have.
+
+It is a ZIP: unzip -l shows what is in it, unzip -p FILE manifest.json what it is for.`,
+  options: [
+    option('-o, --output <file>', 'where it goes; NAME-STATE.vpa here by default'),
+    option('--from <state>', 'leave out what that state has'),
+    option('--replace', 'write over a file that is there'),
+  ],
+  examples: [
+    'svsfs export firefox@latest -o firefox.vpa',
+    'svsfs export firefox 3f9a --from -1 -o since-yesterday.vpa',
+  ],
+  parse: (words) => {
+    const { layer, state } = namedState(words.arg(0), words.optionalArg(1))
+    const file = words.text('output') ?? `${layer}-${state ?? 'latest'}.vpa`
+    return {
+      layer,
+      state,
+      from: words.text('from'),
+      file: resolve(file),
+      replace: words.flag('replace'),
+      version: version(),
+    }
+  },
+  run: ({ session }, wish) => session.call('export', wish),
+  print: ({ path, bytes, payload, states, from, signers }, out) => {
+    out.line(
+      `${plural(states.length, 'state')} in ${path}, ${size(bytes)}${from === null ? '' : `, after state ${from}`}`,
+    )
+    out.line(`payload ${payload}${signers.length === 0 ? '' : `, signed by ${signers.join(', ')}`}`)
+  },
+}
+
+export const inspect: CommandRow<{ file: string }, Inspected> = {
+  about:
+    'Who made it, for which read-only part, what it would change, how large it is; every part of it is held against its digest. Needs no store.',
+  examples: ['svsfs inspect firefox.vpa', 'svsfs inspect firefox.vpa --json'],
+  parse: (words) => ({ file: resolve(words.arg(0)) }),
+  run: async ({ out }, { file }) => {
+    const { inspectArchive } = await import('../archive/inspect.ts')
+    return inspectArchive(file, (text) => out.progress(text))
+  },
+  print: printInspected,
+}
+
+function printInspected(found: Inspected, out: Output): void {
+  const { kind, layer, base, from, states, changes, chunks, made } = found
+  out.line(`${found.path}: ${kind} archive of layer ${layer}, format ${found.version}`)
+  out.line(`made by ${made.by} on ${made.host}, ${clock(made.at)} (so it says)`)
+  const brought = base.included ? 'brought along' : 'must be there'
+  out.line(`read-only part ${base.digest.slice(0, 16)} (${size(base.bytes)}), ${brought}`)
+  if (from !== null) out.line(`comes after state ${from}, which must be there`)
+  out.table(
+    ['state', 'when', 'names', 'size', 'message'],
+    states.map((state) => [
+      state.id,
+      ago(state.time),
+      String(state.entries),
+      size(state.bytes),
+      [state.label, state.message].filter(Boolean).join('  '),
+    ]),
+  )
+  if (changes !== null)
+    out.line(
+      `would change: ${changes.added} added, ${changes.changed} changed, ${changes.deleted} deleted, ${changes.attributes} with other attributes`,
+    )
+  out.line(
+    `${plural(chunks.count, 'chunk')}, ${size(chunks.bytes)} (file: ${size(found.bytes)}); codecs: ${found.codecs.join(', ')}`,
+  )
+  for (const { name, key, at } of found.signatures)
+    out.line(`signed by ${name} (key ${key}), ${clock(at)}`)
+  if (found.signatures.length === 0) out.line('not signed')
+  out.line(`payload ${found.payload}: everything is as it says`)
+}
+
+interface ImportWish {
+  readonly files: string[]
+  readonly as: string | null
+  readonly restore: boolean
+  readonly allowDevices: boolean
+  readonly allowLinks: boolean
+}
+
+export const importCommand: CommandRow<ImportWish, ImportAnswer> = {
+  about: `The layer must have the read-only part that the archive is for. Everything is checked before anything is written: the archive may come from anybody. Several archives that come after one another (1 to 2, 2 to 3) are taken in their order, however they are given.
+
+What was imported is a state like any other (svsfs snapshots, svsfs restore).`,
+  options: [
+    option('--as <name>', 'the layer that gets it; the one it was made of by default'),
+    option('--restore', 'go to the last of the states at once'),
+    option('--allow-devices', 'let devices in'),
+    option('--allow-links', 'let links in that lead out of the layer'),
+  ],
+  examples: [
+    'svsfs import firefox.vpa',
+    'svsfs import firefox.vpa --as firefox-beta --restore',
+    'svsfs import 1-to-2.vpa 2-to-3.vpa',
+  ],
+  parse: (words) => {
+    const files = words.args(0).map((file) => resolve(file))
+    if (files.length === 0) throw new Failure('SVS_USAGE', 'import needs a file')
+    return {
+      files,
+      as: words.text('as'),
+      restore: words.flag('restore'),
+      allowDevices: words.flag('allowDevices'),
+      allowLinks: words.flag('allowLinks'),
+    }
+  },
+  run: ({ session }, wish) => session.call('import', wish),
+  print: ({ layer, states, restored }, out) => {
+    for (const { id, time, fresh } of states)
+      out.line(
+        `state ${id} of layer ${layer}, ${ago(time)}${fresh ? '' : ': it was there already'}`,
+      )
+    const last = states.at(-1)
+    if (restored !== null) {
+      out.line(`layer ${layer} is as in state ${restored.state}`)
+      if (restored.mounts.length > 0) out.line(`seen at ${restored.mounts.join(', ')}`)
+      out.note(`svsfs undo ${shellWord(layer)} takes this back`)
+    } else if (last !== undefined)
+      out.note(`svsfs restore ${shellWord(layer)} ${last.id} goes to it`)
+  },
+}

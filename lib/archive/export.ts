@@ -10,6 +10,7 @@ import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { Failure } from '../base/failure.ts'
 import type { Catalogue } from '../snapshot/catalogue.ts'
+import type { Holding } from '../snapshot/claims.ts'
 import { Damage, type Depot, type DepotReader, sha256 } from '../snapshot/depot.ts'
 import { Pace } from '../snapshot/pace.ts'
 import type { Content, LayerRecord, SnapshotRecord } from '../snapshot/records.ts'
@@ -69,12 +70,15 @@ export interface Exported {
 export async function exportArchive(options: ExportOptions): Promise<Exported> {
   const { catalogue, states, from, path, replace } = options
   if (!replace && existsSync(path)) throw new Failure('SVS_PATH_EXISTS', path)
-  const releases: (() => void)[] = []
+  const held = new Map<string, Holding>()
   const writer = await catalogue.writer()
   try {
-    for (const state of from === null ? states : [...states, from])
-      releases.push(await catalogue.hold(state))
-    return await new Export(options, writer).run()
+    for (const state of from === null ? states : [...states, from]) {
+      const holding = await catalogue.hold(state)
+      if (holding === null) throw new Failure('SVS_STATE_NOT_FOUND', state.id, options.layer.name)
+      held.set(state.id, holding)
+    }
+    return await new Export(options, writer, held).run()
   } catch (err) {
     if (!(err instanceof Damage)) throw err
     throw new Failure('SVS_CHUNK_DAMAGED', states.at(-1)?.id ?? '', 'its files', err.message, {
@@ -82,7 +86,7 @@ export async function exportArchive(options: ExportOptions): Promise<Exported> {
     })
   } finally {
     writer.end()
-    for (const release of releases) release()
+    for (const { release } of held.values()) release()
   }
 }
 
@@ -110,13 +114,15 @@ class Lists implements Depot {
 class Export {
   readonly #options: ExportOptions
   readonly #depot: DepotReader
+  readonly #held: ReadonlyMap<string, Holding>
   readonly #lists = new Lists()
   readonly #pace = new Pace()
   readonly #kinds = new Set<ArchiveManifest['kinds'][number]>()
   readonly #closure: Closure
 
-  constructor(options: ExportOptions, depot: DepotReader) {
+  constructor(options: ExportOptions, depot: DepotReader, held: ReadonlyMap<string, Holding>) {
     this.#options = options
+    this.#held = held
     this.#depot = depot
     this.#closure = new Closure(depot, options.ro.digest)
   }
@@ -209,11 +215,11 @@ class Export {
 
   /** A state's lines; what its files need goes into `closure`, or is left out of the archive's for null. */
   async #read(state: SnapshotRecord, closure: Closure | null): Promise<Lines> {
-    const { layer, catalogue, ro } = this.#options
+    const { layer, ro } = this.#options
     const numbering: Numbering = { tag: layer.tag, version: state.ro.version }
     const lines = new LineCutter()
     const known = closure === null ? new Closure(this.#depot, ro.digest) : null
-    for await (const { entry } of readTree(this.#depot, await catalogue.pieces(state.id))) {
+    for await (const { entry } of readTree(this.#depot, this.#held.get(state.id)!.pieces)) {
       lines.add(lineOf(entry, numbering))
       if (entry.content !== undefined) await (closure ?? known)!.add(entry.content)
       if (closure !== null) this.#kinds.add(entry.kind)

@@ -6,7 +6,12 @@
 
 import { Damage, type DepotReader } from '../snapshot/depot.ts'
 import { Pace } from '../snapshot/pace.ts'
-import { type Content, content as contentSchema } from '../snapshot/records.ts'
+import {
+  type Content,
+  content as contentSchema,
+  part as partSchema,
+  reference as referenceSchema,
+} from '../snapshot/records.ts'
 import { canonical } from './canonical.ts'
 
 export class Closure {
@@ -54,8 +59,8 @@ export function contentLines(contents: ReadonlyMap<string, Content>, scope: Scop
 }
 
 const CONTENT = new Set(Object.keys(contentSchema.shape))
-const PART = new Set(['codec', 'length', 'chunks', 'frame', 'skip', 'holes', 'references'])
-const REFERENCE = new Set(['source', 'path', 'content', 'offset', 'length', 'digest'])
+const PART = new Set(Object.keys(partSchema.shape))
+const REFERENCE = new Set(Object.keys(referenceSchema.shape))
 const DIGEST = /^[0-9a-f]{64}$/
 
 /** A line of such a list. Throws Damage. */

@@ -22,7 +22,7 @@
 // Rule: every number that sizes something is bounded here, before anything is read by it.
 
 import { z } from 'zod'
-import { KINDS } from '../snapshot/records.ts'
+import { KINDS, part } from '../snapshot/records.ts'
 
 export const ARCHIVE_VERSION = 1
 
@@ -118,7 +118,7 @@ export const archiveManifest = z.strictObject({
   /** How to make the files. */
   contents: list,
   /** All codecs that a reader needs. */
-  codecs: z.array(z.enum(['zstd', 'brotli', 'raw', 'patch', 'slice', 'hole'])),
+  codecs: z.array(part.shape.codec),
   /** Kinds of names that it holds. */
   kinds: z.array(z.enum(KINDS)),
   /** Every chunk, with its length. */

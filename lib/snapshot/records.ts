@@ -136,7 +136,7 @@ export const entry = z.looseObject({
 export type Entry = z.infer<typeof entry>
 
 /** A stretch of another content, given to the decoder before a part's frame. */
-const reference = z.looseObject({
+export const reference = z.looseObject({
   /** `ro`: a file of the read-only sublayer whose digest the content is kept under. */
   source: z.enum(['ro', 'content']),
   /** For `ro`. */
@@ -150,7 +150,7 @@ const reference = z.looseObject({
 })
 export type Reference = z.infer<typeof reference>
 
-const part = z.looseObject({
+export const part = z.looseObject({
   /**
    * `hole`: zeros that take no room. `raw`: chunks as they are. `zstd`, `brotli`: the chunks make one
    * frame. `patch`: they make a patch of what is referred to (patch.ts). `slice`: a stretch of the one

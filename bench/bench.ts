@@ -107,6 +107,7 @@ program
   .description('list and open states of a catalogue that grows tenfold at each step')
   .option('--states <n>', 'the most states', count, 10_000)
   .option('--chunks <n>', 'for each state', count, 100)
+  .option('--bytes <n>', 'of a chunk', count, 64)
   .option('--disk <dir>', 'a directory on a disk', '/var/tmp')
   .option('--json', 'print the result as JSON')
   .action(async (options: ManyOptions) => {

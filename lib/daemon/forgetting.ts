@@ -2,7 +2,7 @@
 //
 // Rule: callers hold the layer; the states go in one batch, all or none.
 
-import type { KeepPolicy, LayerRecord, SnapshotRecord } from '../snapshot/records.ts'
+import type { KeepPolicy, LayerRecord, ListedState } from '../snapshot/records.ts'
 import { type Retained, retain } from '../snapshot/retention.ts'
 import type { Control } from './control.ts'
 import { plural } from './text.ts'
@@ -13,9 +13,9 @@ export async function forgetStates(
   layer: LayerRecord,
   policy: KeepPolicy,
   dryRun = false,
-): Promise<Retained<SnapshotRecord>> {
+): Promise<Retained<ListedState>> {
   const { catalogue, events, upkeep } = control
-  const retained = retain(await catalogue.snapshots(layer.id), policy)
+  const retained = retain(await catalogue.listed(layer.id), policy)
   const { forget } = retained
   if (dryRun || forget.length === 0) return retained
   await catalogue.deleteSnapshots(forget)

@@ -123,7 +123,7 @@ async function neededVersions(control: Control, record: LayerRecord): Promise<Se
   const needed = new Set([record, ...(record.sublayers ?? [])].map(({ ro }) => ro.version))
   for (const freeze of readFreezes(store.places))
     if (freeze.layer === record.id) needed.add(freeze.ro)
-  for (const state of await catalogue.snapshots(record.id)) needed.add(state.ro.version)
+  for (const state of await catalogue.listed(record.id)) needed.add(state.ro.version)
   for (const { snapshot } of catalogue.claims.held)
     if (snapshot.layer === record.id) needed.add(snapshot.ro.version)
   for (const { layer, before } of await catalogue.undos())

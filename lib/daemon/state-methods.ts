@@ -2,7 +2,7 @@
 
 import { z } from 'zod'
 import { Failure } from '../base/failure.ts'
-import type { LayerRecord, SnapshotRecord } from '../snapshot/records.ts'
+import type { LayerRecord, ListedState, SnapshotRecord } from '../snapshot/records.ts'
 import { type Sizes, sizesOf } from '../snapshot/sizes.ts'
 import { findState, findStates } from '../snapshot/state-name.ts'
 import type { Control } from './control.ts'
@@ -182,9 +182,9 @@ function statesOf(
   { catalogue }: Control,
   layer: LayerRecord,
   { state, last }: z.infer<typeof listShape>,
-): Promise<SnapshotRecord[]> {
+): Promise<ListedState[]> {
   if (state !== null) return findStates(catalogue, layer, state)
-  return last === null ? catalogue.snapshots(layer.id) : catalogue.lastSnapshots(layer.id, last)
+  return last === null ? catalogue.listed(layer.id) : catalogue.lastListed(layer.id, last)
 }
 
 interface One {
@@ -259,7 +259,7 @@ async function settle(
 /** `head`: the state that the layer came from. */
 export const stateLine = (
   layer: LayerRecord,
-  state: SnapshotRecord,
+  state: ListedState,
   head: string | null,
 ): StateLine => ({
   id: state.id,

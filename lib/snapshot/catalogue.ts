@@ -14,10 +14,12 @@ import { type Claim, Claims, type Holding, type Sweep } from './claims.ts'
 import type { DepotReader } from './depot.ts'
 import { decode, del, KeyValue, type Operation, putJson, putText } from './key-value.ts'
 import { beginning, below, key, lastPart, type Range } from './keys.ts'
+import { decodeListed } from './listed.ts'
 import {
   type Content,
   content,
   type LayerRecord,
+  type ListedState,
   layerRecord,
   type Piece,
   pieces,
@@ -99,7 +101,7 @@ export class Catalogue implements DepotReader {
   /** Milliseconds since 1970; 0 where it is not known. */
   readonly made: number
   readonly #db: KeyValue
-  readonly #known = new Map<string, { readonly bytes: Buffer; readonly record: SnapshotRecord }>()
+  readonly #known = new Map<string, { readonly bytes: Buffer; readonly record: ListedState }>()
 
   constructor(db: KeyValue, made: number) {
     this.#db = db
@@ -123,7 +125,7 @@ export class Catalogue implements DepotReader {
 
   /** Removes a layer with its states, plans and schedules; gc removes their chunks. */
   async deleteLayer(id: string): Promise<void> {
-    const states = await this.snapshots(id)
+    const states = await this.listed(id)
     const schedules = (await this.schedules()).filter(({ layer }) => layer === id)
     const undos = (await this.undos()).filter(({ layer }) => layer === id)
     await this.batch([
@@ -169,29 +171,34 @@ export class Catalogue implements DepotReader {
   }
 
   /** The states of a layer, oldest first. */
-  async snapshots(layer: string): Promise<SnapshotRecord[]> {
-    const all: SnapshotRecord[] = []
+  snapshots(layer: string): Promise<SnapshotRecord[]> {
+    return this.#db.all(snapshotRecord, below(`snapshot/${layer}`))
+  }
+
+  /** The same, as lists show them: thousands come in a moment. */
+  async listed(layer: string): Promise<ListedState[]> {
+    const all: ListedState[] = []
     for await (const [at, bytes] of this.#db.entries(below(`snapshot/${layer}`)))
       all.push(this.#listed(at, bytes))
     return all
   }
 
   // Long lists are asked for again and again: what has the same bytes as last time was checked then.
-  #listed(at: string, bytes: Buffer): SnapshotRecord {
+  #listed(at: string, bytes: Buffer): ListedState {
     const known = this.#known.get(at)
     if (known?.bytes.equals(bytes)) return known.record
-    const record = decode(snapshotRecord, bytes, at)
+    const record = decodeListed(bytes, at)
     if (this.#known.size >= MOST_KNOWN) this.#known.clear()
     this.#known.set(at, { bytes, record })
     return record
   }
 
   /** The last so many of them, oldest first. */
-  async lastSnapshots(layer: string, count: number): Promise<SnapshotRecord[]> {
-    const last: SnapshotRecord[] = []
+  async lastListed(layer: string, count: number): Promise<ListedState[]> {
+    const last: ListedState[] = []
     for await (const at of this.#db.keys(below(`snapshot/${layer}`), count)) {
-      const record = await this.#db.one(snapshotRecord, at)
-      if (record !== null) last.unshift(record)
+      const bytes = await this.#db.get(at)
+      if (bytes !== null) last.unshift(this.#listed(at, bytes))
     }
     return last
   }
@@ -256,12 +263,12 @@ export class Catalogue implements DepotReader {
   }
 
   /** Removes a state; gc removes what only it used. */
-  deleteSnapshot(record: SnapshotRecord): Promise<void> {
+  deleteSnapshot(record: ListedState): Promise<void> {
     return this.deleteSnapshots([record])
   }
 
   /** Removes states of one layer, all or none. */
-  async deleteSnapshots(records: readonly SnapshotRecord[]): Promise<void> {
+  async deleteSnapshots(records: readonly ListedState[]): Promise<void> {
     const layer = records[0]?.layer
     if (layer === undefined) return
     const head = await this.head(layer)
@@ -381,6 +388,21 @@ export class Catalogue implements DepotReader {
     return this.#db.keys(range)
   }
 
+  /** The same, many at a time. */
+  keysByMany(range: Range): AsyncGenerator<string[]> {
+    return this.#db.keysByMany(range)
+  }
+
+  /** The bytes under several keys, in their order; null for each that is not there. */
+  values(keys: readonly string[]): Promise<(Buffer | null)[]> {
+    return this.#db.several(keys)
+  }
+
+  /** Keys of a range with their values. */
+  entries(range: Range): AsyncGenerator<[string, Buffer]> {
+    return this.#db.entries(range)
+  }
+
   /** The bytes under a key, whatever they are. */
   value(at: string): Promise<Buffer | null> {
     return this.#db.get(at)
@@ -405,7 +427,7 @@ export class Catalogue implements DepotReader {
   }
 }
 
-const deletionOf = (record: SnapshotRecord): Operation[] => [
+const deletionOf = (record: ListedState): Operation[] => [
   del(key.snapshot(record)),
   del(key.id(record.layer, record.id)),
   del(key.tree(record.id)),

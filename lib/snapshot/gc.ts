@@ -11,13 +11,14 @@
 // Rule: nothing is counted, everything is followed; what cannot be read ends the sweep before
 // anything is removed. From the condemnation on nobody is given what is condemned (claims.ts).
 
+import { Failure } from '../base/failure.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { Held, Sweep } from './claims.ts'
-import { del, putText } from './key-value.ts'
+import { decode, del, putText } from './key-value.ts'
 import { below, key, lastPart } from './keys.ts'
 import { Pace } from './pace.ts'
 import { Reached } from './reached.ts'
-import type { Piece, SnapshotRecord } from './records.ts'
+import { type Piece, pieces, stateRoot } from './records.ts'
 
 export interface Swept {
   readonly chunks: number
@@ -36,7 +37,9 @@ export interface GarbageOptions {
   readonly onProgress?: (text: string) => void
 }
 
-const BATCH = 1000
+/** Lists of states, and chunks, that are read at once. */
+const LISTS = 64
+const CHUNKS = 16
 /** From so many bytes on the database's files are written anew without what is gone. */
 const COMPACT_BYTES = 16 * 1024 * 1024
 
@@ -46,6 +49,14 @@ export function collectGarbage(catalogue: Catalogue, options: GarbageOptions = {
 }
 
 type Test = (at: string) => boolean
+
+/** A state, as far as following it goes. */
+interface Root {
+  readonly layer: string
+  readonly id: string
+  /** What its contents lie under. */
+  readonly scope: string
+}
 
 class Collection {
   readonly #catalogue: Catalogue
@@ -86,34 +97,43 @@ class Collection {
 
   async #listsWithoutRecord(): Promise<ReadonlySet<string>> {
     const lists = new Set<string>()
-    for await (const at of this.#catalogue.keys(below('tree'))) lists.add(at)
-    for await (const at of this.#catalogue.keys(below('snapshot')))
-      lists.delete(key.tree(lastPart(at)))
+    for await (const keys of this.#catalogue.keysByMany(below('tree')))
+      for (const at of keys) lists.add(at)
+    for await (const keys of this.#catalogue.keysByMany(below('snapshot')))
+      for (const at of keys) lists.delete(key.tree(lastPart(at)))
     return lists
   }
 
   async #followStates(): Promise<void> {
-    const states = await this.#catalogue.allSnapshots()
-    for (const [at, state] of states.entries()) {
+    const states = await this.#states()
+    for (let at = 0; at < states.length; at += LISTS) {
       this.#tell(`followed ${at} of ${states.length} states`)
-      const pieces = await this.#piecesOf(state)
-      if (pieces !== null) await this.#follow({ snapshot: state, pieces })
+      const some = states.slice(at, at + LISTS)
+      const lists = await this.#catalogue.values(some.map(({ id }) => key.tree(id)))
+      for (const [nth, { layer, id, scope }] of some.entries()) {
+        const bytes = lists[nth] ?? null
+        if (bytes !== null) await this.#follow(scope, decode(pieces, bytes, key.tree(id)))
+        // One that was deleted since is garbage, now or the next time.
+        else if ((await this.#catalogue.findSnapshot(layer, id)) !== null)
+          throw new Failure('SVS_CATALOGUE_DAMAGED', key.tree(id), 'missing')
+      }
     }
+    await this.#reached.end()
   }
 
-  async #follow({ snapshot, pieces }: Held): Promise<void> {
-    this.#scopes.add(snapshot.ro.digest)
-    await this.#reached.follow(snapshot.ro.digest, pieces)
+  async #states(): Promise<Root[]> {
+    const roots: Root[] = []
+    for await (const [at, bytes] of this.#catalogue.entries(below('snapshot'))) {
+      const { layer, id, ro } = decode(stateRoot, bytes, at)
+      roots.push({ layer, id, scope: ro.digest })
+      await this.#pace.breathe()
+    }
+    return roots
   }
 
-  /** Null for a state that was deleted since: it is garbage, now or the next time. */
-  async #piecesOf({ layer, id }: SnapshotRecord): Promise<Piece[] | null> {
-    try {
-      return await this.#catalogue.pieces(id)
-    } catch (err) {
-      if ((await this.#catalogue.findSnapshot(layer, id)) !== null) throw err
-      return null
-    }
+  async #follow(scope: string, pieces: readonly Piece[]): Promise<void> {
+    this.#scopes.add(scope)
+    await this.#reached.follow(scope, pieces)
   }
 
   // Between the last look at the claims and the condemnation nothing waits.
@@ -137,34 +157,37 @@ class Collection {
       if (this.#held.has(held)) continue
       found = true
       this.#held.add(held)
-      await this.#follow(held)
+      await this.#follow(held.snapshot.ro.digest, held.pieces)
     }
     for (const { contents } of this.#sweep.claims()) {
       for (const at of contents) {
         if (this.#reached.has(at)) continue
         found = true
-        await this.#reached.content(at)
+        this.#reached.content(at)
       }
     }
+    await this.#reached.end()
     return found
   }
 
   async #remove(prefix: string, isGarbage: Test): Promise<number> {
     let removed = 0
-    let some: string[] = []
-    for await (const at of this.#catalogue.keys(below(prefix))) {
+    for await (const keys of this.#catalogue.keysByMany(below(prefix))) {
       await this.#pace.breathe()
-      if (!isGarbage(at)) continue
-      if (prefix === 'chunk') this.#bytes += (await this.#catalogue.value(at))?.length ?? 0
-      some.push(at)
-      removed += 1
-      if (some.length < BATCH) continue
+      const some = keys.filter(isGarbage)
+      if (some.length === 0) continue
+      if (prefix === 'chunk') await this.#weigh(some)
+      removed += some.length
       this.#tell(`found ${removed} ${prefix}s that nothing refers to`)
       await this.#removeNow(some, isGarbage)
-      some = []
     }
-    await this.#removeNow(some, isGarbage)
     return removed
+  }
+
+  async #weigh(chunks: readonly string[]): Promise<void> {
+    for (let at = 0; at < chunks.length; at += CHUNKS)
+      for (const bytes of await this.#catalogue.values(chunks.slice(at, at + CHUNKS)))
+        this.#bytes += bytes?.length ?? 0
   }
 
   // Asked again at the last moment: some may have been spared meanwhile.

@@ -40,7 +40,8 @@ export const key = {
   layer: (layer: string) => join('layer', layer),
   removed: (layer: string) => join('removed', layer),
   head: (layer: string) => join('head', layer),
-  snapshot: ({ layer, time, id }: SnapshotRecord) => join('snapshot', layer, hex16(time), id),
+  snapshot: ({ layer, time, id }: Pick<SnapshotRecord, 'layer' | 'time' | 'id'>) =>
+    join('snapshot', layer, hex16(time), id),
   /** `time` as text. */
   snapshotAt: (layer: string, time: string, id: string) => join('snapshot', layer, time, id),
   id: (layer: string, id: string) => join('id', layer, id),

@@ -3,21 +3,31 @@
 //   lists ─▶ entries ─▶ contents ─▶ contents they refer to
 //     └──────────┴──────────┴─▶ chunks
 //
+// Lists and contents are read many at a time: `end` reads those that still wait.
+//
 // Rule: everything is followed once; a list or content that cannot be read is the caller's failure,
-// because what it leads to is not known.
+// because what it leads to is not known. What waits counts as reached.
 
 import type { Catalogue } from './catalogue.ts'
 import { DigestSet } from './digest-set.ts'
+import { decode } from './key-value.ts'
 import { key, lastPart } from './keys.ts'
 import type { Pace } from './pace.ts'
-import type { Piece } from './records.ts'
-import { readTree } from './tree.ts'
+import { contentNeeds, type Piece } from './records.ts'
+import { contentsIn } from './tree.ts'
+
+/** Contents, and pieces of lists, that are read at once. */
+const AT_ONCE = 256
+const PIECES = 32
 
 /** What was reached so far. */
 export class Reached {
   readonly chunks = new DigestSet()
   readonly #contents = new Map<string, DigestSet>()
   readonly #lists = new Set<string>()
+  /** What was reached, and is to be read: pieces of lists, keys of contents. */
+  readonly #pieces: { readonly scope: string; readonly piece: Piece }[] = []
+  readonly #waiting: string[] = []
   readonly #catalogue: Catalogue
   readonly #pace: Pace
 
@@ -41,26 +51,49 @@ export class Reached {
       const mark = `${scope} ${piece.list.join(' ')}`
       if (this.#lists.has(mark)) continue
       this.#lists.add(mark)
-      for await (const { entry } of readTree(this.#catalogue, [piece]))
-        if (entry.content !== undefined) await this.content(key.content(scope, entry.content))
-      await this.#pace.breathe()
+      this.#pieces.push({ scope, piece })
     }
+    while (this.#pieces.length >= PIECES) await this.#readPieces()
+    await this.#pace.breathe()
   }
 
-  /** Follows a content, which lies under the key `first`. */
-  async content(first: string): Promise<void> {
-    const scope = scopeOf(first)
-    const left = [lastPart(first)]
-    for (let id = left.pop(); id !== undefined; id = left.pop()) {
-      if (!this.#add(scope, id)) continue
-      const content = await this.#catalogue.content(scope, id)
-      for (const part of content?.parts ?? []) {
-        for (const chunk of part.chunks ?? []) this.chunks.add(chunk)
-        for (const reference of part.references ?? [])
-          if (reference.content !== undefined) left.push(reference.content)
-      }
+  /** Follows a content, which lies under the key `at`. */
+  content(at: string): void {
+    if (this.#add(scopeOf(at), lastPart(at))) this.#waiting.push(at)
+  }
+
+  /** Reads what waits, and all that it leads to. Throws Damage, SVS_CATALOGUE_DAMAGED. */
+  async end(): Promise<void> {
+    while (this.#pieces.length > 0) await this.#readPieces()
+    while (this.#waiting.length > 0) await this.#readContents()
+  }
+
+  async #readPieces(): Promise<void> {
+    const some = this.#pieces.splice(-PIECES)
+    const ids = some.flatMap(({ piece }) => piece.list)
+    const found = await this.#catalogue.values(ids.map(key.chunk))
+    const chunks = new Map(ids.map((id, at) => [id, found[at] ?? null]))
+    const depot = { chunk: async (id: string) => chunks.get(id) ?? null, content: async () => null }
+    for (const { scope, piece } of some) {
+      for (const id of await contentsIn(depot, piece)) this.content(key.content(scope, id))
       await this.#pace.breathe()
     }
+    while (this.#waiting.length >= AT_ONCE) await this.#readContents()
+  }
+
+  async #readContents(): Promise<void> {
+    const some = this.#waiting.splice(-AT_ONCE)
+    const found = await this.#catalogue.values(some)
+    for (const [at, bytes] of found.entries()) {
+      if (bytes === null) continue
+      const scope = scopeOf(some[at]!)
+      for (const { chunks = [], references = [] } of decode(contentNeeds, bytes, some[at]!).parts) {
+        for (const chunk of chunks) this.chunks.add(chunk)
+        for (const { content } of references)
+          if (content !== undefined) this.content(key.content(scope, content))
+      }
+    }
+    await this.#pace.breathe()
   }
 
   #add(scope: string, id: string): boolean {

@@ -186,6 +186,16 @@ export const content = z.looseObject({
 })
 export type Content = z.infer<typeof content>
 
+/** Of a content what it needs alone: long lists of them are followed (reached.ts). */
+export const contentNeeds = z.object({
+  parts: z.array(
+    z.object({
+      chunks: part.shape.chunks,
+      references: z.array(reference.pick({ content: true })).optional(),
+    }),
+  ),
+})
+
 /** A run of entries: one chunk of compressed JSON, and one of stamps (tree.ts). */
 const piece = z.looseObject({
   /** Path of its first entry. */
@@ -262,6 +272,31 @@ export const snapshotRecord = z.looseObject({
     .optional(),
 })
 export type SnapshotRecord = z.infer<typeof snapshotRecord>
+
+/** What lists show of a state, and what it is deleted by: all that is checked where there are thousands. */
+export const listedState = snapshotRecord.pick({
+  id: true,
+  layer: true,
+  time: true,
+  message: true,
+  label: true,
+  tags: true,
+  trigger: true,
+  pinned: true,
+  ro: true,
+  entries: true,
+  bytes: true,
+  stored: true,
+  counts: true,
+})
+export type ListedState = z.infer<typeof listedState>
+
+/** Of a state what leads to its chunks. */
+export const stateRoot = z.object({
+  layer: z.string(),
+  id: snapshotRecord.shape.id,
+  ro: z.object({ digest: z.string() }),
+})
 
 /** A layer that was deleted, and can be brought back until gc takes it away. */
 export const removedLayer = z.looseObject({

@@ -6,13 +6,10 @@
 
 import { Failure } from '../base/failure.ts'
 import type { Catalogue } from './catalogue.ts'
-import type { SnapshotRecord } from './records.ts'
+import type { ListedState, SnapshotRecord } from './records.ts'
 
 /** What states are looked up in. */
-type States = Pick<
-  Catalogue,
-  'findSnapshot' | 'snapshotBack' | 'labelled' | 'idsFrom' | 'snapshots'
->
+type States = Pick<Catalogue, 'findSnapshot' | 'snapshotBack' | 'labelled' | 'idsFrom' | 'listed'>
 
 /** A layer, as far as its states are concerned. */
 interface Owner {
@@ -55,10 +52,10 @@ export async function findStates(
   states: States,
   layer: Owner,
   text: string,
-): Promise<SnapshotRecord[]> {
+): Promise<ListedState[]> {
   const range = splitRange(text)
   if (range === null) return [await findState(states, layer, text)]
-  const all = await states.snapshots(layer.id)
+  const all = await states.listed(layer.id)
   const ends = await Promise.all(
     [range.from || null, range.to || 'latest'].map((end) =>
       end === null ? null : findState(states, layer, end),

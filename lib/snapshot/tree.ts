@@ -219,12 +219,25 @@ async function readEntries(
   depot: DepotReader,
   piece: Piece,
 ): Promise<{ texts: unknown[]; entries: Entry[] }> {
-  if (piece.bytes > LARGEST_PIECE) throw new Damage('a piece of impossible size')
-  const texts = parse(unpacked(piece.codec, await readChunks(depot, piece.list), piece.bytes))
+  const texts = await jsonOf(depot, piece)
   const read = z.array(entry).safeParse(texts)
   if (read.success) return { texts: texts as unknown[], entries: read.data }
   const issue = read.error.issues[0]
   throw new Damage(`entry ${issue?.path.join('.')}: ${issue?.message}`)
+}
+
+const contentOf = z.array(z.object({ content: entry.shape.content }))
+
+/** The contents that the entries of a piece name; nothing else of them is looked at. Throws Damage. */
+export async function contentsIn(depot: DepotReader, piece: Piece): Promise<string[]> {
+  const read = contentOf.safeParse(await jsonOf(depot, piece))
+  if (!read.success) throw new Damage(`entry ${read.error.issues[0]?.path.join('.')}`)
+  return read.data.flatMap(({ content }) => content ?? [])
+}
+
+async function jsonOf(depot: DepotReader, piece: Piece): Promise<unknown> {
+  if (piece.bytes > LARGEST_PIECE) throw new Damage('a piece of impossible size')
+  return parse(unpacked(piece.codec, await readChunks(depot, piece.list), piece.bytes))
 }
 
 function unpacked(codec: Codec = 'zstd', frame: Buffer, size: number): Buffer {

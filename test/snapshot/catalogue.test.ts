@@ -9,6 +9,8 @@ import { Level } from 'level'
 import t from 'tap'
 import { openCatalogue } from '../../lib/snapshot/catalogue.ts'
 import { collectGarbage } from '../../lib/snapshot/gc.ts'
+import { isPlain } from '../../lib/snapshot/listed.ts'
+import { listedState } from '../../lib/snapshot/records.ts'
 import { buildState } from '../../lib/snapshot/restore.ts'
 import {
   describeTree,
@@ -77,6 +79,30 @@ t.test('a record that is no record is named', async (t) => {
   await t.rejects(catalogue.layer('x'), { code: 'SVS_CATALOGUE_DAMAGED', message: /layer\/x/ })
   await t.rejects(catalogue.layer('y'), { code: 'SVS_CATALOGUE_DAMAGED', message: /layer\/y/ })
 })
+
+t.test('what a list takes without its schema, the schema passes as it is', async (t) => {
+  const lab = await labOf(t)
+  const record = await lab.snapshot()
+  t.same(await lab.catalogue.listed('l1'), [record])
+  t.ok(isPlain(record), 'a record that a snapshot wrote is taken so')
+  const odd = [undefined, null, '', 'x', -1, 0.5, 2 ** 53, true, [], {}, { a: 1 }, { a: 'b' }]
+  let taken = 0
+  for (const at of Object.keys(record) as (keyof typeof record)[]) {
+    const inner = isObject(record[at]) ? Object.keys(record[at]) : []
+    for (const value of odd) {
+      const all = [value, ...inner.map((name) => ({ ...(record[at] as object), [name]: value }))]
+      for (const changed of all.map((field) => ({ ...record, [at]: field }))) {
+        if (!isPlain(changed)) continue
+        taken += 1
+        t.same(listedState.parse(changed), changed, `${at}: ${JSON.stringify(value)}`)
+      }
+    }
+  }
+  t.ok(taken > 20 && !isPlain(null) && !isPlain([record]))
+})
+
+const isObject = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 t.test('a damaged chunk is named with its state and path, and nothing is changed', async (t) => {
   const lab = await labOf(t)

@@ -60,21 +60,6 @@ function* copy({ from, to, size, flush }: Copy): Generator<void> {
 }
 
 function* fill({ from, to, runs, flush, state }: Fill): Generator<void> {
-  try {
-    yield* filling(from, to, runs, flush, state)
-  } finally {
-    Atomics.store(state, 0, 1)
-    Atomics.notify(state, 0)
-  }
-}
-
-function* filling(
-  from: number,
-  to: number,
-  runs: readonly number[],
-  flush: boolean,
-  state: Int32Array,
-): Generator<void> {
   let waiting = 0
   for (const count of fillPieces(from, to, runs)) {
     if (Atomics.load(state, 1) !== 0) throw new Errno(ERRNO.ECANCELED, 'fill')
@@ -86,6 +71,24 @@ function* filling(
     yield
   }
   if (flush) must(sys.fdatasync(to), 'fdatasync')
+}
+
+/** A copy or fill under way. */
+interface Pieces {
+  readonly work: Copy | Fill
+  readonly steps: Generator<void>
+}
+
+const begin = (work: Copy | Fill): Pieces => ({
+  work,
+  steps: work.kind === 'fill' ? fill(work) : copy(work),
+})
+
+// It touches its descriptors no more: somebody may wait for just that, also where it never began.
+function ended({ work }: Pieces): void {
+  if (work.kind !== 'fill') return
+  Atomics.store(work.state, 0, 1)
+  Atomics.notify(work.state, 0)
 }
 
 const message = Buffer.alloc(NOTIFY_BUFFER)
@@ -109,7 +112,7 @@ function errorOf(act: () => void): number {
 
 if (parentPort !== null) {
   const { port, waker } = workerData as IoThreadData
-  const copies = new Map<number, Generator<void>>()
+  const copies = new Map<number, Pieces>()
   dropResourcePrivilege()
 
   const answer = (ticket: number, error: number) => {
@@ -118,23 +121,28 @@ if (parentPort !== null) {
   }
   const goOn = () => {
     for (const [ticket, pieces] of [...copies]) {
-      let ended = false
+      let isDone = false
       const error = errorOf(() => {
-        ended = pieces.next().done === true
+        isDone = pieces.steps.next().done === true
       })
-      if (error === 0 && !ended) continue
+      if (error === 0 && !isDone) continue
       copies.delete(ticket)
+      ended(pieces)
       answer(ticket, error)
     }
     if (copies.size > 0) setImmediate(goOn)
   }
 
-  port.on('close', () => copies.clear())
+  port.on('close', () => {
+    for (const pieces of copies.values()) ended(pieces)
+    copies.clear()
+  })
   port.on('message', ({ ticket, work }: IoRequest) => {
     if (work === null) {
       const pieces = copies.get(ticket)
-      if (!copies.delete(ticket)) return
-      pieces?.return(undefined)
+      if (pieces === undefined) return
+      copies.delete(ticket)
+      ended(pieces)
       answer(ticket, ERRNO.ECANCELED)
     } else if (work.kind === 'flush') {
       for (const { device, node } of work.pages) flushPages(device, node)
@@ -146,7 +154,7 @@ if (parentPort !== null) {
       )
     else if (work.kind === 'pause') setTimeout(answer, work.milliseconds, ticket, 0)
     else {
-      copies.set(ticket, work.kind === 'fill' ? fill(work) : copy(work))
+      copies.set(ticket, begin(work))
       if (copies.size === 1) setImmediate(goOn)
     }
   })

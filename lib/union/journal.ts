@@ -18,7 +18,7 @@ import type { Changed } from '../layer/changed.ts'
 import type { Change } from './before-change.ts'
 import type { Branch } from './branch.ts'
 
-/** Names kept in all; a sublayer that changes more is scanned as fast. */
+/** Names and inodes kept in all; a sublayer that changes more is scanned as fast. */
 const MOST_NAMES = 200_000
 const DELETED = ' (deleted)'
 
@@ -30,6 +30,7 @@ interface Epoch {
 }
 
 const emptyEpoch = (): Epoch => ({ names: new Map(), files: new Set(), lost: false })
+const sizeOf = ({ names, files }: Epoch): number => names.size + files.size
 
 /** What remembers that the journal has named it: the number of the epoch, -1 for never. */
 export interface Noted {
@@ -41,18 +42,27 @@ export class Journal {
   /** Position of the first epoch kept. Chosen at random, so that no other journal's positions are its own. */
   #first = randomInt(2 ** 47)
   readonly #epochs: Epoch[] = [emptyEpoch()]
-  #names = 0
+  readonly #most: number
+  /** Names and inodes kept. */
+  #kept = 0
   /** Numbers given to files that had none, when the epoch began. */
   #given: number
   readonly #stat = new Stat()
   readonly #target = Buffer.alloc(4096)
   readonly #root: string
 
-  constructor(branch: Branch) {
+  /** `most` names and inodes are kept, of all epochs. */
+  constructor(branch: Branch, most = MOST_NAMES) {
     this.#branch = branch
+    this.#most = most
     this.#given = this.#numbersGiven()
     this.#root = this.#linkOf(branch.root) ?? ''
     if (this.#root === '') this.lost()
+  }
+
+  /** Names and inodes that it holds. */
+  get size(): number {
+    return this.#kept
   }
 
   /** Number of the epoch that is being written. */
@@ -76,7 +86,7 @@ export class Journal {
     const from = position - this.#first
     if (from < 0 || from >= this.#epochs.length) return null
     // States only go on: what is older is not asked for any more.
-    for (const { names } of this.#epochs.splice(0, from)) this.#names -= names.size
+    for (const epoch of this.#epochs.splice(0, from)) this.#kept -= sizeOf(epoch)
     this.#first = position
     const past = this.#epochs.slice(0, -1)
     if (past.some(({ lost }) => lost)) return null
@@ -93,7 +103,7 @@ export class Journal {
   lost(): void {
     const epoch = this.#epoch
     epoch.lost = true
-    this.#names -= epoch.names.size
+    this.#kept -= sizeOf(epoch)
     epoch.names.clear()
     epoch.files.clear()
   }
@@ -137,6 +147,7 @@ export class Journal {
 
   /** The file of a descriptor is about to change. */
   noteFile(fd: number): void {
+    if (this.#epoch.lost) return
     const stat = this.#stat
     if (sys.stat(fd, '', stat) < 0) {
       this.lost()
@@ -145,7 +156,7 @@ export class Journal {
     // What has no name is in no state; where it gets one, that is named.
     if (stat.nlink === 0) return
     if (stat.nlink > 1 && (stat.mode & S.IFMT) !== S.IFDIR) {
-      this.#epoch.files.add(stat.ino)
+      this.#addFile(stat.ino)
       return
     }
     const path = this.#pathOf(fd)
@@ -153,13 +164,26 @@ export class Journal {
     else this.#add(path, false)
   }
 
+  // What is lost stays lost: in such an epoch nothing is named any more.
   #add(path: RelPath, whole: boolean): void {
-    const { names } = this.#epoch
+    const { names, lost } = this.#epoch
+    if (lost) return
     const known = names.get(path)
-    if (known === undefined) this.#names += 1
-    else if (known || !whole) return
+    if (known === true || (known === false && !whole)) return
     names.set(path, whole)
-    if (this.#names > MOST_NAMES) this.lost()
+    if (known === undefined) this.#counted()
+  }
+
+  #addFile(ino: number): void {
+    const { files, lost } = this.#epoch
+    if (lost || files.has(ino)) return
+    files.add(ino)
+    this.#counted()
+  }
+
+  #counted(): void {
+    this.#kept += 1
+    if (this.#kept > this.#most) this.lost()
   }
 
   /** False where it has no other name. */
@@ -167,7 +191,7 @@ export class Journal {
     const stat = this.#stat
     if (sys.stat(dir, name, stat) < 0 || stat.nlink < 2) return false
     if ((stat.mode & S.IFMT) === S.IFDIR) return false
-    this.#epoch.files.add(stat.ino)
+    this.#addFile(stat.ino)
     return true
   }
 

@@ -1,9 +1,9 @@
-// Which io thread gets which job.
+// Which io thread gets which job, and what becomes of one that is wanted no more.
 
 import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads'
 import t from 'tap'
 import type { Job, JobWork } from '../../lib/fuse/filesystem.ts'
-import { Jobs } from '../../lib/fuse/io.ts'
+import { IoThreads, Jobs } from '../../lib/fuse/io.ts'
 import type { IoRequest } from '../../lib/fuse/io-thread.ts'
 
 let last = 0
@@ -24,6 +24,19 @@ t.test('who waits for requests never shares a thread with what requests wait for
     return [...given]
   })
   t.same(kinds, [['pause'], ['pause'], ['flush']])
+  jobs.close()
+  t.end()
+})
+
+t.test('a fill that is wanted no more before it began says that it has ended', (t) => {
+  const threads = new IoThreads(1, null)
+  const jobs = new Jobs(threads.ports)
+  const state = new Int32Array(new SharedArrayBuffer(8))
+  const fill = job({ kind: 'fill', from: -1, to: -1, runs: [0, 4096], flush: false, state })
+  jobs.submit(fill, () => {})
+  jobs.cancel(fill)
+  threads.start(0)
+  t.not(Atomics.wait(state, 0, 0, 5000), 'timed-out')
   jobs.close()
   t.end()
 })

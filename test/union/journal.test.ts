@@ -5,9 +5,9 @@ import { O, sys } from '../../lib/host/sys.ts'
 import { Journal } from '../../lib/union/journal.ts'
 import { CALLER, type Layers, type Seen, viewOf } from './view-of.ts'
 
-function begin(layers: Layers): Journal {
+function begin(layers: Layers, most?: number): Journal {
   const branch = layers.pool.writable('app')!
-  branch.journal = new Journal(branch)
+  branch.journal = new Journal(branch, most)
   return branch.journal
 }
 
@@ -144,3 +144,43 @@ t.test('what it lost, it lost for this epoch alone', async (t) => {
   t.equal(journal.since(from), null)
   t.same(namesSince(journal, next), ['w/f'])
 })
+
+t.test(
+  'names and inodes of linked files are bounded, and what is lost keeps nothing',
+  async (t) => {
+    const { layers, view } = await drawn(t)
+    for (const name of ['a', 'b', 'c', 'd']) {
+      view.write(`w/${name}`, name)
+      view.view.link(CALLER, view.id('w'), { node: view.id(`w/${name}`), name: `${name}2` })
+    }
+    const journal = begin(layers, 3)
+    const writeLinked = () => {
+      for (const name of ['a', 'b', 'c', 'd']) view.write(`w/${name}`, 'by its inode')
+    }
+    for (const act of [
+      writeLinked,
+      () => {
+        for (const name of ['x', 'y', 'z']) view.mkdir(`w/${name}`)
+      },
+    ]) {
+      const from = journal.cut()
+      act()
+      t.equal(journal.size, 0, 'nothing of what it lost')
+      writeLinked()
+      view.rename('w/a', 'w/a3')
+      view.rename('w/a3', 'w/a')
+      t.equal(journal.size, 0, 'nor of what came later')
+      journal.cut()
+      t.equal(journal.since(from), null)
+    }
+    t.same(
+      during(journal, () => view.chmod('w', 0o700)),
+      ['w'],
+      'the next epoch has room again',
+    )
+    t.equal(journal.size, 1)
+    journal.cut()
+    journal.since(journal.position)
+    t.equal(journal.size, 0, 'and gives it back')
+  },
+)

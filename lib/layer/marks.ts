@@ -52,6 +52,9 @@ export type MarkName = keyof typeof NAMES
 
 const BLOCKS = 'svsfs.blocks'
 
+/** Up to this size a file is filled whole, and at once: larger ones may be metacopies for long. */
+export const LARGEST_WHOLE = 1024 * 1024
+
 /** What the blocks mark says. */
 export interface BlocksMark {
   /** Up to here a hole means the lower file's bytes; above it zeros. */
@@ -77,6 +80,20 @@ function isOpaque(dir: number, name: string, prefix: MarkPrefix): boolean {
   const mark = `${prefix}.${NAMES.opaque}`
   return asOwner(dir, name, () => getXattr(dir, name, mark)).toString() === 'y'
 }
+
+/**
+ * False where a file is none whatever its mark says: its bytes were written, all of them. One block may
+ * be counted for its attributes; a large file that is nearly settled may have as many for the map of
+ * its own.
+ */
+export const canBeMetacopy = ({
+  mode,
+  size,
+  blocks,
+}: Pick<Stat, 'mode' | 'size' | 'blocks'>): boolean =>
+  (mode & S.IFMT) === S.IFREG &&
+  size > 0 &&
+  (blocks <= 8 || blocks * 512 < size || size > LARGEST_WHOLE)
 
 /** True for a file whose bytes lie below. One call, for the path of a lookup. */
 export function isMetacopy(dir: number, name: string, prefix: MarkPrefix): boolean {

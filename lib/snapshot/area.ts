@@ -22,6 +22,7 @@ const attributes = z.looseObject({
   uid: z.number(),
   gid: z.number(),
   size: z.number(),
+  blocks: z.number(),
   nlink: z.number(),
   rdev: z.number(),
   atime: z.number(),

@@ -25,7 +25,14 @@ import { Stat } from '../host/stat.ts'
 import { AT_FDCWD, must, O, S, sys } from '../host/sys.ts'
 import { getXattr, listXattr } from '../host/xattr.ts'
 import { isCarried } from '../layer/attributes.ts'
-import { blocksAmong, type MarkPrefix, type Marks, marksAmong } from '../layer/marks.ts'
+import {
+  type BlocksMark,
+  blocksAmong,
+  canBeMetacopy,
+  type MarkPrefix,
+  type Marks,
+  marksAmong,
+} from '../layer/marks.ts'
 import { FrozenArea } from './area.ts'
 import type { FileData } from './file-data.ts'
 import { frozenData } from './frozen-data.ts'
@@ -122,6 +129,8 @@ interface Found {
   uid: number
   gid: number
   size: number
+  /** Of 512 bytes, that it took on the disk. */
+  blocks: number
   nlink: number
   rdev: number
   atime: number
@@ -210,7 +219,7 @@ class ImageReader {
       const { ino, mode } = this.#stat
       if ((mode & S.IFMT) === S.IFDIR) {
         const marks = marksAmong(this.#look(fd, ino).xattrs, this.#prefix)
-        const lower = marks?.redirect ?? (marks?.opaque === true ? null : shownOver)
+        const lower = lowerOf(marks, shownOver)
         return { fd, ino, path, lower, kept: null }
       }
     } catch (err) {
@@ -280,14 +289,13 @@ class ImageReader {
       const ino = this.#area === null ? this.#stat.ino : (known ?? this.#stat.ino)
       const found = this.#look(fd, ino)
       const marks = marksAmong(found.xattrs, this.#prefix)
-      const lower = marks?.redirect ?? (marks?.opaque === true ? null : shownOver)
+      const lower = lowerOf(marks, shownOver)
       const own = () => this.#open(fd, ino, found.size)
       const blocks = marks?.metacopy === true ? blocksAmong(found.xattrs, this.#prefix) : null
-      const cut = blocks !== null && (blocks.valid !== blocks.size || found.size !== blocks.size)
-      // An unsettled file of which nothing was changed is a metacopy still.
-      if (marks?.metacopy === true && (cut || hasData(own()))) marks.metacopy = false
+      if (marks?.metacopy === true) marks.metacopy = isBare(found, blocks, own)
       const merged = blocks !== null && marks?.metacopy === false
       const open = () => (merged ? mergedData(own(), blocks, this.#ro, lower) : own())
+      if (marks !== null && marks.renamed !== null) marks.redirect = lower
       const entry = this.#entryOf(fd, path, ino, found, marks)
       yield { entry, ino, stamp: found.stamp, shownOver, lower, open }
       if (entry.kind !== 'dir' || levels === null) return
@@ -359,7 +367,22 @@ class ImageReader {
   }
 }
 
-// A metacopy that was filled while its mark stayed (a crash between the two) is a file like any other.
+// Where in the own read-only sublayer lies what has these marks, and would lie at `over` without them.
+function lowerOf(marks: Marks | null, over: RelPath | null): RelPath | null {
+  if (marks === null) return over
+  const { redirect, renamed, opaque } = marks
+  if (redirect !== null || opaque) return redirect
+  return renamed === null || over === null ? over : joinPath(parentPath(over), renamed)
+}
+
+// Whether a file's bytes lie below, all of them, as its mark says. An unsettled file is one of which
+// nothing was changed. While one of several names is being filled its bytes are those below: also where
+// it has some already; and one that a crash left filled with its mark is a file like any other.
+function isBare(found: Found, blocks: BlocksMark | null, own: () => FileData): boolean {
+  if (blocks === null) return canBeMetacopy(found)
+  return blocks.valid === blocks.size && found.size === blocks.size && !hasData(own())
+}
+
 function hasData(file: FileData): boolean {
   file.close()
   return file.size > 0 && !(file.holes[0] === 0 && file.holes[1] === file.size)
@@ -376,7 +399,8 @@ function listUnlessRemoved(fd: number): DirEntry[] {
 }
 
 function lookLive(fd: number, stat: Stat): Found {
-  const { mode, uid, gid, size, nlink, rdev, atime, atimeNsec, mtime, mtimeNsec } = stat
+  const { mode, uid, gid, size, blocks, nlink, rdev } = stat
+  const { atime, atimeNsec, mtime, mtimeNsec } = stat
   const stamp = { ino: stat.ino, ctime: stat.ctime, ctimeNsec: stat.ctimeNsec }
   const xattrs = new Map<string, Buffer>()
   for (const name of listXattr(fd, '')) {
@@ -384,7 +408,7 @@ function lookLive(fd: number, stat: Stat): Found {
     if (typeof value !== 'number') xattrs.set(name, value)
   }
   const times = { atime, atimeNsec, mtime, mtimeNsec }
-  return { mode, uid, gid, size, nlink, rdev, ...times, xattrs, stamp }
+  return { mode, uid, gid, size, blocks, nlink, rdev, ...times, xattrs, stamp }
 }
 
 function kindOf({ mode, rdev }: Found, path: RelPath): Kind {

@@ -23,13 +23,19 @@ import { type Job, Parked } from '../fuse/filesystem.ts'
 import { nextData, nextHole } from '../host/copy.ts'
 import { Stat } from '../host/stat.ts'
 import { must, S, sys, UTIME_OMIT } from '../host/sys.ts'
-import { type BlocksMark, clearBlocks, clearMark, setBlocks } from '../layer/marks.ts'
+import {
+  type BlocksMark,
+  clearBlocks,
+  clearMark,
+  LARGEST_WHOLE,
+  setBlocks,
+} from '../layer/marks.ts'
 import { BLOCK, BlockMap } from './block-map.ts'
 import type { Branch } from './branch.ts'
 import type { FilePlace, Moment } from './node.ts'
 
 /** Up to this size a file is copied up whole: it costs less than to keep account of it. */
-export const SMALLEST = 1024 * 1024
+export const SMALLEST = LARGEST_WHOLE
 
 /** Longest time that the end of a piece is waited for; a disk that hangs keeps nobody. */
 const LONGEST_MS = 10_000

@@ -545,7 +545,8 @@ function fillMetacopy(view: View, node: UnionNode, layer: UnionLayer, need: Need
     must(sys.utimensat(dir, name, ...times), 'copy up')
   }
   const { dir, name } = locate(node)
-  beforeChange(rw, 'content', dir, name)
+  // No byte changes by that: those that it has now are the ones below.
+  beforeChange(rw, 'attributes', dir, name)
   clearMark(dir, name, 'metacopy', rw.prefix!)
   if (changed !== null) keepCtime(rw, dir, name, changed)
   node.data = null

@@ -255,8 +255,9 @@ export class Freeze {
       const value = getXattr(dir, name, key)
       if (typeof value !== 'number') xattrs[key] = value.toString('base64')
     }
-    const { mode, uid, gid, size, nlink, rdev, atime, atimeNsec, mtime, mtimeNsec } = stat
-    const record = { mode, uid, gid, size, nlink, rdev, atime, atimeNsec, mtime, mtimeNsec, xattrs }
+    const { mode, uid, gid, size, blocks, nlink, rdev, atime, atimeNsec, mtime, mtimeNsec } = stat
+    const times = { atime, atimeNsec, mtime, mtimeNsec }
+    const record = { mode, uid, gid, size, blocks, nlink, rdev, ...times, xattrs }
     this.#write(file, Buffer.from(JSON.stringify(record)))
     if ((mode & S.IFMT) === S.IFREG) this.#sizes.set(stat.ino, size)
   }

@@ -17,6 +17,7 @@ import { baseName, joinPath, parentPath, type RelPath } from '../base/path.ts'
 import type { Stat } from '../host/stat.ts'
 import { S } from '../host/sys.ts'
 import {
+  canBeMetacopy,
   isMetacopy,
   isRedirect,
   isWhiteout,
@@ -24,7 +25,7 @@ import {
   readBlocks,
   readMarks,
 } from '../layer/marks.ts'
-import { Blocks, SMALLEST } from './blocks.ts'
+import { Blocks } from './blocks.ts'
 import type { Branch } from './branch.ts'
 import type { UnionLayer } from './layer.ts'
 import type { DataPlace, FilePlace, Place, UnionNode } from './node.ts'
@@ -163,12 +164,6 @@ class Merge {
   }
 }
 
-// The mark says what a metacopy is. Asked is only where it can be one: its bytes were never
-// written, or not all of them. One block may be counted for its attributes; a large file that is
-// nearly settled may have as many for the map of its own.
-const canBeMetacopy = ({ mode, size, blocks }: Stat): boolean =>
-  (mode & S.IFMT) === S.IFREG && size > 0 && (blocks <= 8 || blocks * 512 < size || size > SMALLEST)
-
 function dataOf(
   view: View,
   dir: UnionNode,
@@ -177,6 +172,7 @@ function dataOf(
   name: string,
 ): DataPlace | null {
   const { stat } = view
+  // The mark says what a metacopy is. Asked is only where it can be one.
   if (branch.prefix === null || !canBeMetacopy(stat)) return null
   if (!isMetacopy(branch.dirFd(path), name, branch.prefix)) return null
   const place = lowerOf(view, dir, branch, path, name)

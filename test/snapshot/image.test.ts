@@ -16,8 +16,10 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { relPath } from '../../lib/base/path.ts'
 import { AT_FDCWD, must, O, sys } from '../../lib/host/sys.ts'
-import { ownPrefix } from '../../lib/layer/marks.ts'
+import { setXattr } from '../../lib/host/xattr.ts'
+import { ownPrefix, setMark } from '../../lib/layer/marks.ts'
 import { contentId } from '../../lib/snapshot/file-data.ts'
 import { type ImageEntry, openImage } from '../../lib/snapshot/image.ts'
 import { takeSnapshot } from '../../lib/snapshot/snapshot.ts'
@@ -50,9 +52,20 @@ const before = {
     writeFileSync(join(area, `list-${inode(dir)}`), JSON.stringify(listing))
   },
   attributes({ area }: Frozen, path: string): void {
-    const { mode, uid, gid, size, nlink, atimeMs, mtimeMs } = statSync(path)
+    const { mode, uid, gid, size, blocks, nlink, atimeMs, mtimeMs } = statSync(path)
     const times = { atime: Math.floor(atimeMs / 1000), mtime: Math.floor(mtimeMs / 1000) }
-    const found = { mode, uid, gid, size, nlink, rdev: 0, ...times, atimeNsec: 0, mtimeNsec: 0 }
+    const found = {
+      mode,
+      uid,
+      gid,
+      size,
+      blocks,
+      nlink,
+      rdev: 0,
+      ...times,
+      atimeNsec: 0,
+      mtimeNsec: 0,
+    }
     const text = JSON.stringify({ ...found, xattrs: {} })
     writeFileSync(join(area, `attr-${inode(path)}`), text)
   },
@@ -251,4 +264,43 @@ t.test('an image may be left half read', async (t) => {
     image.close()
   }
   t.equal(fds(), count)
+})
+
+t.test('what the kernel renamed within a directory shows what lies there below', (t) => {
+  const { rw, at } = frozenOf(t)
+  const redirect = (path: string, to: string) => {
+    const fd = must(sys.openat(AT_FDCWD, at(path), O.RDONLY))
+    must(setXattr(fd, '', `${ownPrefix()}.overlay.redirect`, Buffer.from(to)))
+    return fd
+  }
+  mkdirSync(at('moved/inner'), { recursive: true })
+  mkdirSync(at('hidden/inner'), { recursive: true })
+  for (const path of ['moved/meta', 'hidden/meta']) {
+    writeFileSync(at(path), '')
+    truncateSync(at(path), 9)
+  }
+  const hidden = must(sys.openat(AT_FDCWD, at('hidden'), O.RDONLY))
+  setMark(hidden, '', 'opaque', ownPrefix())
+  const fds = [hidden, redirect('moved', '/below/was'), redirect('moved/inner', 'old')]
+  fds.push(redirect('hidden/inner', 'old'), redirect('moved/meta', 'file'))
+  setMark(fds.at(-1)!, '', 'metacopy', ownPrefix())
+  for (const fd of fds) sys.close(fd)
+  const seen = (entries: Iterable<ImageEntry>) =>
+    Object.fromEntries(
+      [...entries].map(({ entry, lower }) => [entry.path, [lower, entry.marks?.redirect ?? null]]),
+    )
+  const image = openImage({ rw, ro: [], numbers: null, area: null }, ownPrefix())
+  t.teardown(() => image.close())
+  t.match(seen(image.entries()), {
+    moved: ['below/was', 'below/was'],
+    'moved/inner': ['below/was/old', 'below/was/old'],
+    'moved/meta': ['below/was/file', 'below/was/file'],
+    hidden: [null, null],
+    'hidden/inner': [null, null],
+  })
+  mkdirSync(at('moved/inner/deep'))
+  t.match(seen(image.visit(relPath('moved/inner/deep'), false)), {
+    'moved/inner/deep': ['below/was/old/deep', null],
+  })
+  t.end()
 })

@@ -1,9 +1,13 @@
 // A frozen image: what a writable sublayer was, while it goes on changing.
 
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { relPath } from '../../lib/base/path.ts'
+import { type Job, type NodeId, Parked } from '../../lib/fuse/filesystem.ts'
 import { AT_FDCWD, O, sys } from '../../lib/host/sys.ts'
+import { ownPrefix } from '../../lib/layer/marks.ts'
+import { openImage } from '../../lib/snapshot/image.ts'
 import { Freeze } from '../../lib/union/freeze.ts'
 import { CALLER, type Layers, type Seen, viewOf } from './view-of.ts'
 
@@ -89,4 +93,61 @@ t.test('after the thaw nothing is kept any more', async (t) => {
   image.thaw()
   view.write('w/f', 'after')
   t.same(kinds(area), [])
+})
+
+/** What an image has as a file's bytes, also where they are the read-only file's. */
+function imageOf(layers: Layers, area: string, path: string): string {
+  const { rw, ro } = layers.specs.get('app')!
+  const lower = ro.map(({ path: root }) => root)
+  const image = openImage({ rw: rw!, ro: lower, numbers: null, area }, ownPrefix())
+  try {
+    for (const { entry, open, lower: below } of image.visit(relPath(path), false)) {
+      if (entry.marks?.metacopy === true) return readFileSync(join(lower[0]!, below!), 'latin1')
+      const file = open()
+      const bytes = Buffer.alloc(file.size)
+      file.read(bytes, 0)
+      file.close()
+      return bytes.toString('latin1')
+    }
+    return 'absent'
+  } finally {
+    image.check()
+    image.close()
+  }
+}
+
+function jobOf(act: () => void): Extract<Job, { kind: 'copy' }> {
+  try {
+    act()
+  } catch (err) {
+    if (err instanceof Parked && err.job.kind === 'copy') return err.job
+    throw err
+  }
+  throw new Error('not parked')
+}
+
+t.test('a file of several names that is being filled is the whole one in an image', async (t) => {
+  const large = 'from below '.repeat(200_000)
+  const app = { name: 'app', ro: { large } }
+  const { layers, view } = await viewOf(t, { layers: [app], options: { wholeCopies: true } })
+  view.chmod('large', 0o600)
+  const id = view.id('large')
+  view.view.link(CALLER, 1 as NodeId, { node: id, name: 'second' })
+  const job = jobOf(() => view.view.open(CALLER, id, O.RDWR, false))
+  const half = Buffer.from(large.slice(0, large.length / 2))
+  sys.pwrite(job.to, half, half.length, 0)
+  const { freeze: image, area } = freeze(layers)
+  const same = (when: string) => t.ok(imageOf(layers, area, 'large') === large, when)
+  same('half filled')
+  const rest = Buffer.from(large.slice(half.length))
+  sys.pwrite(job.to, rest, rest.length, half.length)
+  job.done = true
+  same('filled')
+  view.open(id, O.RDWR)
+  same('and no metacopy any more')
+  view.writeOpen(id, 'written')
+  same('and written to')
+  const size = readdirSync(area).reduce((sum, name) => sum + statSync(join(area, name)).size, 0)
+  t.ok(size < 64 * 1024, `${size} bytes were preserved`)
+  image.thaw()
 })

@@ -45,13 +45,29 @@ export function listDirectory(
   try {
     const entries: DirEntry[] = []
     for (;;) {
-      const length = must(sys.getdents(fd, block), 'getdents')
-      if (length === 0 || entries.length > most) return entries
-      readBlock(length, entries)
+      if (!nextEntries(fd, entries) || entries.length > most) return entries
     }
   } finally {
     sys.close(fd)
   }
+}
+
+/** A descriptor to list a directory by and by, for the caller to close; or the negative errno. */
+export function openListing(dir: number): number {
+  const fd = open(dir, '', O.NOATIME)
+  return fd === -ERRNO.EPERM ? open(dir, '', 0) : fd
+}
+
+/**
+ * Appends the next entries but `.` and `..`, as they fit into so many bytes. False at the end. Throws Errno.
+ */
+export function nextEntries(fd: number, into: DirEntry[], bytes = block.length): boolean {
+  const length = must(
+    sys.getdents(fd, bytes === block.length ? block : block.subarray(0, bytes)),
+    'getdents',
+  )
+  readBlock(length, into)
+  return length > 0
 }
 
 function open(dir: number, name: string, quiet: number): number {

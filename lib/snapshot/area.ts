@@ -10,12 +10,10 @@ import { z } from 'zod'
 import { ERRNO } from '../base/errno.ts'
 import { Failure } from '../base/failure.ts'
 import { shown } from '../base/path.ts'
-import type { DirEntry } from '../host/directory.ts'
 import { Stat } from '../host/stat.ts'
 import { AT_FDCWD, must, O, sys } from '../host/sys.ts'
 import { PreservedBytes } from './preserved-bytes.ts'
-
-const listing = z.array(z.tuple([z.string(), z.number(), z.number()]))
+import { PreservedNames } from './preserved-names.ts'
 
 const attributes = z.looseObject({
   mode: z.number(),
@@ -50,13 +48,13 @@ export class FrozenArea {
         : must(sys.openat(AT_FDCWD, apart, O.RDONLY | O.DIRECTORY), shown(apart))
   }
 
-  /** The listing of a directory at the instant, where it changed since. */
-  list(ino: number): DirEntry[] | null {
-    const text = this.#read(`list-${ino}`)
-    if (text === null) return null
-    const read = listing.safeParse(parse(text))
-    if (!read.success) this.#fail(`list-${ino} cannot be read`)
-    return read.data.map(([name, ino, type]) => ({ name, ino, type }))
+  /** What is told of a directory's names, beyond what is `known`; null where none changed since. */
+  names(ino: number, known: PreservedNames | null = null): PreservedNames | null {
+    if (known?.isAll === true) return known
+    const bytes = this.#bytesOf(`list-${ino}`, known?.read ?? 0)
+    if (bytes === null) return null
+    const names = known ?? new PreservedNames()
+    return names.add(bytes) ? names : this.#fail(`list-${ino} cannot be read`)
   }
 
   attributes(ino: number): PreservedAttributes | null {
@@ -126,13 +124,16 @@ export class FrozenArea {
   }
 
   #read(name: string): string | null {
+    return this.#bytesOf(name)?.toString('utf8') ?? null
+  }
+
+  #bytesOf(name: string, from = 0): Buffer | null {
     const fd = this.#open(name, O.RDONLY | O.NOFOLLOW)
     if (fd === null) return null
     try {
       must(sys.stat(fd, '', this.#stat), name)
-      const bytes = Buffer.alloc(this.#stat.size)
-      const length = must(sys.pread(fd, bytes, bytes.length, 0), name)
-      return bytes.toString('utf8', 0, length)
+      const bytes = Buffer.alloc(Math.max(0, this.#stat.size - from))
+      return bytes.subarray(0, must(sys.pread(fd, bytes, bytes.length, from), name))
     } finally {
       sys.close(fd)
     }

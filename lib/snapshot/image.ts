@@ -39,6 +39,7 @@ import { frozenData } from './frozen-data.ts'
 import { kindOfMode } from './kinds.ts'
 import { mergedData } from './merged-data.ts'
 import { readNumbers } from './numbers.ts'
+import type { PreservedNames } from './preserved-names.ts'
 import type { Entry, EntryMarks, Kind } from './records.ts'
 import type { Stamp } from './tree.ts'
 
@@ -119,8 +120,8 @@ interface Reached {
   readonly ino: number
   readonly path: RelPath
   readonly lower: RelPath | null
-  /** Its names at the instant, once the area had them. */
-  kept: readonly DirEntry[] | null
+  /** What the area told of its names. */
+  kept: PreservedNames | null
 }
 
 /** Attributes of one inode at the instant, from the disk or from the area. */
@@ -185,10 +186,10 @@ class ImageReader {
     const parts = whole ? EVERYTHING : []
     if (path === '') return yield* this.#walk(this.#openRoot(), ROOT, ROOT, parts)
     const dir = this.#reach(parentPath(path))
-    const fd = dir === null ? null : this.#openNamed(dir, baseName(path))
-    if (fd === null) return
+    const found = dir === null ? null : this.#openNamed(dir, baseName(path))
+    if (found === null) return
     const over = dir!.lower === null ? null : joinPath(dir!.lower, baseName(path))
-    yield* this.#walk(fd, path, over, parts)
+    yield* this.#walk(found.fd, path, over, parts, found.ino)
   }
 
   #openRoot(): number {
@@ -199,24 +200,31 @@ class ImageReader {
   #reach(path: RelPath): Reached | null {
     while (this.#way.length > 0 && !isWithin(path, this.#way.at(-1)!.path))
       sys.close(this.#way.pop()!.fd)
-    if (this.#way.length === 0) this.#way.push(this.#enter(this.#openRoot(), ROOT, ROOT)!)
+    if (this.#way.length === 0) this.#way.push(this.#enter(this.#openRoot(), null, ROOT, ROOT)!)
     for (let dir = this.#way.at(-1)!; dir.path !== path; dir = this.#way.at(-1)!) {
       const rest = path.slice(dir.path === '' ? 0 : dir.path.length + 1)
       const name = rest.split('/', 1)[0]!
-      const fd = this.#openNamed(dir, name)
+      const found = this.#openNamed(dir, name)
+      if (found === null) return null
       const over = dir.lower === null ? null : joinPath(dir.lower, name)
-      const next = fd === null ? null : this.#enter(fd, joinPath(dir.path, name), over)
+      const next = this.#enter(found.fd, found.ino, joinPath(dir.path, name), over)
       if (next === null) return null
       this.#way.push(next)
     }
     return this.#way.at(-1)!
   }
 
-  // Takes the descriptor.
-  #enter(fd: number, path: RelPath, shownOver: RelPath | null): Reached | null {
+  // Takes the descriptor, which is of what had this inode, or stands for it.
+  #enter(
+    fd: number,
+    known: number | null,
+    path: RelPath,
+    shownOver: RelPath | null,
+  ): Reached | null {
     try {
       must(sys.stat(fd, '', this.#stat), shown(path))
-      const { ino, mode } = this.#stat
+      const { mode } = this.#stat
+      const ino = known ?? this.#stat.ino
       if ((mode & S.IFMT) === S.IFDIR) {
         const marks = marksAmong(this.#look(fd, ino).xattrs, this.#prefix)
         const lower = lowerOf(marks, shownOver)
@@ -231,17 +239,19 @@ class ImageReader {
   }
 
   // What a name meant at the instant: the live one is looked up first, then the area is asked.
-  #openNamed(dir: Reached, name: string): number | null {
+  #openNamed(dir: Reached, name: string): { fd: number; ino: number | null } | null {
     const fd = openName(dir.fd, name)
-    dir.kept ??= this.#area?.list(dir.ino) ?? null
-    if (dir.kept === null) return fd < 0 ? null : fd
-    const item = dir.kept.find((one) => one.name === name)
+    dir.kept = this.#area?.names(dir.ino, dir.kept) ?? null
+    const was = dir.kept?.find(name)
+    if (was === undefined) return fd < 0 ? null : { fd, ino: null }
     if (fd >= 0) {
       must(sys.stat(fd, '', this.#stat), name)
-      if (this.#stat.ino === item?.ino) return fd
+      if (this.#stat.ino === was?.ino) return { fd, ino: null }
       sys.close(fd)
     }
-    return item === undefined ? null : (this.#area?.lost(item.ino, name) ?? null)
+    return was === null || this.#area === null
+      ? null
+      : { fd: this.#area.lost(was.ino, name), ino: was.ino }
   }
 
   // Takes the descriptor. Without `parts`, the one name alone.
@@ -250,10 +260,11 @@ class ImageReader {
     path: RelPath,
     shownOver: RelPath | null,
     parts: readonly RelPath[],
+    known: number | null = null,
   ): Generator<ImageEntry, void, void> {
     const levels: Level[] = []
     try {
-      yield* this.#visit(fd, path, shownOver, parts.length > 0 ? levels : null)
+      yield* this.#visit(fd, path, shownOver, parts.length > 0 ? levels : null, known)
       while (levels.length > 0) {
         const here = levels.at(-1)!
         const item = here.items[here.at++]
@@ -308,7 +319,7 @@ class ImageReader {
 
   #list(fd: number, ino: number): readonly DirEntry[] {
     const live = allowed(fd, 0o500, () => listUnlessRemoved(fd))
-    const items = this.#area?.list(ino) ?? live
+    const items = this.#area?.names(ino)?.over(live) ?? live
     return items.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0))
   }
 

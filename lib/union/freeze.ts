@@ -1,7 +1,7 @@
 // The frozen image of a writable branch: before the first change of anything after the
 // instant, what was is preserved in an area beside it.
 //
-//   list-<ino>   a directory's entries, JSON [[name, ino, type], ...]
+//   list-<ino>   of a directory, the names that changed, or all that it had (freeze-names.ts)
 //   attr-<ino>   attributes and extended attributes, JSON
 //   data-<ino>   a regular file's bytes, whole
 //   map-<ino>    of a large file, what was preserved of its bytes (freeze-blocks.ts)
@@ -9,8 +9,8 @@
 //   dir-<ino>    number of a descriptor of a directory that was moved or removed; -1: it is gone
 //   failed       why the image could not be kept
 //
-// <ino> is the backing inode, in decimal. Each appears at once (rename or link). Links lie on the
-// disk of the branch, perhaps in another directory than the rest.
+// <ino> is the backing inode, in decimal. Each appears at once (rename or link), but for list, map and
+// blocks, which grow. Links lie on the disk of the branch, perhaps in another directory than the rest.
 //
 // A freeze outlives the daemon: all that it knows is in the area (`recall`), but for what was born
 // since, of which some is then preserved in vain. Once it has failed it preserves nothing.
@@ -31,6 +31,7 @@ import type { Change } from './before-change.ts'
 import type { Branch } from './branch.ts'
 import { PreservedBlocks } from './freeze-blocks.ts'
 import { AreaRoom, Budget } from './freeze-budget.ts'
+import { PreservedNames, SLICE } from './freeze-names.ts'
 
 /** Up to this size a file is preserved whole: that takes no longer than to keep account of it. */
 const WHOLE = 128 * 1024
@@ -38,6 +39,8 @@ const WHOLE = 128 * 1024
 const BLOCK = 4096
 /** Large files whose preserved blocks have open descriptors. */
 const MOST_OPEN = 64
+/** Directories that are being listed at a time. */
+const MOST_LISTED = 16
 
 export interface FreezeOptions {
   /** Granularity of large files: a power of two from 4 KiB to 1 MiB. */
@@ -48,6 +51,8 @@ export interface FreezeOptions {
   readonly links?: number
   /** Directories that go are preserved with all that they hold: nobody need find them again. */
   readonly isWhole?: boolean
+  /** Bytes of a directory that are listed with each of its changes. */
+  readonly slice?: number
   /** Told when the image could not be kept. */
   readonly onFailed?: (reason: string) => void
 }
@@ -67,7 +72,12 @@ export class Freeze {
   readonly #blocks = new Map<number, PreservedBlocks>()
   /** Those of #blocks that have open descriptors, the one that was used last behind the others. */
   readonly #open = new Set<PreservedBlocks>()
+  /** Directories of which not all names are told, by inode. */
+  readonly #names = new Map<number, PreservedNames>()
+  /** Those of an earlier process, of which not all may be. */
+  readonly #oldNames = new Set<number>()
   readonly #block: number
+  readonly #slice: number
   readonly #budget: Budget
   readonly #onFailed: (reason: string) => void
   readonly #isWhole: boolean
@@ -84,6 +94,7 @@ export class Freeze {
     this.#area = area
     this.#links = options.links ?? area
     this.#block = options.block ?? BLOCK
+    this.#slice = options.slice ?? SLICE
     this.#budget = new Budget(options.room ?? new AreaRoom())
     this.#isWhole = options.isWhole ?? false
     this.#onFailed = options.onFailed ?? (() => {})
@@ -110,10 +121,8 @@ export class Freeze {
     this.#done.clear()
     this.#sizes.clear()
     this.linked.clear()
-    for (const blocks of this.#blocks.values()) blocks.close()
-    this.#blocks.clear()
-    this.#open.clear()
-    this.#budget.release()
+    this.#rest()
+    this.#oldNames.clear()
     const names = [this.#area, ...(this.#links === this.#area ? [] : [this.#links])]
     for (const { name } of names.flatMap((dir) => listDirectory(dir))) this.#recallName(name)
     if (!this.#isWhole) this.#find(rw)
@@ -121,7 +130,9 @@ export class Freeze {
 
   #recallName(name: string): void {
     if (name === 'failed') this.#failed = true
-    this.#done.add(name)
+    const listed = numberAfter('list-', name)
+    for (const ino of listed) this.#oldNames.add(ino)
+    if (listed.length === 0) this.#done.add(name)
     for (const ino of numberAfter('link-', name)) this.linked.add(ino)
     if (sys.stat(this.#area, name, this.#stat) >= 0) this.#budget.own(this.#stat.blocks * 512)
   }
@@ -147,10 +158,13 @@ export class Freeze {
   ): void {
     if (this.#failed) return
     try {
-      if (change === 'names') this.#list(dir)
+      if (change === 'names') this.#name(dir, name)
       else if (change === 'gone') this.#gone(dir, name)
-      else if (change === 'attributes') this.#attributes(dir, name)
-      else this.#content(dir, name, from, to)
+      else {
+        must(sys.stat(dir, name, this.#stat), 'freeze')
+        this.#attributes(dir, name)
+        if (change === 'content') this.#content(dir, name, from, to)
+      }
     } catch (err) {
       this.fail(err)
     }
@@ -160,7 +174,11 @@ export class Freeze {
   ahead(fd: number, from: number, to: number): Job | null {
     if (this.#failed) return null
     try {
-      const blocks = this.#blocksOf(fd, '')
+      must(sys.stat(fd, '', this.#stat), 'freeze')
+      const { ino } = this.#stat
+      this.#attributes(fd, '')
+      const size = this.#sizeOf(ino)
+      const blocks = size === null ? null : this.#blocksOf(ino, size)
       if (blocks === null) return null
       try {
         return blocks.ahead(fd, from, to, this.#block)
@@ -189,15 +207,22 @@ export class Freeze {
 
   /** Lets go of what is open; the image goes on, for who takes it over. */
   close(): void {
-    for (const blocks of this.#blocks.values()) blocks.close()
-    this.#blocks.clear()
-    this.#open.clear()
-    this.#budget.release()
+    this.#rest()
     for (const fd of this.#kept.values()) sys.close(fd)
     this.#kept.clear()
     this.linked.clear()
     sys.close(this.#area)
     if (this.#links !== this.#area) sys.close(this.#links)
+  }
+
+  // Lets go of what it has open of its files, and knows no more what is in them.
+  #rest(): void {
+    for (const blocks of this.#blocks.values()) blocks.close()
+    this.#blocks.clear()
+    this.#open.clear()
+    for (const names of this.#names.values()) names.close()
+    this.#names.clear()
+    this.#budget.release()
   }
 
   #unlink(ino: number): number {
@@ -209,17 +234,42 @@ export class Freeze {
     return -1
   }
 
-  #list(dir: number): void {
+  #name(dir: number, name: string): void {
     must(sys.stat(dir, '', this.#stat), 'freeze')
-    const file = `list-${this.#stat.ino}`
-    if (this.born.has(this.#stat.ino) || this.#done.has(file)) return
+    const { ino } = this.#stat
+    const file = `list-${ino}`
+    if (this.born.has(ino) || this.#done.has(file)) return
     this.#attributes(dir, '')
-    const entries = listDirectory(dir).map(({ name, ino, type }) => [name, ino, type])
-    this.#write(file, Buffer.from(JSON.stringify(entries), 'utf8'))
+    const names = this.#namesOf(ino, file)
+    names.preserve(dir, name, this.#slice)
+    if (names.isAll) this.#allTold(ino)
+    else if (this.#names.size > MOST_LISTED) this.#finishOldest()
+  }
+
+  #allTold(ino: number): void {
+    this.#names.delete(ino)
+    this.#done.add(`list-${ino}`)
+  }
+
+  #finishOldest(): void {
+    const listed = [...this.#names].filter(([, { isListing }]) => isListing)
+    if (listed.length <= MOST_LISTED) return
+    const [ino, names] = listed[0]!
+    names.finish()
+    this.#allTold(ino)
+  }
+
+  #namesOf(ino: number, file: string): PreservedNames {
+    const known = this.#names.get(ino)
+    if (known !== undefined) return known
+    const names = new PreservedNames(this.#area, file, this.#budget)
+    if (this.#oldNames.delete(ino)) names.recall()
+    this.#names.set(ino, names)
+    return names
   }
 
   #gone(dir: number, name: string): void {
-    this.#list(dir)
+    this.#name(dir, name)
     const stat = this.#stat
     if (sys.stat(dir, name, stat) < 0 || this.born.has(stat.ino)) return
     const isDirectory = (stat.mode & S.IFMT) === S.IFDIR
@@ -245,9 +295,9 @@ export class Freeze {
     return fd
   }
 
+  // Of what #stat has.
   #attributes(dir: number, name: string): void {
     const stat = this.#stat
-    must(sys.stat(dir, name, stat), 'freeze')
     const file = `attr-${stat.ino}`
     if (this.born.has(stat.ino) || this.#done.has(file)) return
     const xattrs: Record<string, string> = {}
@@ -262,15 +312,15 @@ export class Freeze {
     if ((mode & S.IFMT) === S.IFREG) this.#sizes.set(stat.ino, size)
   }
 
+  // Of the regular file that #stat has.
   #content(dir: number, name: string, from: number, to: number): void {
-    must(sys.stat(dir, name, this.#stat), 'freeze')
     const { ino } = this.#stat
     if (this.born.has(ino)) return
-    const blocks = this.#blocksOf(dir, name)
     const size = this.#sizeOf(ino)
     const file = `data-${ino}`
     // What comes behind the end changes nothing that was there, but for the page that it shares.
     if (size === null || this.#done.has(file) || Math.floor(from / PAGE) * PAGE >= size) return
+    const blocks = this.#blocksOf(ino, size)
     const open = () => sys.openat(dir, name, O.RDONLY | O.NOFOLLOW)
     const fd = name === '' ? dir : must(asOwner(dir, name, open), 'freeze')
     try {
@@ -282,13 +332,8 @@ export class Freeze {
     }
   }
 
-  // Null for a small file, and for one that the image does not have.
-  #blocksOf(dir: number, name: string): PreservedBlocks | null {
-    must(sys.stat(dir, name, this.#stat), 'freeze')
-    const { ino } = this.#stat
-    if (this.born.has(ino)) return null
-    this.#attributes(dir, name)
-    const size = this.#sizeOf(ino) ?? 0
+  // Null for a small file.
+  #blocksOf(ino: number, size: number): PreservedBlocks | null {
     if (size <= WHOLE) return null
     const known = this.#blocks.get(ino)
     if (known !== undefined) return known
@@ -374,7 +419,7 @@ export class Freeze {
 const numberAfter = (kind: string, name: string): number[] =>
   name.startsWith(kind) ? [Number(name.slice(kind.length))] : []
 
-/** O_PATH descriptors of those directories at and below `root` that have these inodes. */
+/** O_PATH descriptors of those directories at and below `root` that have these inodes. Throws Errno. */
 function directoriesBelow(root: number, wanted: ReadonlySet<number>): Map<number, number> {
   const found = new Map<number, number>()
   const visit = (dir: number) => {
@@ -382,11 +427,20 @@ function directoriesBelow(root: number, wanted: ReadonlySet<number>): Map<number
       if (type !== DT.DIR) continue
       const fd = sys.openat(dir, name, O.PATH | O.DIRECTORY | O.NOFOLLOW)
       if (fd < 0) continue
-      visit(fd)
+      // Before what may throw: whoever made the map closes what is in it.
       if (wanted.has(ino)) found.set(ino, fd)
-      else sys.close(fd)
+      try {
+        visit(fd)
+      } finally {
+        if (!wanted.has(ino)) sys.close(fd)
+      }
     }
   }
-  visit(root)
-  return found
+  try {
+    visit(root)
+    return found
+  } catch (err) {
+    for (const fd of found.values()) sys.close(fd)
+    throw err
+  }
 }

@@ -17,9 +17,11 @@ import {
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { relPath } from '../../lib/base/path.ts'
+import { DT } from '../../lib/host/directory.ts'
 import { AT_FDCWD, must, O, sys } from '../../lib/host/sys.ts'
 import { setXattr } from '../../lib/host/xattr.ts'
 import { ownPrefix, setMark } from '../../lib/layer/marks.ts'
+import { END_OF_NAMES, nameLine } from '../../lib/layer/name-log.ts'
 import { contentId } from '../../lib/snapshot/file-data.ts'
 import { type ImageEntry, openImage } from '../../lib/snapshot/image.ts'
 import { takeSnapshot } from '../../lib/snapshot/snapshot.ts'
@@ -44,12 +46,11 @@ const inode = (path: string): number => statSync(path).ino
 // What the union does before the first change of each kind.
 const before = {
   list({ area }: Frozen, dir: string): void {
-    const listing = readdirSync(dir, { withFileTypes: true }).map((entry) => [
-      entry.name,
-      statSync(join(dir, entry.name)).ino,
-      entry.isDirectory() ? 4 : 8,
-    ])
-    writeFileSync(join(area, `list-${inode(dir)}`), JSON.stringify(listing))
+    const lines = readdirSync(dir, { withFileTypes: true }).map((entry) => {
+      const type = entry.isDirectory() ? DT.DIR : DT.REG
+      return nameLine(entry.name, { ino: inode(join(dir, entry.name)), type })
+    })
+    writeFileSync(join(area, `list-${inode(dir)}`), `${lines.join('')}${END_OF_NAMES}`)
   },
   attributes({ area }: Frozen, path: string): void {
     const { mode, uid, gid, size, blocks, nlink, atimeMs, mtimeMs } = statSync(path)

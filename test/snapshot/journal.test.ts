@@ -1,4 +1,5 @@
-// States that the journal made and states that a scan made are the same, entry by entry.
+// States that the journal made and states that a scan made are the same, entry by entry, and the image
+// that both are made of stays what it was at its instant, while it is being read and afterwards.
 //
 //   random operations on a view ─▶ freeze ─▶ more operations ─▶ image ─┬▶ by the journal
 //                                                                      └▶ by a scan
@@ -13,10 +14,14 @@ import { joinPath, type RelPath } from '../../lib/base/path.ts'
 import type { HandleId, NodeId } from '../../lib/fuse/filesystem.ts'
 import { removeTree } from '../../lib/host/remove-tree.ts'
 import { AT_FDCWD, O, S, sys } from '../../lib/host/sys.ts'
+import { ownPrefix } from '../../lib/layer/marks.ts'
 import { type Catalogue, openCatalogue } from '../../lib/snapshot/catalogue.ts'
+import type { FileData } from '../../lib/snapshot/file-data.ts'
+import { openImage } from '../../lib/snapshot/image.ts'
 import type { SnapshotRecord } from '../../lib/snapshot/records.ts'
 import { type JournalAnswer, takeSnapshot } from '../../lib/snapshot/snapshot.ts'
 import { readTree } from '../../lib/snapshot/tree.ts'
+import type { Branch } from '../../lib/union/branch.ts'
 import { Freeze } from '../../lib/union/freeze.ts'
 import { Journal } from '../../lib/union/journal.ts'
 import { CALLER, type Layers, type Seen, viewOf } from '../union/view-of.ts'
@@ -54,38 +59,87 @@ class Lab {
     ;[this.journaled, this.scanned, this.#first] = catalogues
   }
 
-  /** The state at this instant, made both ways while `meanwhile` goes on. */
-  async take(meanwhile: () => void): Promise<{
+  /** The state at this instant, made both ways; where `meanwhile` goes on also the image, read thrice. */
+  async take(meanwhile: (() => void) | null): Promise<{
     journaled: SnapshotRecord
     scanned: SnapshotRecord
     by: 'journal' | 'scan'
+    images: readonly string[]
   }> {
     const branch = this.layers.pool.writable('app')!
     const area = join(this.layers.dir, 'area')
-    mkdirSync(area)
+    mkdirSync(join(area, 'empty'), { recursive: true })
     const head = await this.journaled.head('l1')
     const since = head === null ? null : (await this.journaled.snapshot('l1', head)).journal
-    const freeze = new Freeze(1, branch, sys.openat(AT_FDCWD, area, O.PATH | O.DIRECTORY))
+    let freeze = this.#freeze(area, branch)
     branch.journal ??= new Journal(branch)
     const position = branch.journal.cut()
     const changed = since === null ? null : branch.journal.since(since)
     try {
-      meanwhile()
+      const images: string[] = []
+      if (meanwhile !== null) {
+        images.push(
+          this.#linesOf(area, () => {}),
+          this.#linesOf(area, meanwhile),
+        )
+        freeze = this.#takenOver(freeze, area, branch)
+        meanwhile()
+        images.push(this.#linesOf(area, () => {}))
+      }
       // To read a link is an access, which shows in whatever looks at it next.
       await this.#into(this.#first, area, { position, changed: null })
       const journaled = await this.#into(this.journaled, area, { position, changed })
       const scanned = await this.#into(this.scanned, area, { position, changed: null })
-      return { journaled: journaled.snapshot, scanned: scanned.snapshot, by: journaled.by }
+      const [made, again] = [journaled.snapshot, scanned.snapshot]
+      return { journaled: made, scanned: again, by: journaled.by, images }
     } finally {
       for (const fd of freeze.thaw()) sys.close(fd)
       removeTree(AT_FDCWD, area)
     }
   }
 
-  #into(catalogue: Catalogue, area: string, journal: JournalAnswer) {
+  // A few names of a directory are told at a time.
+  #freeze(area: string, branch: Branch | null): Freeze {
+    const fd = sys.openat(AT_FDCWD, area, O.PATH | O.DIRECTORY)
+    return new Freeze(1, branch, fd, { slice: 320 })
+  }
+
+  // As the next daemon does it.
+  #takenOver(freeze: Freeze, area: string, branch: Branch): Freeze {
+    branch.freezes.splice(branch.freezes.indexOf(freeze), 1)
+    freeze.close()
+    const next = this.#freeze(area, null)
+    next.recall(branch.root)
+    next.attach(branch)
+    return next
+  }
+
+  #dirs(area: string) {
     const { rw, numbers, ro } = this.layers.specs.get('app')!
-    const dirs = { rw: rw!, numbers, area, ro: ro.map(({ path }) => path) }
+    return { rw: rw!, numbers, area, ro: ro.map(({ path }) => path) }
+  }
+
+  #into(catalogue: Catalogue, area: string, journal: JournalAnswer) {
+    const dirs = this.#dirs(area)
     return takeSnapshot({ catalogue, layer: this.layer, dirs, journal, allowEmpty: true })
+  }
+
+  /** All that an image has, while `between` goes on. */
+  #linesOf(area: string, between: () => void): string {
+    const image = openImage(this.#dirs(area), ownPrefix())
+    const lines: string[] = []
+    try {
+      for (const { entry, open } of image.entries()) {
+        between()
+        const isData = entry.kind === 'file' && entry.marks?.metacopy !== true
+        const content = isData ? contentOf(open()) : null
+        lines.push(JSON.stringify({ ...entry, atime: 0, atimeNsec: 0, content }))
+      }
+      image.check()
+    } finally {
+      image.close()
+    }
+    return lines.join('\n')
   }
 
   /** Acts at random: most fail, as those of programs do. */
@@ -170,6 +224,13 @@ class Lab {
   }
 }
 
+function contentOf(file: FileData): string {
+  const bytes = Buffer.alloc(file.size)
+  file.read(bytes, 0)
+  file.close()
+  return bytes.toString('latin1')
+}
+
 const nameOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1)
 
 const parentOf = (path: string): string => path.slice(0, Math.max(path.lastIndexOf('/'), 0))
@@ -190,11 +251,11 @@ async function labOf(t: Test): Promise<Lab> {
   ])
 }
 
-const linesOf = async (catalogue: Catalogue, { id }: SnapshotRecord): Promise<string[]> => {
+const linesOf = async (catalogue: Catalogue, { id }: SnapshotRecord): Promise<string> => {
   const lines: string[] = []
   for await (const { entry } of readTree(catalogue, await catalogue.pieces(id)))
     lines.push(JSON.stringify(entry))
-  return lines
+  return lines.join('\n')
 }
 
 const listsOf = async (catalogue: Catalogue, { id }: SnapshotRecord) =>
@@ -213,9 +274,11 @@ const summaryOf = ({ entries, bytes, counts, dependsOnBase, owners }: SnapshotRe
   owners,
 })
 
-async function sameBothWays(t: Test, lab: Lab, meanwhile: () => void): Promise<string> {
-  const { journaled, scanned, by } = await lab.take(meanwhile)
-  t.same(
+async function sameBothWays(t: Test, lab: Lab, meanwhile: (() => void) | null): Promise<string> {
+  const { journaled, scanned, by, images } = await lab.take(meanwhile)
+  t.equal(images[1], images[0], 'the image as it was, while it is read')
+  t.equal(images[2], images[0], 'and later')
+  t.equal(
     await linesOf(lab.journaled, journaled),
     await linesOf(lab.scanned, scanned),
     'the same entries',
@@ -236,7 +299,7 @@ for (let seed = SEED; seed < SEED + 3; seed++) {
     const ways: string[] = []
     for (let round = 0; round < ROUNDS; round++) {
       lab.act(random, random(round % 3 === 0 ? 60 : 8))
-      ways.push(await sameBothWays(t, lab, () => lab.act(random, random(12))))
+      ways.push(await sameBothWays(t, lab, () => lab.act(random, random(4))))
     }
     lab.closeAll()
     t.equal(ways.shift(), 'scan', 'a first state has nothing to go on from')
@@ -250,7 +313,7 @@ t.test('in a large tree pieces are taken over unread, and cut alike', async (t) 
     lab.view.mkdir(`n${dir}`)
     for (let file = 0; file < 30; file++) lab.view.write(`n${dir}/f${file}`, `${dir} ${file}`)
   }
-  await sameBothWays(t, lab, () => {})
+  await sameBothWays(t, lab, null)
   const acts: (() => void)[] = [
     () => lab.view.write('n7/f7', 'changed'),
     () => lab.view.rename('n8', 'n50'),
@@ -265,6 +328,6 @@ t.test('in a large tree pieces are taken over unread, and cut alike', async (t) 
   ]
   for (const act of acts) {
     act()
-    t.equal(await sameBothWays(t, lab, () => {}), 'journal')
+    t.equal(await sameBothWays(t, lab, null), 'journal')
   }
 })

@@ -8,14 +8,15 @@ import { type Job, type NodeId, Parked } from '../../lib/fuse/filesystem.ts'
 import { AT_FDCWD, O, sys } from '../../lib/host/sys.ts'
 import { ownPrefix } from '../../lib/layer/marks.ts'
 import { openImage } from '../../lib/snapshot/image.ts'
-import { Freeze } from '../../lib/union/freeze.ts'
+import { Freeze, type FreezeOptions } from '../../lib/union/freeze.ts'
 import { CALLER, type Layers, type Seen, viewOf } from './view-of.ts'
 
-function freeze(layers: Layers): { freeze: Freeze; area: string } {
+function freeze(layers: Layers, options: FreezeOptions = {}): { freeze: Freeze; area: string } {
   const area = join(layers.dir, 'area')
   mkdirSync(area)
   const branch = layers.pool.writable('app')!
-  return { freeze: new Freeze(1, branch, sys.openat(AT_FDCWD, area, O.PATH | O.DIRECTORY)), area }
+  const fd = sys.openat(AT_FDCWD, area, O.PATH | O.DIRECTORY)
+  return { freeze: new Freeze(1, branch, fd, options), area }
 }
 
 const kinds = (area: string): string[] =>
@@ -94,6 +95,38 @@ t.test('after the thaw nothing is kept any more', async (t) => {
   view.write('w/f', 'after')
   t.same(kinds(area), [])
 })
+
+t.test('of a large directory each change tells its name and some of the others', async (t) => {
+  const { layers, view } = await written(t)
+  const names = Array.from({ length: 400 }, (_, i) => `name-${i}`)
+  for (const name of names) view.write(`w/${name}`, '')
+  const { freeze: image, area } = freeze(layers, { slice: 1024 })
+  const told = () => {
+    const list = readdirSync(area).find((name) => name.startsWith('list-'))!
+    return readFileSync(join(area, list), 'utf8').split('\n').length - 1
+  }
+  const was = [...names, 'f'].sort().join()
+  const counts: number[] = []
+  for (let i = 0; i < 20; i++) {
+    view.write(`w/new-${i}`, '')
+    counts.push(told())
+    view.rename(`w/name-${i * 20}`, `w/moved-${i}`)
+    view.unlink(`w/name-${i * 20 + 1}`)
+    t.equal(namesIn(layers, area, 'w'), was)
+  }
+  t.ok(counts[0]! < 50, `${counts[0]} at first`)
+  t.ok(counts.at(-1)! > 400, `${counts.at(-1)} in the end`)
+  t.equal(counts.at(-2), counts.at(-1), 'and no more when all are told')
+  for (const fd of image.thaw()) sys.close(fd)
+})
+
+function namesIn(layers: Layers, area: string, dir: string): string {
+  const image = openImage({ rw: layers.specs.get('app')!.rw!, ro: [], numbers: null, area }, 'user')
+  const names = [...image.entries([relPath(dir)])].map(({ entry }) => entry.path)
+  image.close()
+  const below = names.filter((path) => path.startsWith(`${dir}/`))
+  return below.map((path) => path.slice(dir.length + 1)).join()
+}
 
 /** What an image has as a file's bytes, also where they are the read-only file's. */
 function imageOf(layers: Layers, area: string, path: string): string {

@@ -31,6 +31,16 @@ export function asOwner<T extends Buffer | number>(dir: number, name: string, ca
   }
 }
 
+/** Does something in a directory with its owner's rights. */
+export function inOwnDirectory<T>(dir: number, act: () => T): T {
+  const mode = giveRights(dir, '')
+  try {
+    return act()
+  } finally {
+    if (mode !== null) sys.chmodat(dir, '', mode)
+  }
+}
+
 /**
  * renameat2 of what the union itself moves: a directory goes to another parent also where its
  * owner may not write it, and anything into a directory that its owner may not write.

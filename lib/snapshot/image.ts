@@ -21,6 +21,7 @@ import {
   shown,
 } from '../base/path.ts'
 import { type DirEntry, DT, listDirectory } from '../host/directory.ts'
+import { asOwner } from '../host/own-rights.ts'
 import { Stat } from '../host/stat.ts'
 import { AT_FDCWD, must, O, S, sys } from '../host/sys.ts'
 import { getXattr, listXattr } from '../host/xattr.ts'
@@ -415,7 +416,7 @@ function lookLive(fd: number, stat: Stat): Found {
   const stamp = { ino: stat.ino, ctime: stat.ctime, ctimeNsec: stat.ctimeNsec }
   const xattrs = new Map<string, Buffer>()
   for (const name of listXattr(fd, '')) {
-    const value = getXattr(fd, '', name)
+    const value = asOwner(fd, '', () => getXattr(fd, '', name))
     if (typeof value !== 'number') xattrs.set(name, value)
   }
   const times = { atime, atimeNsec, mtime, mtimeNsec }

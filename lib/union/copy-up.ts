@@ -528,7 +528,7 @@ function publishUnnamed(node: UnionNode, layer: UnionLayer, temp: string): void 
 }
 
 // All names of a hard-linked metacopy are one file: it is filled where it lies. The mark goes
-// when the bytes are on the disk, so until then they are taken from below.
+// when the bytes are on the disk, so until then they are taken from below, and its going changes none.
 function fillMetacopy(view: View, node: UnionNode, layer: UnionLayer, need: Need): void {
   const rw = layer.rw!
   let changed: Moment | null = null
@@ -545,7 +545,6 @@ function fillMetacopy(view: View, node: UnionNode, layer: UnionLayer, need: Need
     must(sys.utimensat(dir, name, ...times), 'copy up')
   }
   const { dir, name } = locate(node)
-  // No byte changes by that: those that it has now are the ones below.
   beforeChange(rw, 'attributes', dir, name)
   clearMark(dir, name, 'metacopy', rw.prefix!)
   if (changed !== null) keepCtime(rw, dir, name, changed)

@@ -22,7 +22,7 @@ import { ERRNO, Errno } from '../base/errno.ts'
 import type { Job } from '../fuse/filesystem.ts'
 import { copyData } from '../host/copy.ts'
 import { DT, listDirectory } from '../host/directory.ts'
-import { asOwner } from '../host/own-rights.ts'
+import { asOwner, inOwnDirectory } from '../host/own-rights.ts'
 import { Stat } from '../host/stat.ts'
 import { must, O, S, sys } from '../host/sys.ts'
 import { getXattr, listXattr } from '../host/xattr.ts'
@@ -157,16 +157,29 @@ export class Freeze {
     to = Number.POSITIVE_INFINITY,
   ): void {
     if (this.#failed) return
+    const act = () => this.#preserve(change, dir, name, from, to)
     try {
-      if (change === 'names') this.#name(dir, name)
-      else if (change === 'gone') this.#gone(dir, name)
-      else {
-        must(sys.stat(dir, name, this.#stat), 'freeze')
-        this.#attributes(dir, name)
-        if (change === 'content') this.#content(dir, name, from, to)
+      try {
+        act()
+      } catch (err) {
+        if (!(err instanceof Errno) || err.number !== ERRNO.EACCES) throw err
+        // A directory that its owner may not search: as it was, before its mode is another for a moment.
+        must(sys.stat(dir, '', this.#stat), 'freeze')
+        this.#attributes(dir, '')
+        inOwnDirectory(dir, act)
       }
     } catch (err) {
       this.fail(err)
+    }
+  }
+
+  #preserve(change: Change, dir: number, name: string, from: number, to: number): void {
+    if (change === 'names') this.#name(dir, name)
+    else if (change === 'gone') this.#gone(dir, name)
+    else {
+      must(sys.stat(dir, name, this.#stat), 'freeze')
+      this.#attributes(dir, name)
+      if (change === 'content') this.#content(dir, name, from, to)
     }
   }
 
@@ -271,7 +284,10 @@ export class Freeze {
   #gone(dir: number, name: string): void {
     this.#name(dir, name)
     const stat = this.#stat
-    if (sys.stat(dir, name, stat) < 0 || this.born.has(stat.ino)) return
+    const done = sys.stat(dir, name, stat)
+    if (done === -ERRNO.ENOENT) return
+    must(done, 'freeze')
+    if (this.born.has(stat.ino)) return
     const isDirectory = (stat.mode & S.IFMT) === S.IFDIR
     const file = `${isDirectory ? 'dir' : 'link'}-${stat.ino}`
     if (this.#done.has(file)) return
@@ -302,7 +318,7 @@ export class Freeze {
     if (this.born.has(stat.ino) || this.#done.has(file)) return
     const xattrs: Record<string, string> = {}
     for (const key of listXattr(dir, name)) {
-      const value = getXattr(dir, name, key)
+      const value = asOwner(dir, name, () => getXattr(dir, name, key))
       if (typeof value !== 'number') xattrs[key] = value.toString('base64')
     }
     const { mode, uid, gid, size, blocks, nlink, rdev, atime, atimeNsec, mtime, mtimeNsec } = stat

@@ -4,17 +4,21 @@ import { resolve } from 'node:path'
 import { Failure } from '../base/failure.ts'
 import type { Params } from '../daemon/api.ts'
 import type { MountAnswer, UmountAnswer } from '../daemon/mount-methods.ts'
+import { splitName } from '../snapshot/state-name.ts'
 import { type CommandRow, type Context, option, type Words } from './command.ts'
 import { shellWord } from './words.ts'
 
 type MountWish = Params<'mount'> & {
   readonly foreground: boolean
   readonly frozen: string | null
+  readonly state: string | null
   readonly writable: boolean
 }
 
 export const mount: CommandRow<MountWish, MountAnswer> = {
   about: `Starts the daemon of the store where it does not run yet; it ends with its last mount. The directory may be the base itself: the layers then appear installed in place. With --foreground this command is the daemon, so none may run for the store yet: it serves the further mounts too.
+
+With --state, the directory shows what the layer showed at that state, alone and read-only; files are read when they are opened, and nothing is restored. What it shows stays until svsfs umount, also where the state is deleted meanwhile; the layer cannot be deleted before.
 
 The transport fuse-native (npm package fuse-native, libfuse 2) is for systems where /dev/fuse cannot be opened directly. It does not know the calling user's groups, cannot tell the kernel of changes (activation is seen within a second), and has no passthrough.
 
@@ -32,6 +36,7 @@ With --data-path passthrough, the kernel reads and writes files past the daemon:
       'a second: what follows the first write to a large file (default 32; 0: svsfs settle does it)',
     ),
     option('--frozen <id>', 'show a freeze instead of layers (svsfs freezes), read-only'),
+    option('--state <name@state>', 'show a state as a directory instead of layers, read-only'),
     option('--writable', 'with --frozen: writes go to its preservation area, never to the layer'),
     option('--allow-other', 'let other users in (the default for root)'),
     option('--no-allow-other', 'keep other users out'),
@@ -54,6 +59,7 @@ With --data-path passthrough, the kernel reads and writes files past the daemon:
     'svsfs mount /mnt/app --layer tools fonts --read-only',
     'svsfs mount --layer tools --layer fonts /mnt/app',
     'svsfs mount /mnt/then --frozen 3fa2c1    # a layer as it was at an instant',
+    'svsfs mount /mnt/old --state mail@-1     # a state, without restoring it',
   ],
   parse: (words) => {
     const base = words.text('base')
@@ -77,10 +83,12 @@ With --data-path passthrough, the kernel reads and writes files past the daemon:
       dataPath: dataPath === null ? null : (dataPath as 'cached' | 'passthrough'),
       foreground: words.flag('foreground'),
       frozen: words.text('frozen'),
+      state: words.text('state'),
       writable: words.flag('writable'),
     }
   },
-  run: async (context, { foreground, frozen, writable, ...params }) => {
+  run: async (context, { foreground, frozen, state, writable, ...params }) => {
+    if (state !== null) return mountState(context, params, state, { frozen, writable, foreground })
     if (frozen !== null) return mountFrozen(context, params, frozen, writable)
     if (writable) throw new Failure('SVS_USAGE', '--writable needs --frozen')
     if (foreground) return serveHere(context, params)
@@ -104,6 +112,22 @@ function mountFrozen(
   if (base !== null || layers !== null)
     throw new Failure('SVS_USAGE', '--frozen shows one layer alone: without --base and --layer')
   return session.call('mount.frozen', { id, mountPoint, writable, allowOther })
+}
+
+function mountState(
+  { session }: Context,
+  { mountPoint, allowOther = null, base = null, layers = null }: Params<'mount'>,
+  name: string,
+  { frozen, writable, foreground }: Pick<MountWish, 'frozen' | 'writable' | 'foreground'>,
+): Promise<MountAnswer> {
+  if (base !== null || layers !== null || frozen !== null || writable || foreground)
+    throw new Failure(
+      'SVS_USAGE',
+      '--state shows one state alone, read-only: without --base, --layer, --frozen, --writable and --foreground',
+    )
+  const { layer, state } = splitName(name)
+  if (state === null) throw new Failure('SVS_USAGE', '--state needs NAME@STATE')
+  return session.call('mount.state', { layer, state, mountPoint, allowOther })
 }
 
 /** The words of --layer may have the directory among them: no name of a layer has a slash. */

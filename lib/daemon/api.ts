@@ -57,6 +57,7 @@ const PLACES: { readonly [Name in MethodName]: ModuleOf<Name> } = {
   priority: 'order',
   reset: 'order',
   mount: 'mount',
+  'mount.state': 'mount',
   umount: 'mount',
   'umount.all': 'mount',
   stop: 'mount',

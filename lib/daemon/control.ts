@@ -22,6 +22,7 @@ import { Queue, STACKS } from './queue.ts'
 import { Scheduler } from './scheduler.ts'
 import { giveSpare, keepSpare } from './spare.ts'
 import { layerSpec } from './stack.ts'
+import { StateMounts } from './state-mounts.ts'
 import { type Store, takeStore } from './store.ts'
 import { layerPlaces } from './store-path.ts'
 import { dropUnusedWritable, emptyWork, makeScratch, redoDirs } from './sublayers.ts'
@@ -46,6 +47,7 @@ export class Control {
   readonly upkeep: Upkeep
   readonly scheduler: Scheduler
   readonly frozen: FrozenLayers
+  readonly shown: StateMounts
   readonly log: Log
   readonly started = new Date().toISOString()
   /** Aborted when this process is to end: what takes long and can be broken off is. */
@@ -66,6 +68,7 @@ export class Control {
     this.upkeep = new Upkeep(this)
     this.scheduler = new Scheduler(this)
     this.frozen = new FrozenLayers(this)
+    this.shown = new StateMounts(this)
   }
 
   serveMounts(engine: Engine, transport: MountSpec['transport']): void {

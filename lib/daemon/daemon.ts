@@ -47,6 +47,7 @@ export class Daemon {
       control = await controlOf(store, log)
       control.serveMounts(engine, transport)
       await control.frozen.recall()
+      await control.shown.removeDead()
       const daemon = new Daemon(control, engine, log)
       await daemon.#server.listen()
       await control.upkeep.start()
@@ -93,6 +94,7 @@ export class Daemon {
         this.control.events.tell('unmounted', `unmounted ${mountPoint}: ${reason}`, { mountPoint })
       await this.#engine.stop()
       await this.control.frozen.stop()
+      await this.control.shown.stop()
       await this.control.close()
     } catch (err) {
       this.#log.error('not everything could be ended in order', err)

@@ -181,6 +181,7 @@ async function remove(
     const kept = await control.queue.run(STACKS, async () => {
       refuseMounted(control.mounts, record)
       control.frozen.refuse(record)
+      control.shown.refuse(record)
       return takeOut(control, record, now)
     })
     control.events.tell('deleted', `layer ${layer} was deleted`, { layer })

@@ -11,6 +11,7 @@ import { bytesOf } from '../base/path.ts'
 import { unmountFuse } from '../host/mount.ts'
 import { mountAt } from '../host/mount-table.ts'
 import type { LayerRecord } from '../snapshot/records.ts'
+import { findState } from '../snapshot/state-name.ts'
 import type { BaseSpec } from '../union/spec.ts'
 import type { Control } from './control.ts'
 import { method } from './method.ts'
@@ -24,7 +25,7 @@ import {
 import type { Mounts } from './mounts.ts'
 import { refuseOwnMount } from './own-mounts.ts'
 import { STACKS } from './queue.ts'
-import { nameShape, pathShape } from './shapes.ts'
+import { nameShape, pathShape, stateShape } from './shapes.ts'
 
 const mountShape = z.strictObject({
   mountPoint: pathShape,
@@ -49,6 +50,13 @@ const mountShape = z.strictObject({
 })
 type MountParams = z.infer<typeof mountShape>
 
+const stateMountShape = z.strictObject({
+  layer: nameShape,
+  state: stateShape,
+  mountPoint: pathShape,
+  allowOther: z.boolean().nullable().default(null),
+})
+
 export interface MountAnswer {
   readonly id: number
   readonly mountPoint: string
@@ -66,6 +74,7 @@ export interface UmountAnswer {
 
 export const mountMethods = {
   mount: method(mountShape, mount),
+  'mount.state': method(stateMountShape, mountState),
   umount: method(
     z.strictObject({ mountPoint: pathShape, lazy: z.boolean().default(false) }),
     umount,
@@ -110,6 +119,27 @@ async function mount(control: Control, params: MountParams): Promise<MountAnswer
       layers: mounted.shows.map(nameOf),
       inactive: (only ?? []).filter((id) => !mounted.shows.includes(id)).map(nameOf),
     }
+  })
+}
+
+/** A state as a directory: nothing of it is restored. */
+async function mountState(
+  control: Control,
+  { layer: name, state, ...params }: z.infer<typeof stateMountShape>,
+): Promise<MountAnswer> {
+  // The layer first: nobody deletes it, or the state, before it is held.
+  return control.alone(name, async (layer) => {
+    const snapshot = await findState(control.catalogue, layer, state)
+    return control.queue.run(STACKS, async () => {
+      await refuseOwnMount(control, dirname(params.mountPoint))
+      const mountPoint = await freeMountPoint(params.mountPoint)
+      await refuseStore(control, mountPoint)
+      const allowOther = mayAllowOther(params.allowOther)
+      const id = await control.shown.mount(layer, snapshot, mountPoint, allowOther)
+      const shown = `${name}@${snapshot.id}`
+      control.events.tell('mounted', `state ${shown} is shown at ${mountPoint}`, { mountPoint })
+      return { id, mountPoint, layers: [shown], inactive: [] }
+    })
   })
 }
 

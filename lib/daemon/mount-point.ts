@@ -61,7 +61,7 @@ export const isOurs = (entry: MountEntry): boolean => entry.type === 'fuse.svsfs
  * True where the process that served the mount is gone. What the kernel remembers of the root it
  * tells without asking; the disk's figures it does not.
  */
-async function isDead(place: string): Promise<boolean> {
+export async function isDead(place: string): Promise<boolean> {
   try {
     await statfs(hostPath(place))
     return false

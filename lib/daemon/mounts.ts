@@ -22,11 +22,18 @@ export interface Mounted {
   readonly dataPath: DataPath
   readonly since: string
   /** For whom: a mount point of the user's, or the private view of one `svsfs run`. */
-  readonly purpose: 'mount' | 'run' | 'frozen'
+  readonly purpose: 'mount' | 'run' | 'frozen' | 'state'
   /** Id of the freeze that it shows; null for what shows layers. */
   readonly frozen: string | null
+  /** The state that it shows, and the id of its layer; null for what shows layers. */
+  readonly state: ShownState | null
   /** Ids of the layers it shows now. Changed by restack. */
   shows: readonly string[]
+}
+
+export interface ShownState {
+  readonly layer: string
+  readonly id: string
 }
 
 /** What a caller decides about a new mount; the rest follows from the store. */
@@ -57,6 +64,8 @@ export class Mounts {
   readonly #places: StorePlaces
   readonly #all = new Map<number, Mounted>()
   readonly #ends = new Map<number, () => Promise<void>>()
+  /** How mounts are taken away that the engine does not serve. */
+  readonly #own = new Map<number, (lazy: boolean) => void>()
   #next = 1
   #empty: () => void = () => {}
 
@@ -125,6 +134,7 @@ export class Mounts {
       since: new Date().toISOString(),
       purpose: wish.purpose,
       frozen: wish.frozen?.id ?? null,
+      state: null,
       shows: stack.layers.map((layer) => layer.id),
     }
     this.#all.set(id, mounted)
@@ -132,8 +142,32 @@ export class Mounts {
     return mounted
   }
 
+  /** Takes in a mount of a state, which is served by threads of its own (state-server.ts). */
+  adopt(mountPoint: string, state: ShownState, umount: (lazy: boolean) => void): Mounted {
+    const id = this.#next++
+    const choice = { only: [], top: null, base: null }
+    const view = { readOnly: true, writeTo: null, privateTo: null }
+    const mounted: Mounted = {
+      id,
+      mountPoint,
+      choice,
+      view: this.#view({ mountPoint, view }),
+      dataPath: 'cached',
+      since: new Date().toISOString(),
+      purpose: 'state',
+      frozen: null,
+      state,
+      shows: [],
+    }
+    this.#all.set(id, mounted)
+    this.#own.set(id, umount)
+    return mounted
+  }
+
   async umount(mounted: Mounted, lazy: boolean): Promise<void> {
-    await this.#engine.umount(mounted.id, lazy)
+    const own = this.#own.get(mounted.id)
+    if (own === undefined) await this.#engine.umount(mounted.id, lazy)
+    else own(lazy)
     const end = this.#ends.get(mounted.id)
     this.#ends.delete(mounted.id)
     await end?.()
@@ -144,6 +178,7 @@ export class Mounts {
   forget(id: number): Mounted | null {
     const mounted = this.#all.get(id) ?? null
     this.#all.delete(id)
+    this.#own.delete(id)
     // Gone by itself: nobody waits for what it was made of.
     void this.#ends.get(id)?.()
     this.#ends.delete(id)
@@ -169,7 +204,7 @@ export class Mounts {
     if (this.#all.size === 0) this.#empty()
   }
 
-  #view({ view, mountPoint }: MountWish): ViewOptions {
+  #view({ view, mountPoint }: Pick<MountWish, 'view' | 'mountPoint'>): ViewOptions {
     return {
       ...view,
       blocked: [...this.list().map((mounted) => mounted.mountPoint), mountPoint].map(bytesOf),

@@ -14,6 +14,7 @@ export interface Needs {
 const NEEDS: Partial<Record<MethodName, Needs>> = {
   mount: { daemon: true, creates: true },
   'mount.frozen': { daemon: true },
+  'mount.state': { daemon: true },
   stop: { daemon: true },
   'run.prepare': { daemon: true },
   'run.finish': { daemon: true },

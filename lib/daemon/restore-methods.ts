@@ -234,7 +234,8 @@ function partsOf(
 // Where a mount shows it, or as the layer has it. The text is not looked up: it may be absent now.
 function insideOf(control: Control, layer: LayerRecord, path: string): RelPath {
   const mounted = path.startsWith('/') ? control.mounts?.containing(path) : null
-  const shows = mounted?.shows.includes(layer.id) === true && mounted.mountPoint !== '/'
+  const isOf = mounted?.shows.includes(layer.id) === true || mounted?.state?.layer === layer.id
+  const shows = isOf && mounted.mountPoint !== '/'
   try {
     return relPath(bytesOf(shows ? path.slice(mounted.mountPoint.length) : path))
   } catch (cause) {

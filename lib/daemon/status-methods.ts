@@ -93,8 +93,13 @@ async function mountLines(control: Control): Promise<MountLine[]> {
     dataPath: mounted.dataPath,
     purpose: mounted.purpose,
     since: mounted.since,
-    layers: mounted.shows.map((id) => nameOf.get(id) ?? id),
+    layers: namesShown(mounted, (id) => nameOf.get(id) ?? id),
   }))
+}
+
+/** Of a state, `NAME@ID`. */
+function namesShown({ shows, state }: Mounted, nameOf: (id: string) => string): string[] {
+  return state === null ? shows.map(nameOf) : [`${nameOf(state.layer)}@${state.id}`]
 }
 
 async function which(control: Control, { path }: { path: string }): Promise<WhichAnswer> {
@@ -127,6 +132,6 @@ async function placeOf(
   })
   const place = path === '/' ? path : join(parent, basename(path))
   const mounted = control.mounts?.containing(place) ?? null
-  if (mounted === null) throw new Failure('SVS_PATH_NOT_MOUNTED', path)
+  if (mounted === null || mounted.state !== null) throw new Failure('SVS_PATH_NOT_MOUNTED', path)
   return { place, mounted }
 }

@@ -332,6 +332,8 @@ export type JobWork =
   | { kind: 'pause'; milliseconds: number }
   /** Kernels write back what their page caches have of these nodes, and drop it. */
   | { kind: 'flush'; pages: CachedPages[] }
+  /** What the filesystem itself asks another thread: never of an io thread. */
+  | { kind: 'asked' }
 
 /** One node's pages in one kernel's cache, by a descriptor of the device that is the job's own. */
 export interface CachedPages {

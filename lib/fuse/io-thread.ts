@@ -153,6 +153,7 @@ if (parentPort !== null) {
         errorOf(() => flush(work)),
       )
     else if (work.kind === 'pause') setTimeout(answer, work.milliseconds, ticket, 0)
+    else if (work.kind === 'asked') answer(ticket, ERRNO.EIO)
     else {
       copies.set(ticket, begin(work))
       if (copies.size === 1) setImmediate(goOn)

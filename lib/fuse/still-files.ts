@@ -3,6 +3,9 @@
 //
 //   StillTree ─▶ StillFiles (FileSystem) ─▶ Session ─▶ kernel
 //
+// A tree that does not have something yet (names, bytes) throws Parked wherever it is asked for it, and
+// is asked again when it has.
+//
 // Rule: every change is EROFS. The kernel may trust all answers for ever.
 
 import { ERRNO, Errno, fail } from '../base/errno.ts'
@@ -19,6 +22,7 @@ import {
   type FileSystem,
   FOPEN,
   type HandleId,
+  type Job,
   type NodeId,
   type Opened,
   type ReadRequest,
@@ -52,10 +56,13 @@ export interface StillTree {
   open(node: number): StillBytes
   /** Throws Errno where the tree can no longer be read. */
   check(): void
+  /** Nobody waits for what was asked any more. */
+  abandon?(job: Job): void
   close(): void
 }
 
 const S_IFMT = 0o170000
+const S_IFDIR = 0o040000
 const ALWAYS = Number.POSITIVE_INFINITY
 const SEEK_DATA = 3
 
@@ -65,6 +72,8 @@ const NAMELEN = 255
 export class StillFiles implements FileSystem {
   readonly #tree: StillTree
   readonly #open = new Map<number, StillBytes>()
+  /** Which directory each node lies in: for `..`. */
+  readonly #parents: number[] = []
   #next = 1
   readonly #entry: Entry = {
     node: ABSENT,
@@ -80,7 +89,7 @@ export class StillFiles implements FileSystem {
   lookup(_caller: Caller, parent: NodeId, name: string): Entry {
     const child = this.#directory(parent).get(name)
     if (child === undefined) this.#entry.node = ABSENT
-    else this.#found(child)
+    else this.#found(child, parent)
     return this.#entry
   }
 
@@ -97,8 +106,9 @@ export class StillFiles implements FileSystem {
   open(_caller: Caller, node: NodeId, flags: number): Opened {
     if ((flags & 3) !== 0) fail('EROFS')
     this.#tree.check()
+    const file = this.#tree.open(node - 1)
     const handle = this.#next++
-    this.#open.set(handle, this.#tree.open(node - 1))
+    this.#open.set(handle, file)
     return { handle: handle as HandleId, flags: FOPEN.KEEP_CACHE, backing: 0 }
   }
 
@@ -136,13 +146,18 @@ export class StillFiles implements FileSystem {
   }
 
   readdir(_caller: Caller, node: NodeId, _handle: HandleId, offset: number, sink: DirSink): void {
-    let at = 0
-    for (const [name, child] of this.#directory(node)) {
+    const children = this.#directory(node)
+    const inoOf = (place: number) => this.#tree.nodes[place]!.attr.ino
+    const parent = this.#parents[node - 1] ?? node - 1
+    if (offset < 1 && !sink.plain('.', inoOf(node - 1), S_IFDIR >> 12, 1)) return
+    if (offset < 2 && !sink.plain('..', inoOf(parent), S_IFDIR >> 12, 2)) return
+    let at = 2
+    for (const [name, child] of children) {
       at += 1
       if (at <= offset) continue
       const { ino, mode } = this.#tree.nodes[child]!.attr
       const took = sink.wantsPlus
-        ? sink.hasRoom(name) && sink.plus(name, this.#found(child), at)
+        ? sink.hasRoom(name) && sink.plus(name, this.#found(child, node), at)
         : sink.plain(name, ino, (mode & S_IFMT) >> 12, at)
       if (!took) return
     }
@@ -177,6 +192,10 @@ export class StillFiles implements FileSystem {
   fsync(): void {}
   fsyncdir(): void {}
   syncfs(): void {}
+
+  abandon(job: Job): void {
+    this.#tree.abandon?.(job)
+  }
 
   destroy(): void {
     for (const file of this.#open.values()) file.close()
@@ -238,7 +257,9 @@ export class StillFiles implements FileSystem {
     return this.#node(node).children ?? fail('ENOTDIR')
   }
 
-  #found(child: number): Entry {
+  // What the kernel knows of a directory it was told here first.
+  #found(child: number, parent: NodeId): Entry {
+    this.#parents[child] = parent - 1
     this.#entry.node = (child + 1) as NodeId
     this.#entry.attr = this.#tree.nodes[child]!.attr
     return this.#entry

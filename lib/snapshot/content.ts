@@ -128,7 +128,8 @@ function wrong(parts: readonly Part[], why: string, cause?: unknown): Error {
   return new Damage(why, { cause })
 }
 
-function holesOfParts({ parts }: Content): number[] {
+/** Offset and length of each hole of what a content makes, in order. */
+export function holesOfParts({ parts }: Content): number[] {
   const holes: number[] = []
   let at = 0
   for (const part of parts) {

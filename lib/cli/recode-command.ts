@@ -14,7 +14,7 @@ interface RecodeWish {
 export const recode: CommandRow<RecodeWish, RecodeAnswer> = {
   about: `A snapshot is stored in a moment. This takes more time for programs and libraries (ELF) that were built again: old and new code are aligned, and what is stored is how they differ, often a third of what it was. Mounts, snapshots and restores go on meanwhile; states keep their names and their files; it may be broken off at any time, and goes on where it was.
 
-Without a state it is done for all states of the layer, without a name for the whole store. What it replaces is removed by svsfs gc, as by the daemon itself.`,
+Without a state it is done for all states of the layer, without a name for the whole store. What it replaces is removed at once, or, where the time is over, by svsfs gc, as by the daemon itself.`,
   options: [option('--seconds <number>', 'begin nothing more after so many')],
   examples: ['svsfs recode', 'svsfs recode firefox latest', 'svsfs recode firefox --seconds 60'],
   parse: (words) => ({
@@ -23,10 +23,11 @@ Without a state it is done for all states of the layer, without a name for the w
     seconds: secondsOf(words.text('seconds')),
   }),
   run: ({ session }, wish) => session.call('recode', wish),
-  print: ({ states, programs, recoded, saved, unfinished }, out) => {
+  print: ({ states, programs, recoded, saved, freed, unfinished }, out) => {
     out.line(
       `${plural(states, 'state')}, ${plural(programs, 'program')} looked at, ${recoded} stored better: ${size(saved)} saved`,
     )
+    if (freed === null) out.note('svsfs gc, or the daemon by itself, frees what that replaced')
     if (unfinished) out.note('not all was looked at; svsfs recode goes on')
   },
 }

@@ -364,6 +364,11 @@ export class Catalogue implements DepotReader {
     return Number((await this.#db.text(key.swept)) ?? 0)
   }
 
+  /** There is garbage: a daemon that starts later looks for it too. */
+  forgetSwept(): Promise<void> {
+    return this.batch([del(key.swept)])
+  }
+
   chunk(id: string): Promise<Buffer | null> {
     return this.#db.get(key.chunk(id))
   }

@@ -6,6 +6,7 @@ import t from 'tap'
 import { type Answer, type MethodName, type Params, perform } from '../../lib/daemon/api.ts'
 import type { Control } from '../../lib/daemon/control.ts'
 import { bringBack } from '../../lib/daemon/removal.ts'
+import { randomBytes, randomOf } from '../snapshot/fixture.ts'
 import { newStore, nobody, type Test, throwAway } from './place.ts'
 
 const ask = <Name extends MethodName>(
@@ -116,6 +117,25 @@ t.test('a list says what each state needs alone, and what it shares', async (t) 
   }
   await ask(control, 'state.delete', { layer: 'app', state: '-1' })
   t.equal((await ask(control, 'gc', {})).bytes, a!.sizes!.own, 'what it needed alone goes with it')
+})
+
+t.test('what recode replaces goes at once', async (t) => {
+  const { control, places, take } = await storeWithLayer(t)
+  const program = Buffer.concat([
+    Buffer.from('\x7fELF', 'latin1'),
+    randomBytes(randomOf(57), 300_000),
+  ])
+  for (const text of ['a', 'b']) {
+    writeFileSync(join(places.rw, 'program'), program)
+    await take(text)
+    for (let at = 20; at + 4 < program.length; at += 40)
+      program.writeInt32LE((program.readInt32LE(at) + 4711) | 0, at)
+  }
+  const { recoded, saved, freed } = await ask(control, 'recode', { layer: 'app' })
+  t.ok(recoded === 1 && saved > 5000 && freed !== null && freed >= saved, `${saved}, ${freed}`)
+  t.match(await ask(control, 'gc', {}), { chunks: 0, bytes: 0 })
+  t.match(await ask(control, 'recode', { layer: 'app' }), { recoded: 0, freed: 0 })
+  t.match(await ask(control, 'verify', {}), { faults: [] })
 })
 
 t.test(

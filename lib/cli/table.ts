@@ -219,6 +219,11 @@ export const COMMANDS: readonly (Leaf | Group)[] = [
     async () => (await upkeep()).verify,
   ),
   leaf(
+    'doctor',
+    'look for what keeps svsfs from working here, and say what mends it',
+    async () => (await import('./doctor-command.ts')).doctor,
+  ),
+  leaf(
     'recode [name] [state]',
     'store the programs of states in less room',
     async () => (await import('./recode-command.ts')).recode,

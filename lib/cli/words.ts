@@ -1,20 +1,6 @@
 // Numbers and times as people read them.
 
-export { plural } from '../daemon/text.ts'
-
-const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
-
-/** `4.2 MiB`: three digits at most, whole bytes below 1 KiB. */
-export function size(bytes: number): string {
-  let value = bytes
-  let unit = 0
-  while (value >= 1000 && unit < UNITS.length - 1) {
-    value /= 1024
-    unit += 1
-  }
-  const digits = unit === 0 || value >= 100 ? 0 : value >= 10 ? 1 : 2
-  return `${Number(value.toFixed(digits))} ${UNITS[unit]}`
-}
+export { plural, size } from '../daemon/text.ts'
 
 /** A word as a shell takes it: quoted where it must be. */
 export const shellWord = (word: string): string =>

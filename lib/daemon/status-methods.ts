@@ -27,7 +27,13 @@ export interface MountLine {
 }
 
 export interface Status {
-  readonly store: { readonly path: string; readonly id: string; readonly made: string }
+  readonly store: {
+    readonly path: string
+    readonly id: string
+    readonly made: string
+    /** When garbage was last looked for, in milliseconds since 1970; 0 for not since a deletion. */
+    readonly collected: number
+  }
   /** null where the store is opened by the command itself. */
   readonly daemon: {
     readonly pid: number
@@ -67,7 +73,12 @@ async function status(control: Control): Promise<Status> {
   const { store, engine } = control
   const records = await control.catalogue.layers()
   return {
-    store: { path: store.places.root, id: store.json.id, made: store.json.made },
+    store: {
+      path: store.places.root,
+      id: store.json.id,
+      made: store.json.made,
+      collected: await control.catalogue.swept(),
+    },
     daemon:
       engine === null
         ? null

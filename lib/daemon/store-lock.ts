@@ -46,7 +46,7 @@ export function lastHolder(places: StorePlaces): number | null {
 }
 
 /** What the holder wrote about itself (`process 123, svsfs daemon`), or null. */
-function lockHolder(places: StorePlaces): string | null {
+export function lockHolder(places: StorePlaces): string | null {
   const text = readFileSync(places.lock, 'utf8').slice(0, 200).trim()
   const [, pid, doing] = /^(\d{1,9}) (.*)$/.exec(text) ?? []
   return pid === undefined ? null : `process ${pid}, ${doing}`

@@ -23,11 +23,24 @@ const TRIALS: readonly (readonly [string, (dir: number, prefix: MarkPrefix) => b
 
 /** Fails with SVS_DISK_UNFIT, naming everything that the disk under `root` lacks. */
 export function probeDisk(root: string): void {
+  const lacking = lackingOn(root)
+  if (lacking.length > 0) throw new Failure('SVS_DISK_UNFIT', root, lacking.join(', '))
+}
+
+/** What the disk under a directory lacks, in words; nothing of the trials stays there. */
+export const lackingOn = (root: string): string[] =>
+  inThrowAway(root, (dir) =>
+    TRIALS.filter(([, trial]) => !trial(dir, ownPrefix())).map(([what]) => what),
+  )
+
+/** True where files can share their blocks: copies cost no room and no time. */
+export const sharesBlocks = (root: string): boolean => inThrowAway(root, clones)
+
+function inThrowAway<T>(root: string, act: (dir: number) => T): T {
   const place = mkdtempSync(join(root, 'probe-'))
   const dir = must(sys.openat(AT_FDCWD, bytesOf(place), O.RDONLY | O.DIRECTORY), 'open')
   try {
-    const lacking = TRIALS.filter(([, trial]) => !trial(dir, ownPrefix())).map(([what]) => what)
-    if (lacking.length > 0) throw new Failure('SVS_DISK_UNFIT', root, lacking.join(', '))
+    return act(dir)
   } finally {
     sys.close(dir)
     rmSync(place, { recursive: true, force: true })
@@ -67,4 +80,14 @@ function locks(dir: number): boolean {
   const locked = sys.flock(fd, 2 | 4)
   sys.close(fd)
   return locked >= 0
+}
+
+function clones(dir: number): boolean {
+  const flags = O.RDWR | O.CREAT
+  const from = must(sys.openat(dir, 'from', flags, 0o600), 'open')
+  const to = must(sys.openat(dir, 'to', flags, 0o600), 'open')
+  const cloned = sys.clone(to, from)
+  sys.close(from)
+  sys.close(to)
+  return cloned >= 0
 }

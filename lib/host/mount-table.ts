@@ -17,7 +17,7 @@ export interface MountEntry {
 }
 
 /** All mounts of this process's namespace, oldest first. */
-function mountTable(): MountEntry[] {
+export function mountTable(): MountEntry[] {
   return readFileSync('/proc/self/mountinfo', 'latin1')
     .split('\n')
     .filter((line) => line !== '')

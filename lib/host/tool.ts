@@ -9,6 +9,7 @@ const TOOLS = {
   bwrap: 'bubblewrap',
   bzip2: 'bzip2',
   'dpkg-deb': 'dpkg',
+  fusermount3: 'fuse3',
   gzip: 'gzip',
   tar: 'tar',
   xz: 'xz-utils',

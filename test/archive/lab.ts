@@ -64,3 +64,11 @@ export async function statesOf({ catalogue }: Lab): Promise<string> {
   const heads = await Promise.all((await catalogue.layers()).map(({ id }) => catalogue.head(id)))
   return JSON.stringify([states, pieces, heads])
 }
+
+/** All keys of the catalogue with their values' lengths: to see that it is exactly as before. */
+export async function keysOf({ catalogue }: Lab): Promise<string[]> {
+  const found: string[] = []
+  for await (const at of catalogue.keys({ gte: '', lt: '\u{10ffff}' }))
+    found.push(`${at} ${(await catalogue.value(at))?.length}`)
+  return found
+}

@@ -16,11 +16,17 @@ import { Output } from './output.ts'
 
 /** Runs the command line `argv` (as process.argv) and ends the process. */
 export async function main(argv: readonly string[]): Promise<never> {
-  const args = wholeArguments(argv.slice(2))
   // `svsfs … | head`: whoever read has had enough.
   process.stdout.on('error', (err: NodeJS.ErrnoException) => {
     process.exit(err.code === 'EPIPE' ? 0 : 1)
   })
+  await perform(argv)
+  return leave()
+}
+
+/** Runs a command line: what it prints, and `process.exitCode`, say how it went. */
+export async function perform(argv: readonly string[]): Promise<void> {
+  const args = wholeArguments(argv.slice(2))
   try {
     await dispatch(basename(argv[1] ?? ''), args)
   } catch (err) {
@@ -30,7 +36,6 @@ export async function main(argv: readonly string[]): Promise<never> {
       new Output(args.includes('--json')).failure(errorWords(failure))
     }
   }
-  return leave()
 }
 
 async function dispatch(name: string, args: readonly string[]): Promise<void> {

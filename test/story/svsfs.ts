@@ -9,7 +9,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /** The compiled command, beside this compiled file. */
-const PROGRAM = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'bin', 'svsfs.js')
+export const PROGRAM = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'bin', 'svsfs.js')
 
 export interface Done {
   readonly status: number | null
@@ -45,7 +45,7 @@ export class Svsfs {
 
   /** Runs a command to its end and returns its data. Throws CommandFailed unless it succeeds. */
   async ask(...words: string[]): Promise<unknown> {
-    const done = await this.#finish([...words, '--json'])
+    const done = await this.finish([...words, '--json'])
     const answer = parse(done.stdout)
     if (done.status !== 0 || answer?.ok !== true) throw new CommandFailed(words, done)
     return answer.data
@@ -53,7 +53,7 @@ export class Svsfs {
 
   /** Runs a program with the layer on top of its view, to its end. */
   async run(layer: string, ...command: string[]): Promise<Done> {
-    return this.#finish(['run', layer, '--', ...command])
+    return this.finish(['run', layer, '--', ...command])
   }
 
   /** The same, where anything but success is a failure. Returns what it printed. */
@@ -83,7 +83,7 @@ export class Svsfs {
     return child
   }
 
-  async #finish(words: readonly string[]): Promise<Done> {
+  protected async finish(words: readonly string[]): Promise<Done> {
     const child = this.#spawn(words)
     let stdout = ''
     let stderr = ''

@@ -16,6 +16,8 @@ interface ExportWish {
   readonly from: string | null
   readonly file: string
   readonly replace: boolean
+  readonly key: string | null
+  readonly sign: boolean
   readonly version: string
 }
 
@@ -27,6 +29,8 @@ It is a ZIP: unzip -l shows what is in it, unzip -p FILE manifest.json what it i
     option('-o, --output <file>', 'where it goes; NAME-STATE.vpa here by default'),
     option('--from <state>', 'leave out what that state has'),
     option('--replace', 'write over a file that is there'),
+    option('--key <name>', 'the key that signs; the first of svsfs key list by default'),
+    option('--no-sign', 'leave it unsigned'),
   ],
   examples: [
     'svsfs export firefox@latest -o firefox.vpa',
@@ -41,6 +45,8 @@ It is a ZIP: unzip -l shows what is in it, unzip -p FILE manifest.json what it i
       from: words.text('from'),
       file: resolve(file),
       replace: words.flag('replace'),
+      key: words.text('key'),
+      sign: words.choice('sign') ?? true,
       version: version(),
     }
   },
@@ -50,6 +56,8 @@ It is a ZIP: unzip -l shows what is in it, unzip -p FILE manifest.json what it i
       `${plural(states.length, 'state')} in ${path}, ${size(bytes)}${from === null ? '' : `, after state ${from}`}`,
     )
     out.line(`payload ${payload}${signers.length === 0 ? '' : `, signed by ${signers.join(', ')}`}`)
+    if (signers.length === 0)
+      out.note('nobody has signed it, so importing it takes --allow-unsigned (svsfs key create)')
   },
 }
 
@@ -99,17 +107,19 @@ interface ImportWish {
   readonly files: string[]
   readonly as: string | null
   readonly restore: boolean
+  readonly allowUnsigned: boolean
   readonly allowDevices: boolean
   readonly allowLinks: boolean
 }
 
 export const importCommand: CommandRow<ImportWish, ImportAnswer> = {
-  about: `The layer must have the read-only part that the archive is for. Everything is checked before anything is written: the archive may come from anybody. Several archives that come after one another (1 to 2, 2 to 3) are taken in their order, however they are given.
+  about: `The layer must have the read-only part that the archive is for. An archive must be signed by a key that this store trusts (svsfs key trust), or be let in by --allow-unsigned; one that was altered after it had been signed never is. Everything is checked before anything is written: the archive may come from anybody. Several archives that come after one another (1 to 2, 2 to 3) are taken in their order, however they are given.
 
 What was imported is a state like any other (svsfs snapshots, svsfs restore).`,
   options: [
     option('--as <name>', 'the layer that gets it; the one it was made of by default'),
     option('--restore', 'go to the last of the states at once'),
+    option('--allow-unsigned', 'take it although nobody has signed it whom this store trusts'),
     option('--allow-devices', 'let devices in'),
     option('--allow-links', 'let links in that lead out of the layer'),
   ],
@@ -125,6 +135,7 @@ What was imported is a state like any other (svsfs snapshots, svsfs restore).`,
       files,
       as: words.text('as'),
       restore: words.flag('restore'),
+      allowUnsigned: words.flag('allowUnsigned'),
       allowDevices: words.flag('allowDevices'),
       allowLinks: words.flag('allowLinks'),
     }

@@ -28,6 +28,7 @@ const leaf = (usage: string, summary: string, row: Leaf['row']): Leaf => ({ usag
 
 const archives = () => import('./archive-commands.ts')
 const freezes = () => import('./freeze-commands.ts')
+const keys = () => import('./key-commands.ts')
 const layers = () => import('./layer-commands.ts')
 const mounts = () => import('./mount-commands.ts')
 const order = () => import('./order-commands.ts')
@@ -99,6 +100,19 @@ const state: Group = {
       'delete a state, or those of a range',
       async () => (await stateGroup()).remove,
     ),
+  ],
+}
+
+const key: Group = {
+  usage: 'key',
+  summary: 'keys that sign archives, and keys whose archives are taken',
+  about: 'Keys: ed25519, kept in the store; the secret half never leaves it.',
+  commands: [
+    leaf('create <name>', 'make a key to sign with', async () => (await keys()).create),
+    leaf('list', 'show own, trusted and revoked keys', async () => (await keys()).list),
+    leaf('trust <key...>', 'take archives that a key has signed', async () => (await keys()).trust),
+    leaf('revoke <key>', 'refuse what a key has signed', async () => (await keys()).revoke),
+    leaf('export <key>', 'print a key for others to trust', async () => (await keys()).exportKey),
   ],
 }
 
@@ -243,4 +257,5 @@ export const COMMANDS: readonly (Leaf | Group)[] = [
     'take the states of an archive into a layer',
     async () => (await archives()).importCommand,
   ),
+  key,
 ]

@@ -29,6 +29,7 @@ const MODULES = {
   sublayer: async () => (await import('./sublayer-methods.ts')).sublayerMethods,
   freeze: async () => (await import('./freeze-methods.ts')).freezeMethods,
   recode: async () => (await import('./recode-methods.ts')).recodeMethods,
+  key: async () => (await import('./key-methods.ts')).keyMethods,
   archive: async () => (await import('./archive-methods.ts')).archiveMethods,
 } as const
 
@@ -94,6 +95,11 @@ const PLACES: { readonly [Name in MethodName]: ModuleOf<Name> } = {
   recode: 'recode',
   export: 'archive',
   import: 'archive',
+  'key.create': 'key',
+  'key.list': 'key',
+  'key.trust': 'key',
+  'key.revoke': 'key',
+  'key.export': 'key',
 }
 
 export const METHOD_NAMES = Object.keys(PLACES) as readonly MethodName[]

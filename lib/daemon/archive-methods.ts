@@ -34,6 +34,9 @@ const exportShape = z.strictObject({
   file: pathShape,
   /** Over what is there. */
   replace: z.boolean().default(false),
+  /** The key that signs, by its name; the first there is by default. */
+  key: z.string().max(64).nullable().default(null),
+  sign: z.boolean().default(true),
   version: z.string().max(100),
 })
 
@@ -43,6 +46,8 @@ const importShape = z.strictObject({
   /** The layer that gets it; the one that the archive names by default. */
   as: nameShape.nullable().default(null),
   restore: z.boolean().default(false),
+  /** Also what nobody has signed whom this store trusts. */
+  allowUnsigned: z.boolean().default(false),
   allowDevices: z.boolean().default(false),
   allowLinks: z.boolean().default(false),
 })
@@ -85,6 +90,7 @@ async function exportStates(
   if (from?.id === state.id)
     throw new Failure('SVS_USAGE', `from ${from.id} to ${state.id} nothing changes`)
   const { exportArchive } = await import('../archive/export.ts')
+  const { Keys } = await import('../archive/keys.ts')
   const done = await exportArchive({
     catalogue,
     layer,
@@ -95,7 +101,7 @@ async function exportStates(
     trees: readOnly(control, layer, roOf(layer, state).version),
     base: null,
     manifest: {},
-    key: null,
+    key: wish.sign ? new Keys(control.store.places.keys).signer(wish.key) : null,
     made: { by: `svsfs ${wish.version}`, host: hostname() },
     path: wish.file,
     replace: wish.replace,
@@ -127,16 +133,19 @@ function roOf(layer: LayerRecord, { id, ro }: SnapshotRecord): LayerRecord['ro']
 
 async function importFiles(
   control: Control,
-  { files, as, restore, allowDevices, allowLinks }: z.infer<typeof importShape>,
+  { files, as, restore, allowUnsigned, allowDevices, allowLinks }: z.infer<typeof importShape>,
   call: Call,
 ): Promise<ImportAnswer> {
   const { Archive } = await import('../archive/archive.ts')
+  const { Keys } = await import('../archive/keys.ts')
+  const keys = new Keys(control.store.places.keys)
   const archives: Archive[] = []
   try {
     for (const file of files) {
       await refuseOwnMount(control, file)
       archives.push(await Archive.open(file))
     }
+    for (const { path, signed } of archives) keys.judge(path, signed.signatures, allowUnsigned)
     const chain = inOrder(archives)
     const name = layerName(as ?? chain[0]!.manifest.layer.name)
     return await control.alone(name, async (layer) => {

@@ -20,6 +20,8 @@ const NEEDS: Partial<Record<MethodName, Needs>> = {
   'run.finish': { daemon: true },
   which: { daemon: true },
   'layer.create': { creates: true },
+  'key.create': { creates: true },
+  'key.trust': { creates: true },
 }
 
 /** Without further words a method works with and without the daemon, on a store that exists. */

@@ -1,0 +1,124 @@
+// Archives from one store to another, as the commands ask for it.
+
+import { mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { type Answer, type MethodName, type Params, perform } from '../../lib/daemon/api.ts'
+import { type Control, openControl } from '../../lib/daemon/control.ts'
+import { layerPlaces } from '../../lib/daemon/store-path.ts'
+import { describeTree, placeOf } from '../snapshot/fixture.ts'
+
+interface StoreAsked {
+  readonly dir: string
+  readonly control: Control
+  ask<Name extends MethodName>(name: Name, params: Params<Name>): Promise<Answer<Name>>
+  /** The writable sublayer of the layer, which no mount shows. */
+  rw(layer: string): Promise<string>
+}
+
+async function storeAsked(t: Test): Promise<StoreAsked> {
+  const dir = placeOf(t)
+  const control = await openControl({ root: join(dir, 'store'), doing: 'a test', create: true })
+  t.teardown(() => control.close())
+  const call = { progress() {}, whenGone() {} }
+  return {
+    dir,
+    control,
+    ask: (name, params) => perform(control, name, params, call) as never,
+    rw: async (name) => {
+      const layer = await control.layer(name)
+      return layerPlaces(control.store.places, layer.id).rw(layer.rw)
+    },
+  }
+}
+
+/** What the layer of both stores is made of. */
+function sourceOf(t: Test, text = 'as installed\n'): string {
+  const from = join(placeOf(t), 'source')
+  mkdirSync(join(from, 'etc'), { recursive: true })
+  writeFileSync(join(from, 'etc/app.ini'), text)
+  writeFileSync(join(from, 'program'), Buffer.alloc(100_000, 'code '), { mode: 0o755 })
+  symlinkSync('program', join(from, 'alias'))
+  return from
+}
+
+const create = (store: StoreAsked, from: string, layer = 'app') =>
+  store.ask('layer.create', { layer, source: { kind: 'from', paths: [from] } })
+
+const version = 'test'
+const taken = { allowUnsigned: true }
+
+t.test(
+  'states go to another store in the order in which they follow each other, and are restored there',
+  async (t) => {
+    const from = sourceOf(t)
+    const [here, there] = [await storeAsked(t), await storeAsked(t)]
+    for (const store of [here, there]) await create(store, from)
+    const files: string[] = []
+    for (const [at, text] of ['one', 'two', 'three'].entries()) {
+      writeFileSync(join(await here.rw('app'), 'notes'), text)
+      await here.ask('snapshot', { layer: 'app' })
+      const file = join(here.dir, `${at}.vpa`)
+      await here.ask('export', { layer: 'app', from: at === 0 ? null : '-1', file, version })
+      files.push(file)
+    }
+    const [first, second, third] = files as [string, string, string]
+    await t.rejects(there.ask('import', { files: [first] }), { code: 'SVS_ARCHIVE_UNSIGNED' })
+    await t.rejects(there.ask('import', { files: [third, first], ...taken }), {
+      code: 'SVS_ARCHIVE_GAP',
+    })
+    t.same(await there.ask('snapshots', { layer: 'app' }), [], 'a gap leaves nothing behind')
+    const done = await there.ask('import', {
+      files: [third, first, second],
+      restore: true,
+      ...taken,
+    })
+    t.same(
+      done.states.map(({ id }) => id),
+      (await here.ask('snapshots', { layer: 'app' })).map(({ id }) => id).reverse(),
+    )
+    t.equal(readFileSync(join(await there.rw('app'), 'notes'), 'utf8'), 'three')
+    t.same(describeTree(await there.rw('app')), describeTree(await here.rw('app')))
+    const undone = await there.ask('undo', {})
+    t.equal(undone.layer, 'app', 'what was there before is kept')
+  },
+)
+
+t.test('an archive for another read-only part says which, and what is here', async (t) => {
+  const [here, there] = [await storeAsked(t), await storeAsked(t)]
+  await create(here, sourceOf(t))
+  await create(there, sourceOf(t, 'another version\n'))
+  writeFileSync(join(await here.rw('app'), 'notes'), 'one')
+  await here.ask('snapshot', { layer: 'app' })
+  const file = join(here.dir, 'one.vpa')
+  await here.ask('export', { layer: 'app', file, version })
+  const other = (await there.control.layer('app')).ro.digest.slice(0, 16)
+  await t.rejects(there.ask('import', { files: [file], ...taken }), {
+    code: 'SVS_ARCHIVE_BASE',
+    message: new RegExp(`here is ${other}.*--with-base`),
+  })
+  await t.rejects(there.ask('import', { files: [file], as: 'none', ...taken }), {
+    code: 'SVS_LAYER_NOT_FOUND',
+  })
+})
+
+t.test('a store that has a key signs, and one that trusts it asks for nothing', async (t) => {
+  const from = sourceOf(t)
+  const [here, there] = [await storeAsked(t), await storeAsked(t)]
+  for (const store of [here, there]) await create(store, from)
+  const { text } = await here.ask('key.create', { key: 'office' })
+  writeFileSync(join(await here.rw('app'), 'notes'), 'one')
+  await here.ask('snapshot', { layer: 'app' })
+  const file = join(here.dir, 'one.vpa')
+  t.same((await here.ask('export', { layer: 'app', file, version })).signers, ['office'])
+  await t.rejects(there.ask('import', { files: [file] }), { code: 'SVS_ARCHIVE_UNSIGNED' })
+  await there.ask('key.trust', { text })
+  t.equal((await there.ask('import', { files: [file] })).states.length, 1)
+  await there.ask('key.revoke', { key: 'office' })
+  await t.rejects(there.ask('import', { files: [file], ...taken }), {
+    code: 'SVS_SIGNATURE_REVOKED',
+  })
+  const before = statSync(file).mtimeMs
+  await t.rejects(here.ask('export', { layer: 'app', file, version }), { code: 'SVS_PATH_EXISTS' })
+  t.equal(statSync(file).mtimeMs, before, 'what is there is not touched')
+})

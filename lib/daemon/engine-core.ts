@@ -58,6 +58,8 @@ interface Batch {
 /** What a freeze that is no state asks of the journal. */
 const UNNAMED = { position: 0, changed: null }
 
+/** Milliseconds for which pages are taken at most before an image begins. */
+const LONGEST_TAKING = 2000
 /** Milliseconds that requests may wait for a step of what follows a change of the stack. */
 const STEP = 1
 /** Steps of one mount that the kernel is told of at a time: others' notices stand behind them. */
@@ -345,7 +347,8 @@ export class EngineCore {
     )
   }
 
-  // The pages that programs wrote before the instant are sent to us first.
+  // The pages that programs wrote before the instant are taken first: syncfs(2) sends them all, and
+  // since Linux 6.18 does not wait until they are answered.
   #freeze(
     layer: string,
     area: string,
@@ -370,13 +373,26 @@ export class EngineCore {
       this.#kernel.call({ kind: 'sync', mountPoint }, (outcome) => {
         if ('error' in outcome) this.#log.warn(`sync of ${shown(mountPoint)}`, outcome.error)
         waits -= 1
-        if (waits > 0) return
-        try {
-          start()
-        } catch (err) {
-          answer({ error: err as Error })
-        }
+        if (waits === 0) this.#whenTaken(showing, performance.now() + LONGEST_TAKING, start, answer)
       })
+    }
+  }
+
+  // Whoever writes on and on, or waits for a copy, does not keep an image from beginning.
+  #whenTaken(
+    showing: readonly Mounted[],
+    until: number,
+    start: () => void,
+    answer: Answer<Frozen>,
+  ): void {
+    if (performance.now() < until && showing.some(({ link }) => link?.hasRequests === true)) {
+      this.#later(() => this.#whenTaken(showing, until, start, answer))
+      return
+    }
+    try {
+      start()
+    } catch (err) {
+      answer({ error: err as Error })
     }
   }
 

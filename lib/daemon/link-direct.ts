@@ -78,6 +78,10 @@ class DirectLink implements MountLink {
     return this.#session?.requests ?? 0
   }
 
+  get hasRequests(): boolean {
+    return this.#session?.hasRequests ?? false
+  }
+
   set kernelTid(tid: number) {
     if (this.#session !== null) this.#session.kernelTid = tid
   }

@@ -55,6 +55,9 @@ class NativeLink implements MountLink {
     return this.#mount.requests
   }
 
+  // It reads by itself, and has no way to be asked.
+  readonly hasRequests = false
+
   #ready(): void {
     this.#look = setInterval(() => this.#lookForIt(), LOOK_EVERY)
     this.#events.ready('cached')

@@ -7,6 +7,8 @@ import type { DataPath, MountSpec } from './engine-api.ts'
 export interface MountLink {
   /** Requests answered so far. */
   readonly requests: number
+  /** True where the kernel has requests that nobody has read yet. */
+  readonly hasRequests: boolean
   /** Takes the mount away. `done` gets null when it is gone, or why it is not. */
   umount(lazy: boolean, done: (error: Error | null) => void): void
   /** Tells the kernel, in order. `done` when it knows. */

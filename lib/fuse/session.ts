@@ -72,6 +72,8 @@ type CallRow = Extract<Row, { kind: 'call' }>
 
 /** Where the caller's number stands in a request. */
 const CALLER_PID = 32
+/** struct pollfd {fd s32, events s16: POLLIN, revents s16} */
+const POLLED = Buffer.from([0, 0, 0, 0, 1, 0, 0, 0])
 /** Requests handled before the loop looks at other devices. */
 const BUDGET = 64
 /** Turns of one request each after one that came alone. */
@@ -139,6 +141,12 @@ export class Session {
   /** Requests put aside. */
   get waiting(): number {
     return this.#room.size
+  }
+
+  /** True where the device has something to read. */
+  get hasRequests(): boolean {
+    POLLED.writeInt32LE(this.device, 0)
+    return !this.ended && sys.poll(POLLED, 1, 0) > 0
   }
 
   /** True while an answer is held back: then `letGoLate` is to be called now and then. */

@@ -33,7 +33,7 @@ function mounted(t: { teardown(act: () => void): void }): Engine {
     connect: (_spec, view, events) => {
       views.push(view)
       events.ready('cached')
-      return { requests: 0, umount() {}, tell: (_batch, done) => done(null) }
+      return { requests: 0, hasRequests: false, umount() {}, tell: (_batch, done) => done(null) }
     },
     submit() {},
     emit() {},

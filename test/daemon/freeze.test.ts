@@ -1,9 +1,9 @@
-// svsfs freeze, freezes, mount --frozen and thaw, on real mounts: what an image shows while the layer
-// goes on, what it costs, and what is left of it when the daemon dies or its room ends.
+// Freezes on real mounts: what an image shows while the layer goes on, what it costs and where that lies,
+// and how it ends when its room does. By the command line once, else by the daemon's API.
 
 import {
+  chmodSync,
   closeSync,
-  existsSync,
   ftruncateSync,
   mkdirSync,
   openSync,
@@ -17,92 +17,33 @@ import {
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import t, { type Test } from 'tap'
-import { CommandFailed } from '../story/svsfs.ts'
-import { type StorePlace, storeOf } from './store-of.ts'
+import t from 'tap'
+import { sharedMapping } from '../behaviour/libc.ts'
+import { changeAll, contentsOf, drawOwn, failureOf, frozenPlace } from './frozen-place.ts'
 
 t.setTimeout(300_000)
 
 const MIB = 1024 * 1024
 
-interface Line {
-  readonly id: string
-  readonly state: string
-  readonly reason: string
-  readonly bytes: number
-}
-
-async function frozenPlace(t: Test): Promise<{ place: StorePlace; d: string; shown: string }> {
-  const place = await storeOf(t)
-  await place.layer('app', { 'd/base': 'base', 'd/other': 'other', 'd/in/deep': 'deep' })
-  await place.mount()
-  await place.ask('activate', 'app')
-  const shown = join(place.dir, 'shown')
-  mkdirSync(shown)
-  return { place, d: join(place.at, 'd'), shown }
-}
-
-const freeze = async (place: StorePlace, ...words: string[]): Promise<string> =>
-  ((await place.ask('freeze', 'app', ...words)) as Line).id
-
-async function freezeLine(place: StorePlace, id: string): Promise<Line> {
-  const found = ((await place.ask('freezes')) as Line[]).find((line) => line.id === id)
-  if (found === undefined) throw new Error(`no freeze ${id}`)
-  return found
-}
-
-async function codeOf(asked: Promise<unknown>): Promise<string> {
-  try {
-    await asked
-    return 'done'
-  } catch (err) {
-    if (!(err instanceof CommandFailed)) throw err
-    return /SVS_[A-Z_]+/.exec(err.message)?.[0] ?? err.message
-  }
-}
-
-/** Every name below a directory with its content. */
-function contentsOf(root: string, path = ''): Record<string, string> {
-  const found: Record<string, string> = {}
-  for (const entry of readdirSync(join(root, path), { withFileTypes: true })) {
-    const at = join(path, entry.name)
-    if (entry.isDirectory()) Object.assign(found, { [at]: 'dir' }, contentsOf(root, at))
-    else found[at] = readFileSync(join(root, at), 'latin1')
-  }
-  return found
-}
-
-function changeAll(d: string): void {
-  writeFileSync(join(d, 'own'), 'changed')
-  writeFileSync(join(d, 'base'), 'changed, too')
-  writeFileSync(join(d, 'new'), 'new')
-  rmSync(join(d, 'other'))
-  renameSync(join(d, 'in'), join(d, 'out'))
-  rmSync(join(d, 'out/deep'))
-  rmSync(join(d, 'dir'), { recursive: true })
-}
-
-function drawOwn(d: string): void {
-  writeFileSync(join(d, 'own'), 'own')
-  mkdirSync(join(d, 'dir/sub'), { recursive: true })
-  writeFileSync(join(d, 'dir/sub/f'), 'f')
-  mkdirSync(join(d, 'dir/empty'))
-  writeFileSync(join(d, 'in/more'), 'more')
-}
+const place = await frozenPlace(t)
+const { store } = place
 
 t.test('an image shows its instant, and what is written to it goes nowhere else', async (t) => {
-  const { place, d, shown } = await frozenPlace(t)
+  const d = join(store.at, 'd')
   drawOwn(d)
-  const was = contentsOf(place.at)
-  const id = await freeze(place)
+  chmodSync(join(d, 'large'), 0o600)
+  const was = contentsOf(store.at)
+  const { id } = (await store.ask('freeze', 'app')) as { id: string }
   changeAll(d)
-  const now = contentsOf(place.at)
-  await place.ask('mount', shown, '--frozen', id)
+  chmodSync(join(d, 'large'), 0o644)
+  const now = contentsOf(store.at)
+  const shown = join(store.dir, 'shown')
+  mkdirSync(shown)
+  await store.ask('mount', shown, '--frozen', id)
   t.same(contentsOf(shown), was)
+  t.equal(statSync(join(shown, 'd/large')).mode & 0o777, 0o600)
   t.throws(() => writeFileSync(join(shown, 'd/x'), 'x'), { code: 'EROFS' })
-  const writable = join(place.dir, 'writable')
-  mkdirSync(writable)
-  await place.ask('mount', writable, '--frozen', id, '--writable')
+  const writable = await place.show(id, true)
   const own = join(writable, 'd')
   writeFileSync(join(own, 'own'), 'written')
   rmSync(join(own, 'other'))
@@ -113,178 +54,178 @@ t.test('an image shows its instant, and what is written to it goes nowhere else'
     delete (written as Record<string, string>)[path]
   t.same(contentsOf(writable), { ...written, 'd/moved/more': 'more' })
   t.same(contentsOf(shown), was)
-  t.same(contentsOf(place.at), now)
+  t.same(contentsOf(store.at), now)
 
-  t.equal(await codeOf(place.ask('thaw', id)), 'SVS_FREEZE_SHOWN')
-  await place.ask('umount', shown)
-  await place.ask('umount', writable)
-  await place.ask('thaw', id)
-  t.same(await place.ask('freezes'), [])
-  t.same(readdirSync(join(place.store, 'frozen')), [])
-  t.same(contentsOf(place.at), now)
+  t.equal(await failureOf(place.thaw(id)), 'SVS_FREEZE_SHOWN')
+  await place.hide(writable)
+  await store.ask('umount', shown)
+  await store.ask('thaw', id)
+  t.same(await store.ask('freezes'), [])
+  t.same(readdirSync(join(store.store, 'frozen')), [])
+  t.same(contentsOf(store.at), now)
   t.equal(statSync(join(d, 'own')).nlink, 1)
 })
 
 t.test('100 blocks of a file of 1 GiB cost 400 to 600 KiB', async (t) => {
-  const { place, d, shown } = await frozenPlace(t)
-  const big = openSync(join(d, 'big'), 'w+')
+  const path = join(place.room(), 'big')
+  const big = openSync(path, 'w+')
   ftruncateSync(big, 1024 * MIB)
   const places = Array.from({ length: 100 }, (_, i) => ((i * 7919) % 262_144) * 4096)
   const write = (text: string) => {
     for (const at of places) writeSync(big, Buffer.alloc(4096, `${text} ${at}.`), 0, 4096, at)
   }
   write('before')
-  const id = await freeze(place)
+  const id = await place.freeze()
   write('after')
   closeSync(big)
-  const { bytes } = await freezeLine(place, id)
+  const { bytes } = await place.line(id)
   t.ok(bytes >= 400 * 1024 && bytes <= 600 * 1024, `${bytes} bytes`)
   const { area } = JSON.parse(
-    readFileSync(join(place.store, 'frozen', id, 'freeze.json'), 'utf8'),
+    readFileSync(join(store.store, 'frozen', id, 'freeze.json'), 'utf8'),
   ) as { area: string }
   const stored = readdirSync(area).reduce((sum, name) => sum + statSync(join(area, name)).blocks, 0)
   t.ok(stored * 512 <= 600 * 1024, `${stored * 512} bytes on the disk`)
-  await place.ask('mount', shown, '--frozen', id)
-  const file = openSync(join(shown, 'd/big'), 'r')
-  const same = places.every((at) => {
-    const block = Buffer.alloc(4096)
-    readSync(file, block, 0, block.length, at)
-    return block.equals(Buffer.alloc(4096, `before ${at}.`))
+  const same = await place.shown(id, (at) => {
+    const file = openSync(path.replace(store.at, at), 'r')
+    const equal = places.every((offset) => {
+      const block = Buffer.alloc(4096)
+      readSync(file, block, 0, block.length, offset)
+      return block.equals(Buffer.alloc(4096, `before ${offset}.`))
+    })
+    closeSync(file)
+    return equal
   })
   t.ok(same, 'and the image has what was there')
-  closeSync(file)
+  await place.thaw(id)
+  rmSync(path)
 })
 
-t.test('images of several instants stand side by side, each with its own', async (t) => {
-  const { place, d, shown } = await frozenPlace(t)
+t.test('images of several instants stand side by side, each where it was told', async (t) => {
+  const d = place.room()
+  const elsewhere = join(store.dir, 'elsewhere')
+  mkdirSync(elsewhere)
   const images: { id: string; was: Record<string, string> }[] = []
-  for (let round = 0; round < 3; round++) {
+  for (const [round, wish] of [
+    {},
+    { preserve: `ram:${8 * MIB}` },
+    { preserve: elsewhere },
+  ].entries()) {
     writeFileSync(join(d, 'own'), `round ${round}`)
     writeFileSync(join(d, `f${round}`), 'f')
     if (round > 0) renameSync(join(d, `f${round - 1}`), join(d, `g${round - 1}`))
-    const was = contentsOf(place.at)
-    images.push({ was, id: await freeze(place, ...(round === 1 ? ['--preserve', 'ram:8M'] : [])) })
+    images.push({ was: contentsOf(store.at), id: await place.freeze(wish) })
   }
   writeFileSync(join(d, 'own'), 'now')
-  await place.ask('thaw', images[0]!.id)
+  const [area] = readdirSync(elsewhere)
+  t.ok(readdirSync(join(elsewhere, area!)).some((name) => name.startsWith('data-')))
+  await place.thaw(images[0]!.id)
   for (const { id, was } of images.slice(1)) {
-    await place.ask('mount', shown, '--frozen', id)
-    t.same(contentsOf(shown), was)
-    await place.ask('umount', shown)
-    await place.ask('thaw', id)
+    t.same(await place.shown(id, contentsOf), was)
+    await place.thaw(id)
   }
+  t.same(readdirSync(elsewhere), [], 'and the directory is left as it was')
 })
 
-t.test('an image outlives the daemon, killed or ended in order', async (t) => {
-  const { place, d, shown } = await frozenPlace(t)
-  drawOwn(d)
-  const was = contentsOf(place.at)
-  const id = await freeze(place, '--block', '64K')
-  renameSync(join(d, 'dir'), join(d, 'moved'))
-  writeFileSync(join(d, 'own'), 'changed')
-  const daemon = await place.daemon()
-  process.kill(daemon, 'SIGKILL')
-  await place.ended(daemon)
-  await place.ask('umount', place.at, '--lazy')
-  await place.mount()
-  t.equal((await freezeLine(place, id)).state, 'whole')
-  rmSync(join(d, 'moved/sub/f'))
-  writeFileSync(join(d, 'base'), 'changed')
-  await place.ask('mount', shown, '--frozen', id)
-  t.same(contentsOf(shown), was, 'killed')
-  await place.ask('umount', '--all')
-  t.equal((await freezeLine(place, id)).state, 'whole')
-  await place.mount()
-  rmSync(join(d, 'moved'), { recursive: true })
-  rmSync(join(d, 'in'), { recursive: true })
-  await place.ask('mount', shown, '--frozen', id)
-  t.same(contentsOf(shown), was, 'ended')
-})
-
-t.test('an image is gone when the machine went down under it, and says so', async (t) => {
-  const { place, d, shown } = await frozenPlace(t)
-  writeFileSync(join(d, 'own'), 'own')
-  const ids = [await freeze(place), await freeze(place)]
-  await place.ask('umount', '--all')
-  const change = (id: string, fields: object) => {
-    const file = join(place.store, 'frozen', id, 'freeze.json')
-    const record = JSON.parse(readFileSync(file, 'utf8')) as object
-    writeFileSync(file, JSON.stringify({ ...record, ...fields }))
+t.test('what was written through memory before the instant is in the image, no more', async (t) => {
+  const path = join(place.room(), 'mapped')
+  const size = 256 * 4096
+  writeFileSync(path, Buffer.alloc(size, 'drawn'))
+  const fd = openSync(path, 'r+')
+  const mapped = sharedMapping(fd, size)
+  const write = (text: string, pages: readonly number[]) => {
+    for (const page of pages) mapped.bytes.write(text, page * 4096, 'latin1')
   }
-  // As after a boot: one was left in order, the other was not.
-  change(ids[0]!, { boot: 'another', clean: true })
-  change(ids[1]!, { boot: 'another', clean: false })
-  t.equal((await freezeLine(place, ids[0]!)).state, 'whole')
-  const gone = await freezeLine(place, ids[1]!)
-  t.match(gone, { state: 'gone', reason: /machine/ })
-  t.equal(await codeOf(place.ask('mount', shown, '--frozen', ids[1]!)), 'SVS_FREEZE_FAILED')
-  for (const id of ids) await place.ask('thaw', id)
-  t.same(readdirSync(join(place.store, 'frozen')), [])
+  write('flushed', [0, 100, 255])
+  t.equal(mapped.sync(), 0)
+  write('before', [1, 101, 254])
+  const was = Buffer.from(mapped.bytes)
+  const id = await place.freeze()
+  write('after', [0, 1, 2, 254])
+  const early = await place.shown(id, (at) => readFileSync(path.replace(store.at, at)))
+  t.ok(early.equals(was), 'while the pages are the kernel’s alone')
+  write('later', [101, 200])
+  t.equal(mapped.sync(), 0)
+  const late = await place.shown(id, (at) => readFileSync(path.replace(store.at, at)))
+  t.ok(late.equals(was), 'and when they have been written')
+  t.ok(readFileSync(path).equals(mapped.bytes), 'and the file has what memory has')
+  mapped.free()
+  closeSync(fd)
+  await place.thaw(id)
 })
 
 t.test('where its room ends an image fails, and the layer goes on', async (t) => {
-  const { place, d, shown } = await frozenPlace(t)
-  writeFileSync(join(d, 'seen'), 'seen')
-  for (let i = 0; i < 30; i++) writeFileSync(join(d, `f${i}`), Buffer.alloc(20_000, `${i}`))
-  const id = await freeze(place, '--preserve', 'ram:256K')
-  await place.ask('mount', shown, '--frozen', id)
-  for (let i = 0; i < 30; i++) writeFileSync(join(d, `f${i}`), Buffer.alloc(20_000, 'changed'))
-  t.match(await freezeLine(place, id), { state: 'failed', reason: /ENOSPC|room/ })
-  t.throws(() => readFileSync(join(shown, 'd/f29')), { code: 'EIO' })
+  const d = place.room()
+  const files = (text: string) => {
+    for (let i = 0; i < 30; i++) writeFileSync(join(d, `f${i}`), Buffer.alloc(20_000, text))
+  }
+  files('first')
+  const preserve = `ram:${256 * 1024}`
+  const id = await place.freeze({ preserve })
+  const shown = await place.show(id)
+  files('changed')
+  t.match(await place.line(id), { state: 'failed', reason: /ENOSPC|room/ })
+  t.throws(() => readFileSync(join(d.replace(store.at, shown), 'f29')), { code: 'EIO' })
   t.equal(readFileSync(join(d, 'f29'), 'latin1').slice(0, 7), 'changed')
-  const again = await freeze(place, '--preserve', 'ram:256K')
+  const again = await place.freeze({ preserve })
   writeFileSync(join(d, 'f3'), 'again')
-  t.equal((await freezeLine(place, again)).state, 'whole')
-  await place.ask('umount', shown)
-  await place.ask('mount', shown, '--frozen', again)
-  t.equal(readFileSync(join(shown, 'd/f3'), 'latin1').slice(0, 7), 'changed')
-  await place.ask('umount', shown)
-  for (const each of [id, again]) await place.ask('thaw', each)
+  t.equal((await place.line(again)).state, 'whole')
+  const read = (at: string) => readFileSync(join(d.replace(store.at, at), 'f3'), 'latin1')
+  t.equal((await place.shown(again, read)).slice(0, 7), 'changed')
+  await place.hide(shown)
+  await place.thaw(id, again)
 })
 
-t.test('a restore and a reset of the layer leave the image as it is', async (t) => {
-  const { place, d, shown } = await frozenPlace(t)
-  drawOwn(d)
-  const { id: state } = (await place.ask('snapshot', 'app')) as { id: string }
-  changeAll(d)
-  mkdirSync(join(d, 'tree/of/names'), { recursive: true })
-  writeFileSync(join(d, 'tree/of/names/f'), 'f')
-  const was = contentsOf(place.at)
-  const id = await freeze(place)
-  await place.ask('restore', 'app', state)
-  await place.ask('mount', shown, '--frozen', id)
-  t.same(contentsOf(shown), was, 'restored while it is mounted')
-  const restored = contentsOf(place.at)
-  const second = await freeze(place)
-  await place.ask('umount', '--all')
-  await place.ask('restore', 'app', 'latest')
-  await place.mount()
-  t.same(contentsOf(place.at), was, 'all of it comes back')
-  await place.ask('mount', shown, '--frozen', second)
-  t.same(contentsOf(shown), restored, 'and while it is not')
-  await place.ask('umount', shown)
-  await place.ask('mount', shown, '--frozen', id)
-  await place.ask('reset', 'app')
-  t.notOk(existsSync(join(d, 'own')))
-  t.same(contentsOf(shown), was, 'and after a reset')
-  await place.ask('umount', '--all')
-  t.equal(
-    await codeOf(place.ask('layer', 'delete', 'app', '--yes', '--with-states')),
-    'SVS_LAYER_FROZEN',
-  )
-})
+t.test(
+  'images of all layers share one area in memory: who finds it full fails alone',
+  async (t) => {
+    // Made before the other layer is on top.
+    const d = place.room()
+    await store.layer('other', { 'o/file': 'other' })
+    await store.ask('activate', 'other')
+    const o = join(store.at, 'o')
+    const files = (dir: string, count: number, text: string) => {
+      for (let i = 0; i < count; i++) writeFileSync(join(dir, `f${i}`), Buffer.alloc(20_000, text))
+    }
+    files(d, 10, 'first')
+    files(o, 10, 'first')
+    const preserve = `ram:${384 * 1024}`
+    const mine = await place.freeze({ preserve })
+    const others = await place.freeze({ layer: 'other', preserve })
+    const inStore = await place.freeze({ layer: 'other' })
+    files(o, 2, 'changed')
+    files(d, 9, 'changed')
+    const states = async () =>
+      Promise.all([mine, others, inStore].map(async (id) => (await place.line(id)).state))
+    t.same(await states(), ['whole', 'whole', 'whole'])
+    files(o, 10, 'changed')
+    t.same(await states(), ['whole', 'failed', 'whole'], 'alone, though it has the less')
+    writeFileSync(join(d, 'f9'), 'changed')
+    t.same(await states(), ['whole', 'failed', 'whole'], 'and its part of the area is free again')
+    const read = (dir: string) => (at: string) =>
+      readdirSync(dir.replace(store.at, at))
+        .filter((name) => name.startsWith('f') && name !== 'file')
+        .map((name) => readFileSync(join(dir.replace(store.at, at), name), 'latin1').slice(0, 5))
+    const first = Array.from({ length: 10 }, () => 'first')
+    t.same(await place.shown(mine, read(d)), first)
+    t.same(await place.shown(inStore, read(o)), first)
+    await place.thaw(mine, others, inStore)
+  },
+)
 
 t.test('what cannot be frozen or thawed is refused, and changes nothing', async (t) => {
-  const { place, shown } = await frozenPlace(t)
-  t.equal(await codeOf(place.ask('freeze', 'none')), 'SVS_LAYER_NOT_FOUND')
-  t.equal(await codeOf(place.ask('freeze', 'app', '--block', '5K')), 'SVS_BAD_REQUEST')
-  t.equal(await codeOf(place.ask('freeze', 'app', '--block', '2M')), 'SVS_BAD_REQUEST')
-  t.equal(await codeOf(place.ask('freeze', 'app', '--block', 'x')), 'SVS_USAGE')
-  t.equal(await codeOf(place.ask('freeze', 'app', '--preserve', '/none')), 'SVS_DIRECTORY_INVALID')
-  t.equal(await codeOf(place.ask('freeze', 'app', '--preserve', 'ram:much')), 'SVS_USAGE')
-  t.equal(await codeOf(place.ask('thaw', 'abcdef')), 'SVS_FREEZE_NOT_FOUND')
-  t.equal(await codeOf(place.ask('mount', shown, '--frozen', 'ab')), 'SVS_FREEZE_NOT_FOUND')
-  t.equal(await codeOf(place.ask('mount', shown, '--writable')), 'SVS_USAGE')
-  t.same(await place.ask('freezes'), [])
-  t.same(readdirSync(join(place.store, 'frozen')), [])
+  const shown = join(store.dir, 'shown')
+  t.equal(await failureOf(place.freeze({ layer: 'none' })), 'SVS_LAYER_NOT_FOUND')
+  for (const block of [5 * 1024, 2 * MIB, 2048])
+    t.equal(await failureOf(place.freeze({ block })), 'SVS_BAD_REQUEST')
+  t.equal(await failureOf(place.freeze({ preserve: 'none' })), 'SVS_BAD_REQUEST')
+  t.equal(await failureOf(place.freeze({ preserve: '/none' })), 'SVS_DIRECTORY_INVALID')
+  t.equal(await failureOf(place.thaw('abcdef')), 'SVS_FREEZE_NOT_FOUND')
+  t.equal(await failureOf(place.show('ab')), 'SVS_FREEZE_NOT_FOUND')
+  for (const words of [
+    ['freeze', 'app', '--block', 'x'],
+    ['freeze', 'app', '--preserve', 'ram:much'],
+    ['mount', shown, '--writable'],
+  ])
+    t.equal(await failureOf(store.ask(...words)), 'SVS_USAGE')
+  t.same(readdirSync(join(store.store, 'frozen')), [])
 })

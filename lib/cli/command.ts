@@ -49,6 +49,13 @@ export class Words {
     return Array.isArray(value) ? value.map(String) : null
   }
 
+  /** The options that were given, as they are written. */
+  given(): string[] {
+    return Object.entries(this.#options)
+      .filter(([, value]) => value !== undefined && value !== false)
+      .map(([name]) => `--${dashed(name)}`)
+  }
+
   flag(option: string): boolean {
     return this.#options[option] === true
   }

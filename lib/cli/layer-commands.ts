@@ -144,7 +144,7 @@ interface DeleteWish {
 
 export const remove: CommandRow<DeleteWish, DeleteAnswer> = {
   about:
-    'svsfs undo brings it back within a week, while svsfs undo --list has it, with everything that was changed in it and its states; then svsfs gc takes it away. Where the disk is nearly full, it goes at once. A layer that has states is deleted with them only, and one that a mount shows is not.',
+    'svsfs undo brings it back within a week, with everything that was changed in it and its states; then svsfs gc takes it away. Where the disk is nearly full, it goes at once. A layer that has states is deleted with them only, and one that a mount shows is not.',
   options: [
     option('--with-states', 'also where it has states'),
     option('--now', 'for good, so that its room is free at once'),
@@ -174,7 +174,7 @@ export const remove: CommandRow<DeleteWish, DeleteAnswer> = {
 
 export const replace: CommandRow<{ layer: string; source: LayerSource }, CreateAnswer> = {
   about:
-    'Mounts show the new version at once, under what was changed since. The state before is kept, and earlier states keep the version they were made on.',
+    'Mounts show the new version at once, under what was changed since. The state before is kept, and earlier states keep the version they were made on; svsfs undo goes back to it.',
   options: SOURCE_OPTIONS,
   examples: ['svsfs layer replace tools --from /opt/tools-2'],
   parse: (words) => ({ layer: words.arg(0), source: sourceOf(words) }),

@@ -62,6 +62,7 @@ With --data-path passthrough, the kernel reads and writes files past the daemon:
     'svsfs mount /mnt/old --state mail@-1     # a state, without restoring it',
   ],
   parse: (words) => {
+    refuseOthers(words)
     const base = words.text('base')
     const { dir, layers } = dirAndLayers(words)
     const [transport, cap] = [words.text('transport'), words.text('kernelCap')]
@@ -88,7 +89,7 @@ With --data-path passthrough, the kernel reads and writes files past the daemon:
     }
   },
   run: async (context, { foreground, frozen, state, writable, ...params }) => {
-    if (state !== null) return mountState(context, params, state, { frozen, writable, foreground })
+    if (state !== null) return mountState(context, params, state)
     if (frozen !== null) return mountFrozen(context, params, frozen, writable)
     if (writable) throw new Failure('SVS_USAGE', '--writable needs --frozen')
     if (foreground) return serveHere(context, params)
@@ -103,28 +104,37 @@ With --data-path passthrough, the kernel reads and writes files past the daemon:
   },
 }
 
+/** What may stand beside an option that shows one thing alone; the rest would not be heeded. */
+const ALONE: readonly (readonly [option: string, shows: string, beside: readonly string[]])[] = [
+  ['--state', 'one state alone, read-only', ['--read-only']],
+  ['--frozen', 'one layer alone', ['--writable']],
+]
+const ALWAYS = ['--allow-other', '--json', '--store']
+
+function refuseOthers(words: Words): void {
+  const given = words.given()
+  for (const [option, shows, beside] of ALONE) {
+    if (!given.includes(option)) continue
+    const others = given.filter((each) => ![option, ...beside, ...ALWAYS].includes(each))
+    if (others.length > 0)
+      throw new Failure('SVS_USAGE', `${option} shows ${shows}: without ${others.join(', ')}`)
+  }
+}
+
 function mountFrozen(
   { session }: Context,
-  { mountPoint, allowOther = null, base = null, layers = null }: Params<'mount'>,
+  { mountPoint, allowOther = null }: Params<'mount'>,
   id: string,
   writable: boolean,
 ): Promise<MountAnswer> {
-  if (base !== null || layers !== null)
-    throw new Failure('SVS_USAGE', '--frozen shows one layer alone: without --base and --layer')
   return session.call('mount.frozen', { id, mountPoint, writable, allowOther })
 }
 
 function mountState(
   { session }: Context,
-  { mountPoint, allowOther = null, base = null, layers = null }: Params<'mount'>,
+  { mountPoint, allowOther = null }: Params<'mount'>,
   name: string,
-  { frozen, writable, foreground }: Pick<MountWish, 'frozen' | 'writable' | 'foreground'>,
 ): Promise<MountAnswer> {
-  if (base !== null || layers !== null || frozen !== null || writable || foreground)
-    throw new Failure(
-      'SVS_USAGE',
-      '--state shows one state alone, read-only: without --base, --layer, --frozen, --writable and --foreground',
-    )
   const { layer, state } = splitName(name)
   if (state === null) throw new Failure('SVS_USAGE', '--state needs NAME@STATE')
   return session.call('mount.state', { layer, state, mountPoint, allowOther })

@@ -39,7 +39,7 @@ type Done =
 export const restore: CommandRow<RestoreWish, Done> = {
   about: `NAME@STATE and NAME STATE are the same. A state is named by its id or the beginning of it, by its label, by "latest", or by -1 for the one before the latest, -2 and so on. What is replaced is kept as a state first, so that a restore can be undone.
 
-Only what differs is touched: a file that is the same goes on in place. A program that has a changed file open keeps the old content under that descriptor, and sees the restored one when it opens it again; such programs of yours, but not those under svsfs run, are listed first, and without a terminal nothing is done then unless --force is given.
+Only what differs is touched: a file that is the same goes on in place. A program that has a changed file open keeps the old content under that descriptor, and sees the restored one when it opens it again; such programs of yours, also those under svsfs run, are listed first, and without a terminal nothing is done then unless --force is given.
 
 --path restores a file or a directory alone, named as in the layer or where a mount shows it. With --keep-both what is there stays, and a file that differs comes beside it as NAME~ID. With --as the state becomes a writable sublayer of its own, and nothing changes until svsfs activate NAME --sublayer switches to it. With --to nothing of the layer is touched: ordinary files are made in that directory, with owners (as root), modes, attributes and links.`,
   options: [

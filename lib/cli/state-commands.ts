@@ -17,7 +17,7 @@ interface SnapshotWish {
 
 export const snapshot: CommandRow<SnapshotWish, SnapshotAnswer> = {
   about:
-    'The state is that of one instant, also while programs go on writing; they are not stopped. Only what differs from the read-only part is stored, compressed. Where nothing changed since the last state, it says so and makes none, unless the new one is to have a label.',
+    'The state is that of one instant, also while programs go on writing; they are not stopped. Only what differs from the read-only part is stored, compressed. Where nothing changed since the last state, it says so and makes none, unless the new one is to have a label. With --no-wait, an id that is printed stands for a state, also where what was written turns out to be as before.',
   options: [
     option('-m, --message <text>', 'what this state is'),
     option('--label <word>', 'a name by which svsfs restore finds it'),

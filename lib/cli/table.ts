@@ -207,7 +207,7 @@ export const COMMANDS: readonly (Leaf | Group)[] = [
   ),
   leaf(
     'undo [name]',
-    'take the last restore, reset, activation or deletion back',
+    'take the last restore, reset, replacement, activation or deletion back',
     async () => (await import('./undo-command.ts')).undo,
   ),
   leaf(

@@ -18,7 +18,7 @@ const WORDS: Readonly<Record<Undone['what'], string>> = {
 
 export const undo: CommandRow<{ layer: string | null; list: boolean }, Undone | UndoLine[]> = {
   about:
-    'Of one layer, or of whichever came last; again and again, to the ones before. What it replaces is kept as a state first, so nothing that came after the operation is lost. A deleted layer comes back deactivated.',
+    'Of one layer, or of whichever came last; again and again, to the ones before; one whose state is deleted is skipped. What it replaces is kept as a state first, so nothing that came after the operation is lost. A deleted layer comes back deactivated.',
   options: [option('--list', 'show what can be taken back, the next first')],
   examples: ['svsfs undo', 'svsfs undo firefox', 'svsfs undo --list'],
   parse: (words) => ({ layer: words.optionalArg(0), list: words.flag('list') }),
@@ -45,7 +45,11 @@ function printTable(lines: readonly UndoLine[], out: Output): void {
   )
 }
 
-function printDone({ what, at, layer, before, mounts }: Undone, out: Output): void {
+function printDone({ what, at, layer, before, mounts, skipped }: Undone, out: Output): void {
+  for (const { what, at, name, state } of skipped)
+    out.note(
+      `${WORDS[what]} of layer ${name}, ${ago(at)}, is skipped: its state ${state} is deleted`,
+    )
   out.line(`${WORDS[what]} of layer ${layer}, ${ago(at)}, is taken back`)
   if (mounts.length > 0) out.line(`seen at ${mounts.join(', ')}`)
   if (before !== null) out.note(`what was there is state ${before}`)

@@ -1,7 +1,8 @@
 // The command's end of run/daemon.sock: calls by name, answers as typed as the API's table.
 //
 // Rule: one connection for one command; closing it gives back what the command held (the
-// private mount of `svsfs run`). A daemon that goes away fails every call under way.
+// private mount of `svsfs run`). A daemon that goes away fails every call under way: as
+// SVS_DAEMON_STOPPING where it surely has not heard it, which may be asked again.
 
 import { createConnection, type Socket } from 'node:net'
 import { Failure } from '../base/failure.ts'
@@ -21,6 +22,8 @@ export class Client {
   readonly #socket: Socket
   readonly #waiting = new Map<number, Waiting>()
   #next = 1
+  /** The kernel says that what was written last was not read: the daemon ended before. */
+  #unread = false
 
   /** The daemon of a store, or null where none answers. */
   static async connect(places: StorePlaces): Promise<Client | null> {
@@ -44,7 +47,9 @@ export class Client {
       () => socket.destroy(),
     )
     socket.on('data', (bytes) => lines.push(bytes as Buffer))
-    socket.on('error', () => {})
+    socket.on('error', ({ code }: NodeJS.ErrnoException) => {
+      this.#unread = code === 'ECONNRESET' || code === 'EPIPE'
+    })
     socket.on('close', () => this.#gone())
   }
 
@@ -55,7 +60,7 @@ export class Client {
   ): Promise<Answer<Name>> {
     const id = this.#next++
     return new Promise((resolve, reject) => {
-      if (this.#socket.destroyed) return reject(new Failure('SVS_DAEMON_GONE'))
+      if (this.#socket.destroyed) return reject(new Failure('SVS_DAEMON_STOPPING'))
       // The daemon is this same program: its table made the answer.
       this.#waiting.set(id, { progress, resolve: resolve as (data: unknown) => void, reject })
       this.#socket.write(`${JSON.stringify({ id, method, params })}\n`)
@@ -86,7 +91,10 @@ export class Client {
   }
 
   #gone(): void {
-    for (const { reject } of this.#waiting.values()) reject(new Failure('SVS_DAEMON_GONE'))
+    // Of several calls the daemon may have heard the first.
+    const unheard = this.#unread && this.#waiting.size === 1
+    const code = unheard ? 'SVS_DAEMON_STOPPING' : 'SVS_DAEMON_GONE'
+    for (const { reject } of this.#waiting.values()) reject(new Failure(code))
     this.#waiting.clear()
   }
 }

@@ -126,8 +126,9 @@ async function neededVersions(control: Control, record: LayerRecord): Promise<Se
   for (const state of await catalogue.listed(record.id)) needed.add(state.ro.version)
   for (const { snapshot } of catalogue.claims.held)
     if (snapshot.layer === record.id) needed.add(snapshot.ro.version)
-  for (const { layer, before } of await catalogue.undos())
-    if (layer === record.id && before !== null) needed.add(before.ro.version)
+  // One that goes back to a state needs what the state needs, and nothing where that is deleted.
+  for (const { layer, before, state } of await catalogue.undos())
+    if (layer === record.id && before !== null && state === null) needed.add(before.ro.version)
   return needed
 }
 

@@ -14,6 +14,7 @@ import { importVersion, type LayerSource, removeVersion, sourceShape } from './l
 import { type Call, method } from './method.ts'
 import { refuseMounted } from './mounts.ts'
 import { nameKey, STACKS, TAGS } from './queue.ts'
+import { remember } from './remember.ts'
 import { takeOut } from './removal.ts'
 import { nameShape } from './shapes.ts'
 import { withRoom } from './spare.ts'
@@ -216,6 +217,7 @@ async function replace(
     })
     const renewed = { ...record, ro, versions: [...record.versions, ro], excludes, manifest }
     const mounts = await control.publish(renewed)
+    await remember(control, 'replace', record, { state: before.snapshot.id })
     const text = `layer ${layer} has version ${version} of its read-only part`
     control.events.tell('replaced', text, { layer, state: before.snapshot.id })
     return { ...layerLine(renewed), warnings, mounts }

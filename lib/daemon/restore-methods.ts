@@ -25,7 +25,7 @@ import { nameShape, pathShape } from './shapes.ts'
 import { type StateLine, stateLine } from './state-methods.ts'
 import { readOnly } from './states.ts'
 import { plural } from './text.ts'
-import { type Undone, undo } from './undoing.ts'
+import { type Undone, undoFirst } from './undoing.ts'
 
 export interface RestoreAnswer extends Omit<Restored, 'before' | 'paths'> {
   readonly layer: string
@@ -185,9 +185,9 @@ async function undoLast(
   { layer }: { layer: string | null },
   call: Call,
 ): Promise<Undone> {
-  const [last] = await undosOf(control, layer)
-  if (last === undefined) throw new Failure('SVS_NOTHING_TO_UNDO', layer ?? 'any layer')
-  return undo(control, last, call)
+  const records = await undosOf(control, layer)
+  if (records.length === 0) throw new Failure('SVS_NOTHING_TO_UNDO', layer ?? 'any layer')
+  return undoFirst(control, records, call)
 }
 
 const shownPath = (path: RelPath): string => `/${shown(path)}`

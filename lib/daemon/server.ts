@@ -35,7 +35,7 @@ export class Server {
   readonly #control: Control
   readonly #log: Log
   readonly #net: NetServer
-  readonly #sockets = new Set<Socket>()
+  readonly #connections = new Map<Socket, Connection>()
   /** Of all connections. */
   #pending = 0
   #draining = false
@@ -67,7 +67,7 @@ export class Server {
 
   /** Closes all connections, after what was written to them has left. */
   end(): void {
-    for (const socket of this.#sockets) socket.end()
+    for (const connection of this.#connections.values()) connection.end()
   }
 
   #accept(socket: Socket): void {
@@ -76,15 +76,15 @@ export class Server {
       turnAway(socket, refusal)
       return
     }
-    this.#sockets.add(socket)
     const refuse = () => (this.#draining ? new Failure('SVS_DAEMON_STOPPING') : null)
     const mayKeep = (more: number) => {
       this.#pending += more
       return more <= 0 || this.#pending <= MOST_PENDING
     }
     const connection = new Connection(socket, this.#control, this.#log, refuse, mayKeep)
+    this.#connections.set(socket, connection)
     socket.on('close', () => {
-      this.#sockets.delete(socket)
+      this.#connections.delete(socket)
       connection.closed()
     })
   }
@@ -94,7 +94,7 @@ export class Server {
       this.#log.warn('a process of another user was turned away from the socket')
       return new Failure('SVS_STORE_OWNER', this.#control.store.places.root)
     }
-    if (this.#sockets.size < MOST_CONNECTIONS) return null
+    if (this.#connections.size < MOST_CONNECTIONS) return null
     return new Failure('SVS_DAEMON_BUSY', `${MOST_CONNECTIONS} commands are connected`)
   }
 }
@@ -146,6 +146,12 @@ class Connection {
     socket.on('data', (bytes) => this.#take(bytes as Buffer))
     socket.on('drain', () => this.#goOn())
     socket.on('error', () => {})
+  }
+
+  /** Says that nothing more is heard, so that who asks just now may ask again elsewhere. */
+  end(): void {
+    if (this.#running === 0 && this.#open) this.#refuse(new Failure('SVS_DAEMON_STOPPING'))
+    else this.#socket.end()
   }
 
   closed(): void {

@@ -71,7 +71,7 @@ const snapshotShape = z.strictObject({
   tags: tagsShape.default({}),
   /** Make a state although nothing changed. */
   always: z.boolean().default(false),
-  /** False: answer when the instant has come, and go on storing it. */
+  /** False: answer when the instant has come, and go on storing it; made also where that turns out equal. */
   wait: z.boolean().default(true),
   /** What it is made for. */
   trigger: z.enum(['manual', 'before-update']).default('manual'),
@@ -131,13 +131,14 @@ function takeNow(
   control: Control,
   { layer: name, always, ...wish }: Omit<z.infer<typeof snapshotShape>, 'wait'>,
   call: Call | null,
-  onPending: (state: PendingState) => void = () => {},
+  onPending?: (state: PendingState) => void,
 ): Promise<SnapshotAnswer> {
   return control.alone(name, async (layer) => {
     if (wish.label !== null) await refuseLabel(control, layer, wish.label)
     // Whoever names a state wants one that is so named.
     const allowEmpty = always || wish.label !== null
-    const taken = await takeState(control, layer, { ...wish, allowEmpty, onPending }, call)
+    const told = onPending === undefined ? {} : { onPending }
+    const taken = await takeState(control, layer, { ...wish, allowEmpty, ...told }, call)
     return { ...stateLine(layer, taken.snapshot, taken.snapshot.id), taken: taken.kind === 'taken' }
   })
 }

@@ -29,7 +29,10 @@ export interface StateWish {
   readonly tags?: Readonly<Record<string, string>>
   /** Make a state although nothing changed. */
   readonly allowEmpty?: boolean
-  /** Called when its instant has come, where the layer is mounted. */
+  /**
+   * Called when its instant has come, where the layer is mounted and it will be a state: one is made
+   * then although nothing changed. Not called where the journal knows that nothing did.
+   */
   readonly onPending?: (state: PendingState) => void
 }
 
@@ -103,13 +106,21 @@ export function takeFrom(
   frozen: Frozen | null,
 ): Promise<Taken> {
   if (frozen === null) return storeFrom(control, layer, wish, call, frozen, newId())
-  const { message, label, trigger, tags = {} } = wish
-  const pending = { id: newId(), layer, time: frozen.at, message, label, trigger, tags }
+  const { message, label, trigger, tags = {}, onPending, allowEmpty = false } = wish
+  const id = newId()
+  if (!allowEmpty && isEmpty(frozen.journal))
+    return storeFrom(control, layer, wish, call, frozen, id)
+  const pending = { id, layer, time: frozen.at, message, label, trigger, tags }
   return control.pending.during(pending, () => {
-    wish.onPending?.(pending)
-    return storeFrom(control, layer, wish, call, frozen, pending.id)
+    onPending?.(pending)
+    // An id that somebody was told stands for a state.
+    const promised = { ...wish, allowEmpty: allowEmpty || onPending !== undefined }
+    return storeFrom(control, layer, promised, call, frozen, id)
   })
 }
+
+const isEmpty = ({ changed }: JournalAnswer): boolean =>
+  changed !== null && changed.names.length === 0 && changed.files.length === 0
 
 async function storeFrom(
   control: Control,

@@ -3,6 +3,7 @@
 //   operation ─▶ remember: what it was, the state or the record before ─▶ undo
 //
 //   restore, reset   back to the state before, or of parts to theirs in it
+//   replace          the same, on the version before
 //   activate, …      as it was;   sublayer   the former one;   delete   the layer is back
 //
 // Rule: what undoing replaces is a state first, as with any restore: nothing newer is lost by it.
@@ -25,10 +26,48 @@ export interface Undone {
   /** Id of the state that holds what undoing replaced; null where it replaced nothing. */
   readonly before: string | null
   readonly mounts: readonly string[]
+  /** Later operations that cannot be taken back any more: their states are deleted. */
+  readonly skipped: readonly Skipped[]
 }
 
+export type Skipped = Pick<UndoRecord, 'what' | 'at' | 'name'> & { readonly state: string }
+
+/** Takes the first of the operations back that can be, and forgets those before it. */
+export async function undoFirst(
+  control: Control,
+  records: readonly UndoRecord[],
+  call: Call,
+): Promise<Undone> {
+  const lost: UndoRecord[] = []
+  for (const record of records) {
+    try {
+      const done = await undo(control, record, call)
+      for (const each of lost) await control.catalogue.deleteUndo(each)
+      return { ...done, skipped: lost.map(skippedLine) }
+    } catch (err) {
+      if (!(err instanceof Failure) || err.code !== 'SVS_STATE_NOT_FOUND') throw err
+      lost.push(record)
+    }
+  }
+  const [first] = lost
+  throw first === undefined
+    ? new Failure('SVS_NOTHING_TO_UNDO', 'any layer')
+    : new Failure('SVS_STATE_NOT_FOUND', first.name, first.state ?? '')
+}
+
+const skippedLine = ({ what, at, name, state }: UndoRecord): Skipped => ({
+  what,
+  at,
+  name,
+  state: state ?? '',
+})
+
 /** Takes an operation back, and forgets it. */
-export async function undo(control: Control, record: UndoRecord, call: Call): Promise<Undone> {
+async function undo(
+  control: Control,
+  record: UndoRecord,
+  call: Call,
+): Promise<Omit<Undone, 'skipped'>> {
   const done =
     record.what === 'delete'
       ? await undelete(control, record)
@@ -63,7 +102,12 @@ async function turnedBack(
   if (state !== null) {
     const target = await findState(control.catalogue, layer, state)
     const parts = paths === undefined ? null : { paths, keepBoth: false, absent: true }
-    const done = await restoreState(control, layer, target, call, parts)
+    // A replacement brought what is said of the new version, too.
+    const said =
+      what === 'replace' && before !== null
+        ? { excludes: before.excludes, manifest: before.manifest }
+        : {}
+    const done = await restoreState(control, { ...layer, ...said }, target, call, parts)
     return { before: done.before.id, mounts: done.mounts }
   }
   if (before === null) throw new Failure('SVS_NOTHING_TO_UNDO', layer.name)

@@ -6,6 +6,10 @@
 import { readFileSync } from 'node:fs'
 
 export interface MountEntry {
+  /** As `mnt_id` in /proc/PID/fdinfo names it. */
+  readonly id: string
+  /** The directory of the filesystem that is seen there. */
+  readonly root: string
   readonly mountPoint: string
   /** `ext4`, `fuse.svsfs`, … */
   readonly type: string
@@ -16,9 +20,9 @@ export interface MountEntry {
   readonly options: string
 }
 
-/** All mounts of this process's namespace, oldest first. */
-export function mountTable(): MountEntry[] {
-  return readFileSync('/proc/self/mountinfo', 'latin1')
+/** All mounts of a process's namespace, oldest first, by the paths that it knows them by. */
+export function mountTable(pid = 'self'): MountEntry[] {
+  return readFileSync(`/proc/${pid}/mountinfo`, 'latin1')
     .split('\n')
     .filter((line) => line !== '')
     .map(readLine)
@@ -35,6 +39,8 @@ function readLine(line: string): MountEntry {
   const before = place.split(' ')
   const after = filesystem.split(' ')
   return {
+    id: before[0] ?? '',
+    root: unescaped(before[3] ?? ''),
     mountPoint: unescaped(before[4] ?? ''),
     device: before[2] ?? '',
     type: after[0] ?? '',

@@ -342,14 +342,15 @@ export class Catalogue implements DepotReader {
     return this.#db.all(undoRecord, below('undo'))
   }
 
-  /** Remembers one more, and forgets all but the last so many. */
+  /** Remembers one more, and forgets all but the last so many; a deletion is kept as long as the layer. */
   async putUndo(record: UndoRecord): Promise<void> {
     const kept = await this.undos()
+    const mayGo = kept.filter(({ what }) => what !== 'delete')
     // Later than every other, also where the clock went back.
     const at = Math.max(record.at, (kept.at(-1)?.at ?? 0) + 1)
     await this.batch([
-      ...kept
-        .slice(0, Math.max(0, kept.length + 1 - MOST_UNDOS))
+      ...mayGo
+        .slice(0, Math.max(0, mayGo.length + 1 - MOST_UNDOS))
         .map((old) => del(key.undo(old.at))),
       putJson(key.undo(at), undoRecord.parse({ ...record, at })),
     ])

@@ -67,8 +67,9 @@ export async function takeSnapshot(options: TakeSnapshot): Promise<Taken> {
   try {
     const found = await scanLayer(options, parent, held?.pieces ?? null, writer)
     // Another snapshot may have been published meanwhile: the parent stays what it was, a fact.
-    if (!found.changed && parent !== null && !allowEmpty)
-      return { kind: 'unchanged', snapshot: parent, by: found.by }
+    // On another read-only part the same changes are another state.
+    const same = parent !== null && !found.changed && parent.ro.digest === layer.ro.digest
+    if (same && !allowEmpty) return { kind: 'unchanged', snapshot: parent, by: found.by }
     const snapshot = await recordOf(options, found, parent, at, writer.stored)
     await writer.publish({ record: snapshot, pieces: found.pieces })
     return { kind: 'taken', snapshot, by: found.by }

@@ -58,11 +58,25 @@ t.test('wrong words end with status 2 and say what to do', async (t) => {
     ['restore'],
     ['priority', 'a', 'high'],
     ['help', 'nonsense'],
+    [
+      'mount',
+      '/mnt',
+      '--frozen',
+      '3fa2c1',
+      '--base',
+      '/',
+      '--settle-rate',
+      '1',
+      '--no-allow-other',
+    ],
+    ['mount', '/mnt', '--state', 'a@-1', '--writable', '--foreground'],
   ]) {
     const { status, out, err } = svsfs(store, ...words)
     t.equal(status, 2, words.join(' '))
     t.equal(out, '')
     t.match(err, /^svsfs: .*\[SVS_[A-Z_]+\]\n$/s, words.join(' '))
+    if (words.includes('--state')) t.match(err, /without --writable, --foreground \(/)
+    if (words.includes('--frozen')) t.match(err, /without --base, --settle-rate \[/)
   }
 })
 

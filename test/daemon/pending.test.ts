@@ -35,4 +35,16 @@ t.test('a snapshot without waiting is pending, then stored as of its instant', a
 
   const next = (await place.ask('snapshot', 'app')) as Line
   t.match(next, { status: 'stored', counts: { added: 1, changed: 1 } })
+
+  const none = await place.ask('snapshot', 'app', '--no-wait')
+  t.match(none, { id: next.id, status: 'stored', taken: false }, 'nothing was written: no new id')
+  writeFileSync(join(place.at, 'd/f8'), '8')
+  const same = (await place.ask('snapshot', 'app', '--no-wait')) as Line
+  t.not(same.id, next.id)
+  do {
+    await later(20)
+    lines = await list()
+  } while (lines[0]?.status !== 'stored')
+  t.equal(lines[0]?.id, same.id, 'an id that was told becomes a state')
+  t.equal(lines.length, 3)
 })

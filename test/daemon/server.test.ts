@@ -157,9 +157,11 @@ t.test('a daemon that ends refuses what comes late, and tells whoever waits', as
   await t.rejects(client.call('layer.list', {}), {
     code: 'SVS_DAEMON_STOPPING',
   })
+  const idle = send(socketPath(places), '')
   server.end()
+  t.match(await idle, [], 'nobody new is heard')
   await new Promise((resolve) => setTimeout(resolve, 50))
-  await t.rejects(client.call('layer.list', {}), { code: 'SVS_DAEMON_GONE' })
+  await t.rejects(client.call('layer.list', {}), { code: 'SVS_DAEMON_STOPPING' })
   t.equal(await Client.connect(places), null)
 })
 

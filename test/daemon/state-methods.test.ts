@@ -1,7 +1,9 @@
 // States as a person names, marks and deletes them, on stores opened by the test.
 
-import { existsSync, mkdirSync, utimesSync, writeFileSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
 import { type Answer, type MethodName, type Params, perform } from '../../lib/daemon/api.ts'
 import type { Control } from '../../lib/daemon/control.ts'
@@ -210,4 +212,92 @@ t.test('a deleted layer comes back whole, until garbage is removed', async (t) =
   t.match(await ask(control, 'layer.delete', forGood), { kept: false })
   t.notOk(existsSync(places.rw))
   await t.rejects(bringBack(control, id, 'app'), { code: 'SVS_LAYER_NOT_FOUND' })
+})
+
+t.test('a deletion can be taken back whatever was done after it', async (t) => {
+  const { control } = await storeWithLayer(t)
+  await ask(control, 'layer.create', { layer: 'gone', source: { kind: 'empty' } })
+  await ask(control, 'layer.delete', { layer: 'gone' })
+  for (let count = 0; count < 13; count++) {
+    await ask(control, 'activate', { layer: 'app' })
+    await ask(control, 'deactivate', { layer: 'app' })
+  }
+  t.equal((await ask(control, 'undo.list', {})).length, 21, 'of the rest, the last 20')
+  t.match(await ask(control, 'undo', { layer: 'gone' }), { what: 'delete', layer: 'gone' })
+  t.match(await ask(control, 'layer.list', {}), [{ name: 'app' }, { name: 'gone' }])
+})
+
+t.test('replacements are taken back, one version at a time, with what was changed', async (t) => {
+  const { control, write } = await storeWithLayer(t)
+  const shown = () => ask(control, 'layer.show', { layer: 'app' })
+  const replace = async (text: string) => {
+    const from = throwAway(t)
+    writeFileSync(join(from, 'program'), text)
+    await ask(control, 'layer.replace', { layer: 'app', source: { kind: 'from', paths: [from] } })
+  }
+  write('settings', 'kept')
+  await replace('two')
+  await replace('three')
+  const third = await ask(control, 'snapshot', { layer: 'app' })
+  t.equal(third.taken, true, 'the same changes on another version are another state')
+  for (const [version, program] of [
+    [2, 'two'],
+    [1, null],
+  ] as const) {
+    t.match(await ask(control, 'undo', {}), { what: 'replace', skipped: [] })
+    const { places, ...layer } = await shown()
+    t.equal(layer.version, version)
+    t.equal(readFileSync(join(places.rw, 'settings'), 'utf8'), 'kept')
+    const file = join(places.ro, 'program')
+    t.equal(existsSync(file) ? readFileSync(file, 'utf8') : null, program)
+  }
+  await ask(control, 'restore', { layer: 'app', state: third.id })
+  t.equal((await shown()).version, 3, 'and newer ones are not lost')
+})
+
+t.test('what cannot be taken back does not keep what came before it from it', async (t) => {
+  const { control, places, take } = await storeWithLayer(t)
+  const file = async () => {
+    const { places } = await ask(control, 'layer.show', { layer: 'app' })
+    return readFileSync(join(places.rw, 'file'), 'utf8')
+  }
+  const one = await take('one')
+  await take('two')
+  await ask(control, 'restore', { layer: 'app', state: one.id })
+  writeFileSync(join(places.rw, 'file'), 'three')
+  const { before } = await ask(control, 'restore', { layer: 'app', state: one.id })
+  await ask(control, 'state.delete', { layer: 'app', state: before.id })
+  const done = await ask(control, 'undo', {})
+  t.match(done, { what: 'restore', skipped: [{ what: 'restore', name: 'app', state: before.id }] })
+  t.equal(await file(), 'two')
+  await ask(control, 'restore', { layer: 'app', state: one.id })
+  const [last] = await ask(control, 'snapshots', { layer: 'app' })
+  for (const { id } of await ask(control, 'snapshots', { layer: 'app' }))
+    if (id !== one.id) await ask(control, 'state.delete', { layer: 'app', state: id })
+  await t.rejects(ask(control, 'undo', {}), { code: 'SVS_STATE_NOT_FOUND' }, last?.id ?? '')
+  t.equal(await file(), 'one')
+})
+
+t.test('a daemon removes garbage by itself, once nothing was deleted for a while', async (t) => {
+  const { control, write, take } = await storeWithLayer(t)
+  const { id } = await large()
+  await take('two')
+  async function large() {
+    write('file', randomBytes(100_000).toString('base64'))
+    return ask(control, 'snapshot', { layer: 'app' })
+  }
+  const left = async () => (await ask(control, 'gc', { dryRun: true })).chunks
+  await ask(control, 'state.delete', { layer: 'app', state: id })
+  const before = await left()
+  t.ok(before > 0, 'a command alone leaves it')
+  await control.upkeep.start(20)
+  while ((await left()) > 0) await sleep(20)
+  const second = await large()
+  await take('three')
+  await ask(control, 'state.delete', { layer: 'app', state: second.id })
+  while ((await left()) > 0) await sleep(20)
+  t.match(await ask(control, 'snapshots', { layer: 'app' }), [
+    { message: 'three' },
+    { message: 'two' },
+  ])
 })

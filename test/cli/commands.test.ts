@@ -76,7 +76,7 @@ t.test('wrong words end with status 2 and say what to do', async (t) => {
     t.equal(out, '')
     t.match(err, /^svsfs: .*\[SVS_[A-Z_]+\]\n$/s, words.join(' '))
     if (words.includes('--state')) t.match(err, /without --writable, --foreground \(/)
-    if (words.includes('--frozen')) t.match(err, /without --base, --settle-rate \[/)
+    if (words.includes('--frozen')) t.match(err, /without --base, --settle-rate \(/)
   }
 })
 

@@ -1,6 +1,5 @@
 // States as a person names, marks and deletes them, on stores opened by the test.
 
-import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -281,12 +280,13 @@ t.test('what cannot be taken back does not keep what came before it from it', as
 
 t.test('a daemon removes garbage by itself, once nothing was deleted for a while', async (t) => {
   const { control, write, take } = await storeWithLayer(t)
-  const { id } = await large()
-  await take('two')
+  const random = randomOf(3)
   async function large() {
-    write('file', randomBytes(100_000).toString('base64'))
+    write('file', randomBytes(random, 100_000).toString('base64'))
     return ask(control, 'snapshot', { layer: 'app' })
   }
+  const { id } = await large()
+  await take('two')
   const left = async () => {
     try {
       return (await ask(control, 'gc', { dryRun: true })).chunks

@@ -8,6 +8,7 @@
 import { createHash } from 'node:crypto'
 import { Failure } from '../base/failure.ts'
 import { isLayerName } from '../layer/layer.ts'
+import { isPattern } from '../layer/manifest.ts'
 import { Damage, type DepotReader, sha256 } from '../snapshot/depot.ts'
 import { Pace } from '../snapshot/pace.ts'
 import { wantedBy } from '../snapshot/wanted.ts'
@@ -125,6 +126,8 @@ function readManifest(bytes: Buffer, path: string): ArchiveManifest {
   // One text for one meaning: fields that are there twice are not seen by everybody alike.
   if (canonicalText(manifest) !== bytes.toString()) throw damaged('it is not in its one form')
   if (!isLayerName(manifest.layer.name)) throw damaged('the layer has no name')
+  if (!manifest.layer.excludes.every(isPattern))
+    throw damaged('the layer has excludes that are none')
   checkStates(manifest, damaged)
   return manifest
 }

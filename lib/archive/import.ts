@@ -34,6 +34,8 @@ export interface ImportOptions {
   readonly temporary: string
   readonly allowed: Allowed
   readonly signal: AbortSignal | null
+  /** Called once all of it was checked, before anything is written. */
+  readonly beforeWrite?: () => Promise<void>
   readonly onProgress: (text: string) => void
 }
 
@@ -94,6 +96,7 @@ class Import {
     const wanted = await this.#readStates(from)
     await this.#readContents(from !== null)
     await this.#checkContents(wanted)
+    await this.#options.beforeWrite?.()
     return this.#write(from)
   }
 

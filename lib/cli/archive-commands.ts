@@ -5,7 +5,7 @@ import type { Inspected } from '../archive/inspect.ts'
 import { Failure } from '../base/failure.ts'
 import type { ExportAnswer, ImportAnswer } from '../daemon/archive-methods.ts'
 import { namedState } from '../snapshot/state-name.ts'
-import { type CommandRow, option } from './command.ts'
+import { type CommandRow, option, readNumber } from './command.ts'
 import type { Output } from './output.ts'
 import { version } from './version.ts'
 import { ago, clock, plural, shellWord, size } from './words.ts'
@@ -14,6 +14,8 @@ interface ExportWish {
   readonly layer: string
   readonly state: string | null
   readonly from: string | null
+  readonly states: number | null
+  readonly withBase: boolean
   readonly file: string
   readonly replace: boolean
   readonly key: string | null
@@ -22,12 +24,15 @@ interface ExportWish {
 }
 
 export const exportCommand: CommandRow<ExportWish, ExportAnswer> = {
-  about: `The file (a patch archive, .vpa) holds what the state has over the read-only part of its layer, as the store has it: nothing is compressed again. With --from it holds what is new since that state, which the other machine must have.
+  about: `The file (a patch archive, .vpa) holds what the state has over the read-only part of its layer, as the store has it: nothing is compressed again. With --from it holds what is new since that state, which the other machine must have. With --layer it is a layer archive (.vsa), which another machine makes a layer of.
 
 It is a ZIP: unzip -l shows what is in it, unzip -p FILE manifest.json what it is for.`,
   options: [
     option('-o, --output <file>', 'where it goes; NAME-STATE.vpa here by default'),
     option('--from <state>', 'leave out what that state has'),
+    option('--with-base', 'bring the read-only part, for a machine that has not got it'),
+    option('--layer', 'the layer itself (.vsa): its read-only part, and with --states its states'),
+    option('--states <n>', 'with --layer: the last so many of its states, or all'),
     option('--replace', 'write over a file that is there'),
     option('--key <name>', 'the key that signs; the first of svsfs key list by default'),
     option('--no-sign', 'leave it unsigned'),
@@ -35,14 +40,19 @@ It is a ZIP: unzip -l shows what is in it, unzip -p FILE manifest.json what it i
   examples: [
     'svsfs export firefox@latest -o firefox.vpa',
     'svsfs export firefox 3f9a --from -1 -o since-yesterday.vpa',
+    'svsfs export firefox --layer --states all -o firefox.vsa',
   ],
   parse: (words) => {
     const { layer, state } = namedState(words.arg(0), words.optionalArg(1))
-    const file = words.text('output') ?? `${layer}-${state ?? 'latest'}.vpa`
+    const states = statesOf(words.flag('layer'), words.text('states'))
+    const usual = states === null ? `${layer}-${state ?? 'latest'}.vpa` : `${layer}.vsa`
+    const file = words.text('output') ?? usual
     return {
       layer,
       state,
       from: words.text('from'),
+      states,
+      withBase: words.flag('withBase'),
       file: resolve(file),
       replace: words.flag('replace'),
       key: words.text('key'),
@@ -51,9 +61,9 @@ It is a ZIP: unzip -l shows what is in it, unzip -p FILE manifest.json what it i
     }
   },
   run: ({ session }, wish) => session.call('export', wish),
-  print: ({ path, bytes, payload, states, from, signers }, out) => {
+  print: ({ path, bytes, payload, layer, kind, states, from, signers }, out) => {
     out.line(
-      `${plural(states.length, 'state')} in ${path}, ${size(bytes)}${from === null ? '' : `, after state ${from}`}`,
+      `${kind === 'layer' ? `layer ${layer} with ` : ''}${plural(states.length, 'state')} in ${path}, ${size(bytes)}${from === null ? '' : `, after state ${from}`}`,
     )
     out.line(`payload ${payload}${signers.length === 0 ? '' : `, signed by ${signers.join(', ')}`}`)
     if (signers.length === 0)
@@ -71,6 +81,14 @@ export const inspect: CommandRow<{ file: string }, Inspected> = {
     return inspectArchive(file, (text) => out.progress(text))
   },
   print: printInspected,
+}
+
+/** How many states go with a layer; null where the layer itself is not meant. */
+function statesOf(layer: boolean, text: string | null): number | null {
+  if (!layer && text !== null) throw new Failure('SVS_USAGE', '--states goes with --layer')
+  if (!layer) return null
+  if (text === 'all') return Number.MAX_SAFE_INTEGER
+  return text === null ? 0 : readNumber('--states', text, { whole: true, least: 0 })
 }
 
 function printInspected(found: Inspected, out: Output): void {
@@ -146,6 +164,7 @@ What was imported is a state like any other (svsfs snapshots, svsfs restore).`,
       out.line(
         `state ${id} of layer ${layer}, ${ago(time)}${fresh ? '' : ': it was there already'}`,
       )
+    if (states.length === 0) out.line(`layer ${layer} was made`)
     const last = states.at(-1)
     if (restored !== null) {
       out.line(`layer ${layer} is as in state ${restored.state}`)

@@ -244,7 +244,7 @@ export const COMMANDS: readonly (Leaf | Group)[] = [
   ),
   leaf(
     'export <name> [state]',
-    'write a state to a file that another machine can import',
+    'write a state, or a layer, to a file that another machine can import',
     async () => (await archives()).exportCommand,
   ),
   leaf(
@@ -254,7 +254,7 @@ export const COMMANDS: readonly (Leaf | Group)[] = [
   ),
   leaf(
     'import <file...>',
-    'take the states of an archive into a layer',
+    'take the states of an archive into a layer, or the layer itself',
     async () => (await archives()).importCommand,
   ),
   key,

@@ -122,6 +122,8 @@ export async function loadAll(): Promise<void> {
   await import('../layer/recipe.ts')
   await import('../archive/export.ts')
   await import('../archive/import.ts')
+  await import('../archive/base-out.ts')
+  await import('../archive/base-in.ts')
 }
 
 /** What a caller may pass: fields with a default may be left out. */

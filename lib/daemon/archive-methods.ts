@@ -7,18 +7,20 @@ import { hostname } from 'node:os'
 import { dirname } from 'node:path'
 import { z } from 'zod'
 import type { Archive } from '../archive/archive.ts'
-import type { Exported } from '../archive/export.ts'
+import type { BaseOut } from '../archive/base-out.ts'
+import type { Exported, ExportOptions } from '../archive/export.ts'
 import type { ImportedState } from '../archive/import.ts'
 import { Failure } from '../base/failure.ts'
 import { bytesOf } from '../base/path.ts'
 import { layerName } from '../layer/layer.ts'
 import type { LayerRecord, SnapshotRecord } from '../snapshot/records.ts'
 import { findState } from '../snapshot/state-name.ts'
+import { type Bringing, withLayer, withVersion } from './archive-base.ts'
 import type { Control } from './control.ts'
 import { type Call, method } from './method.ts'
 import { refuseOwnMount } from './own-mounts.ts'
 import { remember } from './remember.ts'
-import { type Restored, restoreState } from './restoring.ts'
+import { belowOf, type Restored, restoreState } from './restoring.ts'
 import { nameShape, pathShape, stateShape } from './shapes.ts'
 import { type StateLine, stateLine } from './state-methods.ts'
 import { readOnly } from './states.ts'
@@ -31,6 +33,10 @@ const exportShape = z.strictObject({
   state: stateShape.nullable().default(null),
   /** The state that whoever imports has already. */
   from: stateShape.nullable().default(null),
+  /** The layer itself, and so many of its states, the last; null for a patch archive. */
+  states: z.number().int().nonnegative().nullable().default(null),
+  /** Bring the read-only part. */
+  withBase: z.boolean().default(false),
   file: pathShape,
   /** Over what is there. */
   replace: z.boolean().default(false),
@@ -54,6 +60,7 @@ const importShape = z.strictObject({
 
 export interface ExportAnswer extends Exported {
   readonly layer: string
+  readonly kind: 'patch' | 'layer'
   readonly states: readonly string[]
   readonly from: string | null
 }
@@ -81,35 +88,73 @@ async function exportStates(
   call: Call,
 ): Promise<ExportAnswer> {
   await refuseOwnMount(control, dirname(wish.file))
-  const { catalogue } = control
   const layer = await control.layer(wish.layer)
+  const chosen = await chosenOf(control, layer, wish)
+  const { ro, states, from } = chosen
+  const write = async (base: BaseOut | null) => {
+    const { exportArchive } = await import('../archive/export.ts')
+    const { Keys } = await import('../archive/keys.ts')
+    return exportArchive({
+      ...chosen,
+      catalogue: control.catalogue,
+      layer: base === null ? { ...layer, excludes: [] } : layer,
+      trees: readOnly(control, layer, ro.version),
+      base,
+      manifest: base === null ? {} : layer.manifest,
+      key: wish.sign ? new Keys(control.store.places.keys).signer(wish.key) : null,
+      made: { by: `svsfs ${wish.version}`, host: hostname() },
+      path: wish.file,
+      replace: wish.replace,
+      onProgress: call.progress,
+    })
+  }
+  const packed = chosen.kind === 'layer' || wish.withBase
+  const done = packed ? await withPacked(control, layer, ro, call, write) : await write(null)
+  const what = chosen.kind === 'layer' ? 'it' : `state ${states.at(-1)!.id}`
+  control.events.tell('exported', `layer ${layer.name}: ${what} was written to ${wish.file}`, {
+    layer: layer.name,
+  })
+  const ids = states.map(({ id }) => id)
+  return { ...done, layer: layer.name, kind: chosen.kind, states: ids, from: from?.id ?? null }
+}
+
+type Chosen = Pick<ExportOptions, 'kind' | 'states' | 'from' | 'ro'>
+
+async function chosenOf(
+  control: Control,
+  layer: LayerRecord,
+  wish: z.infer<typeof exportShape>,
+): Promise<Chosen> {
+  const { catalogue } = control
+  if (wish.states !== null) {
+    if (wish.state !== null || wish.from !== null)
+      throw new Failure('SVS_USAGE', '--layer takes --states N or all, and no single state')
+    const all = await catalogue.snapshots(layer.id)
+    // Those of an earlier read-only part have nothing to lie over.
+    const fitting = all.filter(({ ro }) => ro.digest === layer.ro.digest)
+    const states = wish.states === 0 ? [] : fitting.slice(-wish.states)
+    return { kind: 'layer', states, from: null, ro: layer.ro }
+  }
   const state = await stateOf(control, layer, wish.state)
   const from = wish.from === null ? null : await findState(catalogue, layer, wish.from)
   if (from !== null && from.ro.digest !== state.ro.digest)
     throw new Failure('SVS_USAGE', `${wish.from} lies over another read-only part than ${state.id}`)
   if (from?.id === state.id)
     throw new Failure('SVS_USAGE', `from ${from.id} to ${state.id} nothing changes`)
-  const { exportArchive } = await import('../archive/export.ts')
-  const { Keys } = await import('../archive/keys.ts')
-  const done = await exportArchive({
-    catalogue,
-    layer,
-    kind: 'patch',
-    states: [state],
-    from,
-    ro: roOf(layer, state),
-    trees: readOnly(control, layer, roOf(layer, state).version),
-    base: null,
-    manifest: {},
-    key: wish.sign ? new Keys(control.store.places.keys).signer(wish.key) : null,
-    made: { by: `svsfs ${wish.version}`, host: hostname() },
-    path: wish.file,
-    replace: wish.replace,
-    onProgress: call.progress,
-  })
-  const text = `layer ${layer.name}: state ${state.id} was written to ${wish.file}`
-  control.events.tell('exported', text, { layer: layer.name, state: state.id })
-  return { ...done, layer: layer.name, states: [state.id], from: from?.id ?? null }
+  return { kind: 'patch', states: [state], from, ro: roOf(layer, state) }
+}
+
+async function withPacked<T>(
+  control: Control,
+  layer: LayerRecord,
+  ro: LayerRecord['ro'],
+  call: Call,
+  write: (base: BaseOut) => Promise<T>,
+): Promise<T> {
+  const { withBase } = await import('../archive/base-out.ts')
+  const { path: tree, index } = belowOf(control, layer, ro.version)
+  const temporary = layerPlaces(control.store.places, layer.id).work
+  return withBase({ tree, index: index!, temporary, onProgress: call.progress }, write)
 }
 
 async function stateOf(
@@ -146,14 +191,11 @@ async function importFiles(
       archives.push(await Archive.open(file))
     }
     for (const { path, signed } of archives) keys.judge(path, signed.signatures, allowUnsigned)
-    const chain = inOrder(archives)
-    const name = layerName(as ?? chain[0]!.manifest.layer.name)
+    const name = layerName(as ?? archives[0]!.manifest.layer.name)
+    const allowed = { devices: allowDevices, links: allowLinks }
+    const bringing = { allowed, signal: signalOf(control, call), onProgress: call.progress }
+    const imported = await importChain(control, name, inOrder(archives), bringing)
     return await control.alone(name, async (layer) => {
-      await refuseGaps(control, layer, chain)
-      const allowed = { devices: allowDevices, links: allowLinks }
-      const imported: ImportedState[] = []
-      for (const archive of chain)
-        imported.push(...(await importOne(control, layer, archive, allowed, call)))
       const target = imported.at(-1)?.snapshot ?? null
       const restored = restore && target !== null ? await goTo(control, layer, target, call) : null
       return answerOf(control, name, imported, restored)
@@ -183,7 +225,8 @@ function inOrder(archives: readonly Archive[]): Archive[] {
 /** Before anything is written: every archive comes after a state that is there, or that one before it brings. */
 async function refuseGaps(
   { catalogue }: Control,
-  layer: LayerRecord,
+  layer: string,
+  name: string,
   chain: readonly Archive[],
 ): Promise<void> {
   const brought = new Set<string>()
@@ -192,32 +235,82 @@ async function refuseGaps(
     if (
       from !== null &&
       !brought.has(from.id) &&
-      (await catalogue.findSnapshot(layer.id, from.id)) === null
+      (await catalogue.findSnapshot(layer, from.id)) === null
     )
-      throw new Failure('SVS_ARCHIVE_GAP', path, from.id, layer.name, 'is not there')
+      throw new Failure('SVS_ARCHIVE_GAP', path, from.id, name, 'is not there')
     for (const { id } of states) brought.add(id)
   }
 }
 
-async function importOne(
-  control: Control,
-  layer: LayerRecord,
-  archive: Archive,
-  allowed: { devices: boolean; links: boolean },
-  call: Call,
-): Promise<ImportedState[]> {
-  const { digest } = archive.manifest.base
-  const ro = layer.versions.find((version) => version.digest === digest)
-  if (ro === undefined)
-    throw new Failure(
-      'SVS_ARCHIVE_BASE',
-      archive.path,
-      digest.slice(0, 16),
-      archive.manifest.layer.name,
-      layer.versions.map((version) => version.digest.slice(0, 16)).join(', '),
-    )
+function signalOf(control: Control, call: Call): AbortSignal {
   const gone = new AbortController()
   call.whenGone(() => gone.abort())
+  return AbortSignal.any([gone.signal, control.ending.signal])
+}
+
+/** Takes archives into a layer, which the first may bring. */
+async function importChain(
+  control: Control,
+  name: string,
+  chain: readonly Archive[],
+  bringing: Bringing,
+): Promise<ImportedState[]> {
+  const { catalogue } = control
+  const there = (await catalogue.layers()).some((layer) => layer.name === name)
+  const [first, ...rest] = chain as [Archive, ...Archive[]]
+  if (there || first.manifest.base.tree === null)
+    return control.alone(name, async (layer) => {
+      if (first.manifest.kind === 'layer') throw new Failure('SVS_LAYER_EXISTS', name)
+      await refuseGaps(control, layer.id, name, chain)
+      const imported: ImportedState[] = []
+      for (const archive of chain)
+        imported.push(...(await importOne(control, layer.id, archive, bringing)))
+      return imported
+    })
+  await refuseGaps(control, '', name, chain)
+  const imported = await withLayer(control, name, first, bringing, (layer, ro, beforeWrite) =>
+    takeStates(control, layer, ro, first, bringing, beforeWrite),
+  )
+  if (rest.length === 0) return imported
+  return control.alone(name, async ({ id }) => {
+    for (const archive of rest) imported.push(...(await importOne(control, id, archive, bringing)))
+    return imported
+  })
+}
+
+/** Callers hold the layer. */
+async function importOne(
+  control: Control,
+  id: string,
+  archive: Archive,
+  bringing: Bringing,
+): Promise<ImportedState[]> {
+  // An archive before this one may have brought a version.
+  const layer = (await control.catalogue.layer(id))!
+  const { digest, tree } = archive.manifest.base
+  const ro = layer.versions.find((version) => version.digest === digest)
+  if (ro !== undefined) return takeStates(control, layer, ro, archive, bringing)
+  if (tree !== null)
+    return withVersion(control, layer, archive, bringing, (named, brought, beforeWrite) =>
+      takeStates(control, named, brought, archive, bringing, beforeWrite),
+    )
+  throw new Failure(
+    'SVS_ARCHIVE_BASE',
+    archive.path,
+    digest.slice(0, 16),
+    archive.manifest.layer.name,
+    layer.versions.map((version) => version.digest.slice(0, 16)).join(', '),
+  )
+}
+
+async function takeStates(
+  control: Control,
+  layer: LayerRecord,
+  ro: LayerRecord['ro'],
+  archive: Archive,
+  { allowed, signal, onProgress }: Bringing,
+  beforeWrite: () => Promise<void> = async () => {},
+): Promise<ImportedState[]> {
   const { importStates } = await import('../archive/import.ts')
   const imported = await importStates({
     catalogue: control.catalogue,
@@ -227,8 +320,9 @@ async function importOne(
     trees: readOnly(control, layer, ro.version),
     temporary: bytesOf(layerPlaces(control.store.places, layer.id).work),
     allowed,
-    signal: AbortSignal.any([gone.signal, control.ending.signal]),
-    onProgress: call.progress,
+    signal,
+    beforeWrite,
+    onProgress,
   }).catch((err: unknown) => {
     control.upkeep.garbage()
     throw err

@@ -20,6 +20,7 @@ const NEEDS: Partial<Record<MethodName, Needs>> = {
   'run.finish': { daemon: true },
   which: { daemon: true },
   'layer.create': { creates: true },
+  import: { creates: true },
   'key.create': { creates: true },
   'key.trust': { creates: true },
 }

@@ -64,7 +64,8 @@ export function commandOf(manifest: Manifest, name = 'default'): readonly string
 /** The place as programs in the view name it. */
 export const absolute = (path: string): string => `/${path.replace(/^\/+/, '')}`
 
-function isPattern(glob: string): boolean {
+/** True for a pattern that excludes may have. */
+export function isPattern(glob: string): boolean {
   try {
     picomatch.makeRe(glob)
     return !glob.startsWith('/') && !glob.split('/').includes('..')

@@ -18,6 +18,8 @@ export class Forgery {
   /** Lines of the states' lists, and of how contents are made. */
   readonly states: string[][]
   contents: string[]
+  /** Lines of the read-only part. */
+  base: string[] | null
   signature: Buffer
 
   private constructor(entries: ReadonlyMap<string, Buffer>) {
@@ -27,6 +29,8 @@ export class Forgery {
     this.chunks = new Map(ids.map((id) => [id, entries.get(`chunks/${id}`)!]))
     this.states = this.manifest.states.map(({ entries: list }) => this.#lines(list as ArchiveList))
     this.contents = this.#lines(this.manifest.contents as ArchiveList)
+    const { tree } = this.manifest.base
+    this.base = tree === null ? null : this.#lines(tree as ArchiveList)
   }
 
   /** One of a sound archive. */
@@ -50,6 +54,7 @@ export class Forgery {
       chunks: new Map(this.chunks),
       states: this.states.map((lines) => [...lines]),
       contents: [...this.contents],
+      base: this.base === null ? null : [...this.base],
       signature,
     })
   }
@@ -79,6 +84,8 @@ export class Forgery {
       for (const [at, state] of manifest.states.entries())
         state.entries = (await listOf(this.chunks, this.states[at]!)) as typeof state.entries
       manifest.contents = (await listOf(this.chunks, this.contents)) as typeof manifest.contents
+      if (this.base !== null)
+        manifest.base.tree = (await listOf(this.chunks, this.base)) as typeof manifest.base.tree
       manifest.chunks = Object.fromEntries([...this.chunks].map(([id, { length }]) => [id, length]))
     }
     const zip = new ZipOut(path)

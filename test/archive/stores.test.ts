@@ -1,12 +1,27 @@
 // Archives from one store to another, as the commands ask for it.
 
-import { mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { type Answer, type MethodName, type Params, perform } from '../../lib/daemon/api.ts'
 import { type Control, openControl } from '../../lib/daemon/control.ts'
 import { layerPlaces } from '../../lib/daemon/store-path.ts'
 import { describeTree, placeOf } from '../snapshot/fixture.ts'
+import { Forgery } from './forge.ts'
 
 interface StoreAsked {
   readonly dir: string
@@ -122,3 +137,101 @@ t.test('a store that has a key signs, and one that trusts it asks for nothing', 
   await t.rejects(here.ask('export', { layer: 'app', file, version }), { code: 'SVS_PATH_EXISTS' })
   t.equal(statSync(file).mtimeMs, before, 'what is there is not touched')
 })
+
+/** A source with all that a tree may have. */
+function richSource(t: Test): string {
+  const from = sourceOf(t)
+  linkSync(join(from, 'program'), join(from, 'etc/same-program'))
+  const sparse = openSync(join(from, 'sparse'), 'w')
+  writeSync(sparse, 'end', 3_000_000)
+  closeSync(sparse)
+  mkdirSync(join(from, 'shut'), { mode: 0o755 })
+  writeFileSync(join(from, 'shut/inside'), 'x', { mode: 0o600 })
+  chmodSync(join(from, 'shut'), 0o500)
+  utimesSync(join(from, 'etc/app.ini'), 5.25, 7.5)
+  if (process.geteuid?.() === 0) chownSync(join(from, 'etc/app.ini'), 3, 4)
+  return from
+}
+
+t.test('a layer goes to another store with its states, and is the same layer there', async (t) => {
+  const [here, there] = [await storeAsked(t), await storeAsked(t)]
+  await create(here, richSource(t))
+  for (const text of ['one', 'two', 'three']) {
+    writeFileSync(join(await here.rw('app'), 'notes'), text)
+    await here.ask('snapshot', { layer: 'app' })
+  }
+  const file = join(here.dir, 'app.vsa')
+  const one = await here.ask('export', { layer: 'app', states: 2, file, version })
+  t.equal(one.states.length, 2)
+  const done = await there.ask('import', { files: [file], restore: true, ...taken })
+  t.same(
+    done.states.map(({ id }) => id),
+    one.states,
+  )
+  const roOf = async ({ control }: StoreAsked) => {
+    const { id, ro } = await control.layer('app')
+    return layerPlaces(control.store.places, id).ro(ro.version)
+  }
+  t.same(describeTree(await roOf(there)), describeTree(await roOf(here)), 'the read-only part')
+  t.equal((await there.control.layer('app')).ro.digest, (await here.control.layer('app')).ro.digest)
+  t.equal(readFileSync(join(await there.rw('app'), 'notes'), 'utf8'), 'three')
+  const again = join(there.dir, 'again.vsa')
+  await there.ask('state.delete', { layer: 'app', state: done.restored!.before })
+  const second = await there.ask('export', { layer: 'app', states: 2, file: again, version })
+  t.equal(second.payload, one.payload, 'exported again it is the same')
+  await t.rejects(there.ask('import', { files: [file], ...taken }), { code: 'SVS_LAYER_EXISTS' })
+  t.equal((await there.ask('import', { files: [file], as: 'other', ...taken })).layer, 'other')
+})
+
+t.test(
+  'a state that brings its read-only part makes the layer, or gives it a version',
+  async (t) => {
+    const [here, empty, other] = [await storeAsked(t), await storeAsked(t), await storeAsked(t)]
+    await create(here, richSource(t))
+    await create(other, sourceOf(t, 'another version\n'))
+    writeFileSync(join(await here.rw('app'), 'notes'), 'one')
+    await here.ask('snapshot', { layer: 'app' })
+    const file = join(here.dir, 'one.vpa')
+    await here.ask('export', { layer: 'app', withBase: true, file, version })
+    const shown = (await other.control.layer('app')).ro.version
+    for (const store of [empty, other]) {
+      const { states } = await store.ask('import', { files: [file], ...taken })
+      t.equal(states.length, 1)
+    }
+    t.equal((await other.control.layer('app')).ro.version, shown, 'what it shows stays')
+    for (const store of [empty, other]) {
+      await store.ask('restore', { layer: 'app', state: (await here.ask('snapshots', {}))[0]!.id })
+      t.equal(readFileSync(join(await store.rw('app'), 'notes'), 'utf8'), 'one')
+      t.equal(
+        (await store.control.layer('app')).ro.digest,
+        (await here.control.layer('app')).ro.digest,
+      )
+    }
+  },
+)
+
+t.test(
+  'a layer whose read-only part is not what the archive says leaves nothing behind',
+  async (t) => {
+    const [here, there] = [await storeAsked(t), await storeAsked(t)]
+    await create(here, sourceOf(t))
+    const file = join(here.dir, 'app.vsa')
+    await here.ask('export', { layer: 'app', states: 0, file, version })
+    const changes: ((forgery: Forgery) => void)[] = [
+      ({ manifest }) => void (manifest.base.digest = 'b'.repeat(64)),
+      ({ manifest }) => void (manifest.base.bytes += 1),
+      ({ contents }) => void contents.pop(),
+      ({ manifest }) => void manifest.layer.excludes.push('/etc'),
+    ]
+    for (const change of changes) {
+      const forgery = await Forgery.of(file)
+      change(forgery)
+      await forgery.write(`${file}.evil`)
+      await t.rejects(there.ask('import', { files: [`${file}.evil`], ...taken }), {
+        code: 'SVS_ARCHIVE_DAMAGED',
+      })
+      t.same(await there.ask('layer.list', {}), [])
+      t.same(readdirSync(there.control.store.places.layers), [])
+    }
+  },
+)

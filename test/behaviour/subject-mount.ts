@@ -1,12 +1,12 @@
 // Real mounts: the drop-in of one layer, and three layers of a store over a base, by either
 // transport, also as on an older kernel.
 
-import { execFileSync } from 'node:child_process'
 import { mkdirSync, readdirSync, renameSync } from 'node:fs'
+import { ReadySvsfs } from '../daemon/ready.ts'
 import type { Tree } from './draw.ts'
 import { makeGround, removeGround } from './ground.ts'
 import { RealPlace } from './real-place.ts'
-import { Served, SVSFS } from './served.ts'
+import { Served } from './served.ts'
 import { drawOneLayer, drawStoreBranches, LAYER_NAMES } from './stacks.ts'
 import type { Ground, Subject } from './suite.ts'
 import type { Aspect } from './walk.ts'
@@ -25,6 +25,7 @@ export interface MountSubject {
   readonly tree?: Tree
   readonly changeable?: readonly Aspect[]
   readonly compareEvery?: number
+  readonly compareFrom?: number
   /** What its daemon's environment has beside this process's. */
   readonly env?: NodeJS.ProcessEnv
 }
@@ -59,7 +60,9 @@ export function store(subject: MountSubject): Subject {
       const root = makeGround()
       drawStoreBranches(root, starts, subject.tree)
       const env = { ...process.env, ...subject.env, SVSFS_STORE: `${root}/store` }
-      const lowers = LAYER_NAMES.map((name, i) => importLayer(root, name, 10 - i, env))
+      const lowers: string[] = []
+      for (const [i, name] of LAYER_NAMES.entries())
+        lowers.push(await importLayer(root, name, 10 - i))
       const words = ['mount', `${root}/mnt`, '--foreground', '--base', `${root}/base`]
       if (subject.transport !== undefined) words.push('--transport', subject.transport)
       if (subject.kernelCap !== undefined) words.push('--kernel-cap', subject.kernelCap)
@@ -71,17 +74,16 @@ export function store(subject: MountSubject): Subject {
 }
 
 /** Makes a layer of the drawn read-only tree, and moves the drawn changes in. Answers its `ro`. */
-function importLayer(root: string, name: string, priority: number, env: NodeJS.ProcessEnv): string {
-  const svsfs = (...words: string[]) =>
-    execFileSync(process.execPath, [SVSFS, ...words], { env, encoding: 'utf8' })
+async function importLayer(root: string, name: string, priority: number): Promise<string> {
+  const svsfs = new ReadySvsfs(`${root}/store`)
   const from = ['--from', `${root}/${name}/ro/1`]
-  svsfs('layer', 'create', name, ...from, '--activate', '--priority', String(priority))
-  const { data } = JSON.parse(svsfs('layer', 'show', name, '--json')) as {
-    data: { places: { ro: string; rw: string } }
+  await svsfs.ask('layer', 'create', name, ...from, '--activate', '--priority', String(priority))
+  const { places } = (await svsfs.ask('layer', 'show', name)) as {
+    places: { ro: string; rw: string }
   }
   const drawn = `${root}/${name}/rw`
-  for (const each of readdirSync(drawn)) renameSync(`${drawn}/${each}`, `${data.places.rw}/${each}`)
-  return data.places.ro
+  for (const each of readdirSync(drawn)) renameSync(`${drawn}/${each}`, `${places.rw}/${each}`)
+  return places.ro
 }
 
 async function serve(

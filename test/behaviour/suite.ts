@@ -28,6 +28,8 @@ export interface Subject {
   readonly tree?: Tree
   /** Of how many start directories one is compared over the remount; default 1, all. */
   readonly compareEvery?: number
+  /** The first of them; default 0. */
+  readonly compareFrom?: number
   /** What a remount may change here. */
   readonly changeable?: readonly Aspect[]
   /** Makes a directory that shows START for each of these names. */
@@ -76,7 +78,8 @@ export async function behavesLikePosix(t: Test, subject: Subject): Promise<void>
     const { remount } = ground
     if (remount !== null)
       await t.test('the view is the same after a remount', async (t) => {
-        const some = starts.filter((_, i) => i % (subject.compareEvery ?? 1) === 0)
+        const { compareEvery = 1, compareFrom = 0 } = subject
+        const some = starts.filter((_, i) => i % compareEvery === compareFrom)
         const was = seeAll(ground, some)
         await remount()
         const differences = compareTrees(was, seeAll(ground, some), subject.changeable)

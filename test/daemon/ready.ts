@@ -8,12 +8,26 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Done } from '../story/svsfs.ts'
+import { type Done, Svsfs } from '../story/svsfs.ts'
 
 export interface Asked {
   readonly words: readonly string[]
 }
 export type Heard = Done & { readonly status: number }
+
+/** A store whose commands are asked so. */
+export class ReadySvsfs extends Svsfs {
+  // A program that runs in a view holds what started it.
+  protected override async finish(words: readonly string[]): Promise<Done> {
+    const done = words[0] === 'run' ? null : await runReady(['--store', this.store, ...words])
+    return done ?? super.finish(words)
+  }
+
+  override stop(): void {
+    super.stop()
+    endReady()
+  }
+}
 
 const SCRIPT = join(dirname(fileURLToPath(import.meta.url)), 'ready-command.js')
 
@@ -27,7 +41,7 @@ let ready: Ready | null = null
 let busy = false
 
 /** Runs a command line in the process that is ready; null where it cannot now. */
-export async function runReady(words: readonly string[]): Promise<Done | null> {
+async function runReady(words: readonly string[]): Promise<Done | null> {
   if (busy) return null
   if (ready?.child.connected !== true) ready = start()
   const { child, environment: had } = ready
@@ -45,7 +59,7 @@ export async function runReady(words: readonly string[]): Promise<Done | null> {
 }
 
 /** Ends a command that still runs. */
-export function endReady(): void {
+function endReady(): void {
   if (!busy) return
   ready?.child.kill('SIGKILL')
   ready = null

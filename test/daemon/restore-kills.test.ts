@@ -27,7 +27,7 @@ import { layerPlaces } from '../../lib/daemon/store-path.ts'
 import type { LayerRecord } from '../../lib/snapshot/records.ts'
 import { describeTree, randomBytes, randomOf } from '../snapshot/fixture.ts'
 
-const ROUNDS = Number(process.env.ROUNDS ?? 30)
+const ROUNDS = Number(process.env.ROUNDS ?? 26)
 const SEED = Number(process.env.SEED ?? 20261)
 const VICTIM = join(dirname(fileURLToPath(import.meta.url)), 'restore-victim.js')
 t.setTimeout(3_600_000)

@@ -230,7 +230,11 @@ t.test('any path of a random layer comes back as it was, and only that', async (
   const client = (await Client.connect(storePlaces(place.store)))!
   t.teardown(() => client.close())
   const states: { id: string; was: string[]; paths: string[] }[] = []
-  for (let round = 0; round < Number(process.env.ROUNDS ?? 16); round++) {
+  for (
+    let round = 0;
+    round < Number(process.env.ROUNDS ?? (process.geteuid?.() === 0 ? 16 : 6));
+    round++
+  ) {
     for (let step = random(6); step >= 0; step--) change(place.at, random)
     if (round % 4 === 0) {
       const { id } = await client.call('snapshot', { layer: 'app', always: true })

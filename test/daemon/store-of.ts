@@ -9,11 +9,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isAlive } from '../../lib/host/alive.ts'
-import { type Done, Svsfs } from '../story/svsfs.ts'
 import { type Drawing, draw } from '../union/view-of.ts'
-import { endReady, runReady } from './ready.ts'
+import { ReadySvsfs } from './ready.ts'
 
-export class StorePlace extends Svsfs {
+export class StorePlace extends ReadySvsfs {
   readonly dir: string
   /** The mount point. */
   readonly at: string
@@ -23,17 +22,6 @@ export class StorePlace extends Svsfs {
     this.dir = dir
     this.at = join(dir, 'mount')
     mkdirSync(this.at)
-  }
-
-  // A program that runs in a view holds what started it.
-  protected override async finish(words: readonly string[]): Promise<Done> {
-    const done = words[0] === 'run' ? null : await runReady(['--store', this.store, ...words])
-    return done ?? super.finish(words)
-  }
-
-  override stop(): void {
-    super.stop()
-    endReady()
   }
 
   async layer(name: string, drawing: Drawing): Promise<void> {

@@ -16,7 +16,7 @@ import { buildState } from '../../lib/snapshot/restore.ts'
 import { verify } from '../../lib/snapshot/verify.ts'
 import { placeOf, randomOf } from './fixture.ts'
 
-const ROUNDS = Number(process.env.ROUNDS ?? 30)
+const ROUNDS = Number(process.env.ROUNDS ?? 26)
 const SEED = Number(process.env.SEED ?? 1)
 /** After so many kills everything is looked at byte by byte; after each, all records and references. */
 const WHOLE = 10

@@ -14,7 +14,9 @@ interface RecodeWish {
 export const recode: CommandRow<RecodeWish, RecodeAnswer> = {
   about: `A snapshot is stored in a moment. This takes more time for programs and libraries (ELF) that were built again: old and new code are aligned, and what is stored is how they differ, often a third of what it was. Mounts, snapshots and restores go on meanwhile; states keep their names and their files; it may be broken off at any time, and goes on where it was.
 
-Without a state it is done for all states of the layer, without a name for the whole store. What it replaces is removed at once, or, where the time is over, by svsfs gc, as by the daemon itself.`,
+Without a state it is done for all states of the layer, without a name for the whole store. What it replaces is removed at once, or, where the time is over, by svsfs gc, as by the daemon itself.
+
+While something is mounted the daemon does it by itself, for two minutes each time that it looks for garbage: for states that are a day old, each once; not on battery, and not with SVSFS_RECODE=off in its environment.`,
   options: [option('--seconds <number>', 'begin nothing more after so many')],
   examples: ['svsfs recode', 'svsfs recode firefox latest', 'svsfs recode firefox --seconds 60'],
   parse: (words) => ({

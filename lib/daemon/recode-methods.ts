@@ -107,12 +107,13 @@ async function statesOf(
   return (await control.catalogue.snapshots(layer.id)).reverse()
 }
 
-async function recodeOne(
+/** Null for a state that was deleted meanwhile. */
+export async function recodeOne(
   control: Control,
   layer: LayerRecord,
   snapshot: SnapshotRecord,
   budget: number | null,
-  onProgress: (programs: number) => void,
+  onProgress: (programs: number) => void = () => {},
 ): Promise<Recoded | null> {
   const job = {
     catalogue: control.catalogue,

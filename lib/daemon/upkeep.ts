@@ -1,7 +1,7 @@
-// What a daemon does by itself, when nobody waits for it: removing garbage.
+// What a daemon does by itself, when nobody waits for it: removing garbage, storing programs better.
 //
 //   states or layers deleted ─┐
-//   a day since the last time ─┴▶ a quiet minute ─▶ collectStore, a tenth of the time
+//   a day since the last time ─┴▶ a quiet minute ─▶ recodeDue ─▶ collectStore, a tenth of the time
 //
 // Rule: it never keeps the process, is broken off when the process ends, and what fails is logged
 // and tried again later. A command that opens the store itself leaves its garbage to the next daemon.
@@ -43,11 +43,23 @@ export class Upkeep {
     this.#timer = setTimeout(() => void this.#collect(), Math.min(ms, DAY_MS)).unref()
   }
 
+  async #recode(): Promise<void> {
+    const { ending, log } = this.#control
+    try {
+      const { recodeDue } = await import('./recoding.ts')
+      const recoded = await recodeDue(this.#control)
+      if (recoded > 0) log.info(`${recoded} programs of states are stored better`)
+    } catch (err) {
+      if (!ending.signal.aborted) log.warn('programs of states stay as they are', err)
+    }
+  }
+
   async #collect(): Promise<void> {
     const { ending, log } = this.#control
     if (this.#running || ending.signal.aborted) return
     this.#running = true
     try {
+      await this.#recode()
       const { Pace } = await import('../snapshot/pace.ts')
       const { collectStore } = await import('./garbage.ts')
       const pace = new Pace(SHARE, ending.signal)

@@ -129,7 +129,7 @@ export class Catalogue implements DepotReader {
     const schedules = (await this.schedules()).filter(({ layer }) => layer === id)
     const undos = (await this.undos()).filter(({ layer }) => layer === id)
     await this.batch([
-      ...[key.layer, key.removed, key.head, key.plan].map((of) => del(of(id))),
+      ...[key.layer, key.removed, key.head, key.plan, key.recoded].map((of) => del(of(id))),
       ...states.flatMap(deletionOf),
       del(key.swept),
       ...schedules.map((each) => del(key.schedule(each.id))),
@@ -363,6 +363,15 @@ export class Catalogue implements DepotReader {
   /** When garbage was last looked for, in milliseconds; 0 for never. */
   async swept(): Promise<number> {
     return Number((await this.#db.text(key.swept)) ?? 0)
+  }
+
+  /** Time of the last state of a layer that was recoded by itself; 0 for none. */
+  async recodedUntil(layer: string): Promise<number> {
+    return Number((await this.#db.text(key.recoded(layer))) ?? 0)
+  }
+
+  setRecodedUntil(layer: string, time: number): Promise<void> {
+    return this.batch([putText(key.recoded(layer), String(time))])
   }
 
   /** There is garbage: a daemon that starts later looks for it too. */

@@ -12,6 +12,7 @@
 //   tree/<snapshot id>                    Piece[]: where the list of its entries lies (tree.ts)
 //   content/<ro digest>/<content id>      Content: how to make a file (delta.ts)
 //   chunk/<sha256>                        bytes, at most 1 MiB, compressed already where it helps
+//   recoded/<layer>                       time of the last state that was recoded by itself, as text
 //   plan/<layer>                          RedoPlan that is being applied (redo.ts)
 //   schedule/<id>                         Schedule: when the daemon takes states by itself
 //   undo/<time>                           UndoRecord: what an operation on a layer replaced
@@ -49,6 +50,7 @@ export const key = {
   tree: (snapshot: string) => join('tree', snapshot),
   content: (scope: string, id: string) => join('content', scope === '' ? '-' : scope, id),
   chunk: (id: string) => join('chunk', id),
+  recoded: (layer: string) => join('recoded', layer),
   plan: (layer: string) => join('plan', layer),
   undo: (time: number) => join('undo', hex16(time)),
   schedule: (id: string) => join('schedule', id),

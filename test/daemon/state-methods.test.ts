@@ -7,6 +7,7 @@ import t from 'tap'
 import type { Failure } from '../../lib/base/failure.ts'
 import { type Answer, type MethodName, type Params, perform } from '../../lib/daemon/api.ts'
 import type { Control } from '../../lib/daemon/control.ts'
+import { type RecodingOptions, recodeDue } from '../../lib/daemon/recoding.ts'
 import { bringBack } from '../../lib/daemon/removal.ts'
 import { randomBytes, randomOf } from '../snapshot/fixture.ts'
 import { newStore, nobody, type Test, throwAway } from './place.ts'
@@ -121,22 +122,47 @@ t.test('a list says what each state needs alone, and what it shares', async (t) 
   t.equal((await ask(control, 'gc', {})).bytes, a!.sizes!.own, 'what it needed alone goes with it')
 })
 
-t.test('what recode replaces goes at once', async (t) => {
-  const { control, places, take } = await storeWithLayer(t)
-  const program = Buffer.concat([
-    Buffer.from('\x7fELF', 'latin1'),
-    randomBytes(randomOf(57), 300_000),
-  ])
-  for (const text of ['a', 'b']) {
-    writeFileSync(join(places.rw, 'program'), program)
-    await take(text)
+/** Takes states of a program that is built again and again. */
+async function takeRebuilt(rw: string, take: (text: string) => Promise<unknown>, states: number) {
+  const noise = randomBytes(randomOf(57), 300_000)
+  const program = Buffer.concat([Buffer.from('\x7fELF', 'latin1'), noise])
+  for (let state = 0; state < states; state++) {
+    writeFileSync(join(rw, 'program'), program)
+    await take(`state ${state}`)
     for (let at = 20; at + 4 < program.length; at += 40)
       program.writeInt32LE((program.readInt32LE(at) + 4711) | 0, at)
   }
+}
+
+t.test('what recode replaces goes at once', async (t) => {
+  const { control, places, take } = await storeWithLayer(t)
+  await takeRebuilt(places.rw, take, 2)
   const { recoded, saved, freed } = await ask(control, 'recode', { layer: 'app' })
   t.ok(recoded === 1 && saved > 5000 && freed !== null && freed >= saved, `${saved}, ${freed}`)
   t.match(await ask(control, 'gc', {}), { chunks: 0, bytes: 0 })
   t.match(await ask(control, 'recode', { layer: 'app' }), { recoded: 0, freed: 0 })
+  t.match(await ask(control, 'verify', {}), { faults: [] })
+})
+
+t.test('a state is recoded by itself when it is a day old, once, and not on battery', async (t) => {
+  const { control, places, take } = await storeWithLayer(t)
+  await takeRebuilt(places.rw, take, 3)
+  const supplies = throwAway(t)
+  const due = (options: RecodingOptions) => recodeDue(control, { supplies, ...options })
+  t.equal(await due({}), 0, 'too young')
+  const now = { age: -60_000 }
+  mkdirSync(join(supplies, 'AC'))
+  writeFileSync(join(supplies, 'AC/type'), 'Mains\n')
+  writeFileSync(join(supplies, 'AC/online'), '0\n')
+  t.equal(await due(now), 0, 'on battery')
+  writeFileSync(join(supplies, 'AC/online'), '1\n')
+  t.equal(await due({ ...now, budget: 0 }), 0, 'no time')
+  process.env.SVSFS_RECODE = 'off'
+  t.equal(await due(now), 0, 'not wanted')
+  delete process.env.SVSFS_RECODE
+  t.equal(await due(now), 2, 'both that were built again')
+  t.match(await ask(control, 'recode', { layer: 'app' }), { programs: 1, recoded: 0 })
+  t.equal(await due(now), 0)
   t.match(await ask(control, 'verify', {}), { faults: [] })
 })
 

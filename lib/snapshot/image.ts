@@ -37,6 +37,7 @@ import {
 import { FrozenArea } from './area.ts'
 import type { FileData } from './file-data.ts'
 import { frozenData } from './frozen-data.ts'
+import { allowed, openForReading, openName } from './image-open.ts'
 import { kindOfMode } from './kinds.ts'
 import { mergedData } from './merged-data.ts'
 import { readNumbers } from './numbers.ts'
@@ -145,7 +146,6 @@ interface Found {
 
 const EVERYTHING = [ROOT]
 const linkTarget = Buffer.alloc(4096)
-const privileged = process.geteuid?.() === 0
 
 class ImageReader {
   readonly #root: number
@@ -448,46 +448,4 @@ function setMarks(marks: Marks, isDir: boolean): EntryMarks | undefined {
   if (marks.base !== null) set.base = marks.base
   if (marks.origin !== null && !isDir) set.origin = marks.origin
   return Object.keys(set).length === 0 ? undefined : set
-}
-
-// Without touching the access time where that is allowed: it belongs to the application.
-function openForReading(fd: number): number {
-  return allowed(fd, 0o400, () => tryOpen(fd))
-}
-
-function tryOpen(fd: number): number {
-  const quiet = sys.reopen(fd, O.RDONLY | O.NOATIME)
-  return must(quiet === -ERRNO.EPERM ? sys.reopen(fd, O.RDONLY) : quiet, 'open')
-}
-
-// An O_PATH descriptor of a name; -ENOENT where there is none.
-function openName(dir: number, name: string): number {
-  return allowed(dir, 0o500, () => {
-    const fd = sys.openat(dir, name, O.PATH | O.NOFOLLOW)
-    return fd === -ERRNO.ENOENT ? fd : must(fd, shown(name))
-  })
-}
-
-const modeStat = new Stat()
-
-// An ordinary user's own file may forbid even its owner to read it. Then its mode is opened up for
-// that moment, and put back unless somebody changed it meanwhile.
-function allowed<T>(fd: number, bits: number, action: () => T): T {
-  try {
-    return action()
-  } catch (err) {
-    if (privileged || !(err instanceof Errno) || err.number !== ERRNO.EACCES) throw err
-  }
-  const mode = modeOf(fd)
-  must(sys.chmodFd(fd, mode | bits), 'chmod')
-  try {
-    return action()
-  } finally {
-    if (modeOf(fd) === (mode | bits)) must(sys.chmodFd(fd, mode), 'chmod')
-  }
-}
-
-function modeOf(fd: number): number {
-  must(sys.stat(fd, '', modeStat), 'stat')
-  return modeStat.mode & 0o7777
 }

@@ -1,8 +1,10 @@
 // A snapshot thread: does one job after the other (jobs.ts), asking the main thread for what
 // the catalogue holds and giving it what is to be stored.
 //
-// Rule: only so many bytes are on their way at once; then the job waits for the catalogue.
+// Rule: only so many bytes are on their way at once; then the job waits for the catalogue. Programs, and
+// the thread that serves them, come first.
 
+import { setPriority } from 'node:os'
 import { parentPort } from 'node:worker_threads'
 import type { Depot } from './depot.ts'
 import { JOBS, type JobName, type Report } from './jobs.ts'
@@ -13,6 +15,10 @@ import { type Ask, type FromThread, receiveError, sendError, type ToThread } fro
 const ON_THE_WAY = 8 * 1024 * 1024
 const REPORT_MS = 100
 
+/** As nice(1) has it: on Linux, of this thread alone. */
+const NICE = 5
+
+setPriority(NICE)
 const port = parentPort!
 const post = (message: FromThread, transfer: ArrayBuffer[] = []) =>
   port.postMessage(message, transfer)

@@ -238,7 +238,7 @@ class Export {
     const counts = { added: 0, changed: 0, deleted: 0, attributes: 0 }
     const names = { A: 'added', M: 'changed', D: 'deleted', attr: 'attributes' } as const
     for (const { mark } of await differenceOfStates(catalogue, from, after, trees))
-      counts[names[mark]] += 1
+      for (const each of mark === 'R' ? (['A', 'D'] as const) : [mark]) counts[names[each]] += 1
     return counts
   }
 

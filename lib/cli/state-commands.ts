@@ -69,6 +69,7 @@ function difference({ counts }: StateLine): string {
     [counts.added, 'added'],
     [counts.changed, 'changed'],
     [counts.deleted, 'deleted'],
+    [counts.renamed, 'renamed'],
     [counts.attributes, 'with other attributes'],
   ] as const
   const said = parts.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`)

@@ -206,6 +206,11 @@ export const COMMANDS: readonly (Leaf | Group)[] = [
     async () => (await import('./restore-commands.ts')).restore,
   ),
   leaf(
+    'diff <name> [range] [path...]',
+    'show what differs between two states, or between one and now',
+    async () => (await import('./diff-command.ts')).diff,
+  ),
+  leaf(
     'undo [name]',
     'take the last restore, reset, replacement, activation or deletion back',
     async () => (await import('./undo-command.ts')).undo,

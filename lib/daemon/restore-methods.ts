@@ -231,8 +231,8 @@ function partsOf(
   return wanted.includes(relPath('')) && !keepBoth ? null : { paths: wanted, keepBoth }
 }
 
-// Where a mount shows it, or as the layer has it. The text is not looked up: it may be absent now.
-function insideOf(control: Control, layer: LayerRecord, path: string): RelPath {
+/** Where a mount shows it, or as the layer has it. The text is not looked up: it may be absent now. */
+export function insideOf(control: Control, layer: LayerRecord, path: string): RelPath {
   const mounted = path.startsWith('/') ? control.mounts?.containing(path) : null
   const isOf = mounted?.shows.includes(layer.id) === true || mounted?.state?.layer === layer.id
   const shows = isOf && mounted.mountPoint !== '/'

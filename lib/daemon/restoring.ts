@@ -24,12 +24,12 @@ import {
   type RestoreOptions,
 } from '../snapshot/restore.ts'
 import type { Progress } from '../snapshot/scan.ts'
-import { publishedBase } from '../union/numbers.ts'
 import type { Control } from './control.ts'
 import type { Call } from './method.ts'
 import { STACKS } from './queue.ts'
 import {
   type Frozen,
+  indexOf,
   isShown,
   keepRest,
   readOnly,
@@ -73,8 +73,7 @@ export function versionOf(layer: LayerRecord, state: SnapshotRecord): ReadOnlyVe
 /** Where a version of the read-only part lies, and by which numbers its files are known. */
 export function belowOf(control: Control, layer: LayerRecord, version: number): BelowTree {
   const places = layerPlaces(control.store.places, layer.id)
-  const index = { path: bytesOf(places.index(version)), base: publishedBase(layer.tag, version) }
-  return { path: bytesOf(places.ro(version)), index }
+  return { path: bytesOf(places.ro(version)), index: indexOf(control, layer, version) }
 }
 
 /** Turns the layer back to a state of its own, or parts of it. */

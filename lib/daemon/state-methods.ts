@@ -35,6 +35,7 @@ export interface StateLine {
     readonly changed: number
     readonly deleted: number
     readonly attributes: number
+    readonly renamed: number
   }
   /** The layer came from this state: taken of it, or restored to it. */
   readonly current: boolean
@@ -280,6 +281,7 @@ export const stateLine = (
     changed: state.counts.changed,
     deleted: state.counts.deleted,
     attributes: state.counts.attributes,
+    renamed: state.counts.renamed ?? 0,
   },
   current: state.id === head,
   status: 'stored',
@@ -293,7 +295,7 @@ const pendingLine = ({ layer, ...state }: PendingState): StateLine => ({
   bytes: 0,
   stored: 0,
   sizes: null,
-  counts: { added: 0, changed: 0, deleted: 0, attributes: 0 },
+  counts: { added: 0, changed: 0, deleted: 0, attributes: 0, renamed: 0 },
   current: false,
   status: 'pending',
 })

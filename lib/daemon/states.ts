@@ -10,9 +10,11 @@ import { join } from 'node:path'
 import { bytesOf } from '../base/path.ts'
 import { removeTree } from '../host/remove-tree.ts'
 import { AT_FDCWD } from '../host/sys.ts'
+import type { BelowIndex } from '../snapshot/below.ts'
 import { newId } from '../snapshot/catalogue.ts'
 import type { LayerRecord, SnapshotRecord, Trigger } from '../snapshot/records.ts'
 import { headOf, type JournalAnswer, type Taken, takeSnapshot } from '../snapshot/snapshot.ts'
+import { publishedBase } from '../union/numbers.ts'
 import type { Control } from './control.ts'
 import type { Engine } from './engine-api.ts'
 import type { Call } from './method.ts'
@@ -141,6 +143,7 @@ async function storeFrom(
       ro: readOnly(control, layer, layer.ro.version),
       area: frozen?.area ?? null,
     },
+    index: indexOf(control, layer, layer.ro.version),
     ...wish,
     ...(frozen === null ? {} : { at: frozen.at, journal: frozen.journal }),
     onProgress: ({ entries }) => call?.progress(`read ${plural(entries, 'name')}`),
@@ -171,6 +174,12 @@ export async function keepRest(
     return null
   }
 }
+
+/** By which numbers the files of a version are known. */
+export const indexOf = (control: Control, layer: LayerRecord, version: number): BelowIndex => ({
+  path: bytesOf(layerPlaces(control.store.places, layer.id).index(version)),
+  base: publishedBase(layer.tag, version),
+})
 
 /** A version of the layer's read-only part, as jobs take it. */
 export const readOnly = (control: Control, layer: LayerRecord, version: number): string[] => [

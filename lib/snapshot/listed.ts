@@ -47,6 +47,7 @@ export function isPlain(value: unknown): value is ListedState {
     isText(ro.digest) &&
     isObject(counts) &&
     areCounts(counts.added, counts.changed, counts.deleted, counts.attributes) &&
+    areCounts(counts.renamed ?? 0) &&
     isObject(tags) &&
     Object.values(tags).every(isText)
   )

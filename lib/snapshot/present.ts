@@ -56,7 +56,7 @@ export async function* presentEntries(job: PlanJob, depot: DepotReader): AsyncGe
         await head.at(item.entry.path, () => {}),
         await target.at(item.entry.path, () => {}),
       ]
-      yield { entry: contents.complete(item, states), stamp: item.stamp }
+      yield { entry: contents.complete(item, states), stamp: item.stamp, ino: item.ino }
     }
     image.check()
   } finally {

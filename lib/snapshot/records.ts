@@ -249,7 +249,14 @@ export const snapshotRecord = z.looseObject({
   bytes: count,
   stored: count,
   /** Against the parent; for a first state, against the read-only sublayer. */
-  counts: z.looseObject({ added: count, changed: count, deleted: count, attributes: count }),
+  counts: z.looseObject({
+    added: count,
+    changed: count,
+    deleted: count,
+    attributes: count,
+    /** Neither deleted nor added; absent in states of before, which counted them as both. */
+    renamed: count.optional(),
+  }),
   /** Where the change journal stood; null without one. */
   journal: count.nullable(),
   /** True where a renamed directory of the base belongs to it. */

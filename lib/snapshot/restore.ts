@@ -16,7 +16,7 @@ import { ownPrefix } from '../layer/marks.ts'
 import type { BelowIndex } from './below.ts'
 import { type Catalogue, newId } from './catalogue.ts'
 import type { CopiedOut } from './copy-out.ts'
-import type { Difference } from './diff.ts'
+import type { Difference, DiffWish } from './diff.ts'
 import type { ImageDirs } from './image.ts'
 import type { Parts } from './parts.ts'
 import type { RestorePlan } from './plan.ts'
@@ -43,7 +43,13 @@ export interface RestoreOptions {
   readonly onProgress?: (progress: Progress) => void
 }
 
-async function planJob({ catalogue, layer, snapshot, dirs, parts }: RestoreOptions) {
+async function planJob({
+  catalogue,
+  layer,
+  snapshot,
+  dirs,
+  parts,
+}: Omit<RestoreOptions, 'snapshot'> & { readonly snapshot: SnapshotRecord | null }) {
   return {
     ...(parts === undefined ? {} : { parts }),
     dirs: {
@@ -53,7 +59,7 @@ async function planJob({ catalogue, layer, snapshot, dirs, parts }: RestoreOptio
       area: dirs.area,
     },
     prefix: ownPrefix(),
-    target: await catalogue.pieces(snapshot.id),
+    target: snapshot === null ? [] : await catalogue.pieces(snapshot.id),
     head: await piecesOf(catalogue, await headOf(catalogue, layer.id)),
   }
 }
@@ -171,8 +177,10 @@ export async function differenceOfStates(
   before: SnapshotRecord | null,
   after: SnapshotRecord,
   ro: readonly string[],
+  wish: Omit<DiffWish, 'ro'> = {},
 ): Promise<Difference[]> {
   const job = {
+    ...wish,
     before: await piecesOf(catalogue, before),
     after: await catalogue.pieces(after.id),
     ro,
@@ -180,8 +188,11 @@ export async function differenceOfStates(
   return runJob('diffStates', job, catalogue)
 }
 
-/** What the layer shows now otherwise than `snapshot`. */
-export async function differenceNow(options: RestoreOptions): Promise<Difference[]> {
-  const job = { ...(await planJob(options)), ro: options.dirs.ro }
+/** What the layer shows now otherwise than `snapshot` (null: than the read-only sublayer alone). */
+export async function differenceNow(
+  options: Omit<RestoreOptions, 'snapshot'> & { readonly snapshot: SnapshotRecord | null },
+  wish: Omit<DiffWish, 'ro'> = {},
+): Promise<Difference[]> {
+  const job = { ...wish, ...(await planJob(options)), ro: options.dirs.ro }
   return runJob('diffNow', job, options.catalogue, options.onProgress)
 }

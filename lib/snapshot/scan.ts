@@ -12,9 +12,10 @@
 // the disk's clock might not tell it from the next one is never taken for "unchanged" later.
 
 import { readFileSync } from 'node:fs'
-import { isWithin } from '../base/path.ts'
+import { isWithin, type RelPath } from '../base/path.ts'
 import type { Changed } from '../layer/changed.ts'
 import type { MarkPrefix } from '../layer/marks.ts'
+import { Below, type BelowIndex } from './below.ts'
 import { markOf, sameAttributes, sameContent } from './changes.ts'
 import type { Depot } from './depot.ts'
 import { FileStore, hasContent } from './file-store.ts'
@@ -23,6 +24,7 @@ import { LowerTrees } from './lower.ts'
 import { type Named, namedPaths } from './named.ts'
 import { ParentList, type SummedPiece } from './parent-list.ts'
 import type { Entry, Piece, SnapshotRecord } from './records.ts'
+import { Renames } from './renames.ts'
 import {
   comparePaths,
   type Line,
@@ -40,6 +42,8 @@ export interface ScanJob {
   /** Read-only trees, top first, and the digest that contents are kept under. */
   readonly ro: readonly string[]
   readonly scope: string
+  /** Of the first of them: by which numbers its files are known. */
+  readonly index?: BelowIndex | null
   /** The parent state's list; null for a first state. */
   readonly parent: readonly Piece[] | null
   /** Digest of the parent's read-only sublayer. */
@@ -105,6 +109,8 @@ async function finish(scan: Scan, walk: (scan: Scan) => Promise<void>): Promise<
   } catch (err) {
     await scan.abandon()
     throw err
+  } finally {
+    scan.close()
   }
 }
 
@@ -153,6 +159,9 @@ class Scan {
   #names = 0
   readonly #totals = new Totals()
   readonly #counts = { A: 0, M: 0, D: 0, attr: 0 }
+  readonly #renames = new Renames()
+  readonly #job: ScanJob
+  #below: Below | null = null
   readonly #report: (progress: Progress) => void
   #entries = 0
   #changed: boolean
@@ -164,6 +173,7 @@ class Scan {
     settled: number,
     report: (progress: Progress) => void,
   ) {
+    this.#job = job
     this.#report = report
     this.#lower = lower
     this.#settled = settled
@@ -251,13 +261,12 @@ class Scan {
   async end(): Promise<ScanResult> {
     await this.#drain(0)
     await this.#files.end()
-    const { A: added, M: changed, D: deleted, attr: attributes } = this.#counts
     const { sum } = this.#totals
     return {
       pieces: await this.#writer.end(),
       entries: this.#entries,
       bytes: sum.bytes,
-      counts: { added, changed, deleted, attributes },
+      counts: this.#countsWithRenames(),
       dependsOnBase: sum.base,
       owners: {
         users: namesOf('/etc/passwd', new Set(sum.users)),
@@ -266,6 +275,25 @@ class Scan {
       changed: this.#changed,
       by: 'scan',
     }
+  }
+
+  // What was deleted and added as one file is renamed; what its directory took along is neither.
+  #countsWithRenames(): SnapshotRecord['counts'] {
+    const { A: added, M: changed, D: deleted, attr: attributes } = this.#counts
+    const pairs = this.#renames.match((path) => this.#entryBelow(path))
+    const taken = (also: 'M' | 'attr') =>
+      pairs.filter((pair) => pair.inside && pair.also === also).length
+    return {
+      added: added - pairs.length,
+      changed: changed + taken('M'),
+      deleted: deleted - pairs.filter(({ isGone }) => isGone).length,
+      attributes: attributes + taken('attr'),
+      renamed: pairs.filter(({ inside }) => !inside).length,
+    }
+  }
+
+  close(): void {
+    this.#below?.close()
   }
 
   /** Waits for what is under way, whatever becomes of it. */
@@ -297,7 +325,7 @@ class Scan {
 
   async #addName({ item, before, content }: Waiting & { kind: 'name' }): Promise<void> {
     const entry = content === null ? item.entry : { ...item.entry, content: await content }
-    this.#count(before?.entry ?? null, entry, item)
+    this.#count(before, entry, item)
     await this.#writer.add({
       entry: this.#same(before, entry) ? { ...entry, ...accessOf(before!.entry) } : entry,
       stamp: this.#stampOf(item),
@@ -319,19 +347,34 @@ class Scan {
     return sameAttributes(before.entry, now)
   }
 
-  #gone({ entry }: Listed): void {
+  #gone({ entry, ino = 0 }: Listed): void {
     this.#changed = true
     const mark = markOf(entry, null, () => this.#lower.look(entry.path))
     if (mark !== null) this.#counts[mark] += 1
+    if (mark === 'D') this.#renames.gone({ entry, ino })
   }
 
-  #count(before: Entry | null, now: Entry, item: ImageEntry): void {
+  #count(listed: Listed | null, now: Entry, item: ImageEntry): void {
     this.#entries += 1
     this.#totals.add(now)
+    const before = listed?.entry ?? null
     // A directory's own `lower` is where its content lies below: for a name, it is the parent's.
     const mark = markOf(before, now, () => this.#lower.look(item.shownOver))
     if (mark !== null) this.#counts[mark] += 1
+    if (mark === 'A') this.#renames.came({ entry: now, ino: item.ino })
+    else if (mark === 'D' && listed !== null) this.#renames.gone({ ino: 0, ...listed })
+    else if (mark === 'D') this.#goneBelow(item.shownOver)
     if (mark !== null || before === null || before.link !== now.link) this.#changed = true
+  }
+
+  #goneBelow(path: RelPath | null): void {
+    const entry = path === null ? null : this.#entryBelow(path)
+    if (entry !== null) this.#renames.gone({ entry, ino: 0, below: true })
+  }
+
+  #entryBelow(path: RelPath): Entry | null {
+    this.#below ??= new Below(this.#job.ro[0]!, this.#job.index ?? null)
+    return this.#below.look(path)?.entry ?? null
   }
 
   #stampOf({ entry, stamp }: ImageEntry): Stamp | null {

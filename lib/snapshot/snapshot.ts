@@ -10,6 +10,7 @@
 
 import type { Changed } from '../layer/changed.ts'
 import { ownPrefix } from '../layer/marks.ts'
+import type { BelowIndex } from './below.ts'
 import { type Catalogue, newId } from './catalogue.ts'
 import type { LayerRecord, Piece, SnapshotRecord, Trigger } from './records.ts'
 import type { Progress, ScanResult } from './scan.ts'
@@ -28,6 +29,8 @@ export interface TakeSnapshot {
     /** Preservation area of the freeze; null for a layer that is not mounted. */
     readonly area: string | null
   }
+  /** Of the first of the trees: by which numbers its files are known; null or absent: not known. */
+  readonly index?: BelowIndex | null
   /** The new state's; one of its own by default. */
   readonly id?: string
   readonly message?: string
@@ -94,7 +97,7 @@ export async function piecesOf(
 }
 
 async function scanLayer(
-  { layer, dirs, journal, onProgress }: TakeSnapshot,
+  { layer, dirs, journal, index, onProgress }: TakeSnapshot,
   parent: SnapshotRecord | null,
   pieces: readonly Piece[] | null,
   writer: SnapshotWriter,
@@ -103,6 +106,7 @@ async function scanLayer(
     dirs: { rw: dirs.rw, ro: dirs.ro, numbers: dirs.numbers, area: dirs.area },
     prefix: ownPrefix(),
     ro: dirs.ro,
+    index: index ?? null,
     scope: layer.ro.digest,
     parent: pieces,
     parentScope: parent?.ro.digest ?? '',

@@ -91,7 +91,10 @@ class Shown {
   }
 
   /** Asks the daemon, which runs. */
-  async ask<Name extends MethodName>(name: Name, params: Params<Name>): Promise<Answer<Name>> {
+  readonly ask = async <Name extends MethodName>(
+    name: Name,
+    params: Params<Name>,
+  ): Promise<Answer<Name>> => {
     this.#client ??= await Client.connect(storePlaces(this.place.store))
     return this.#client!.call(name, params)
   }
@@ -188,6 +191,7 @@ async function same(t: Test, shown: Shown): Promise<void> {
   changeAll(place.at)
   const { ino } = statSync(join(place.at, 'new/one'))
   await shown.snapshot('then')
+  await differs(t, shown)
   sh(place.at, 'rm -r new etc; echo later > big; mkdir etc')
   await shown.snapshot('later')
 
@@ -222,6 +226,24 @@ async function same(t: Test, shown: Shown): Promise<void> {
   await shown.hide()
   t.equal(mountOf(old), null)
   await t.rejects(shown.show('then'), { code: 'SVS_STATE_NOT_FOUND' })
+}
+
+/** What was renamed is told by its number, also where it lies in the read-only part. */
+async function differs(t: Test, { ask }: Shown): Promise<void> {
+  const { differences, to } = await ask('diff', { layer: 'app', from: 'ro', to: 'then' })
+  const told = differences.map(({ mark, path, from = '' }) => `${mark} ${path} ${from}`.trim())
+  for (const line of ['R /new/moved /etc/d', 'D /etc/gone', 'M /etc/conf', 'attr /opt/attr'])
+    t.ok(told.includes(line), line)
+  t.same(
+    told.filter((line) => line.endsWith('/deep')),
+    [],
+    'what lies in it is not named',
+  )
+  t.equal(to?.counts.renamed, 1)
+  t.same((await ask('diff', { layer: 'app' })).differences, [])
+  const paths = ['etc/conf']
+  const some = await ask('diff', { layer: 'app', from: 'ro', paths, contents: true })
+  t.match(some.differences, [{ mark: 'M', before: { bytes: /./ }, after: { size: 8 } }])
 }
 
 async function middle(t: Test, shown: Shown): Promise<void> {

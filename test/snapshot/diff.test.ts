@@ -2,12 +2,15 @@
 
 import { execFileSync } from 'node:child_process'
 import t from 'tap'
+import { relPath } from '../../lib/base/path.ts'
+import type { Difference } from '../../lib/snapshot/diff.ts'
 import { differenceNow, differenceOfStates } from '../../lib/snapshot/restore.ts'
 import { findState } from '../../lib/snapshot/state-name.ts'
 import { comparePaths } from '../../lib/snapshot/tree.ts'
 import { type Lab, labOf } from './fixture.ts'
 
-const sh = (cwd: string, script: string) => execFileSync('sh', ['-ec', script], { cwd })
+const sh = (cwd: string, script: string, env = {}) =>
+  execFileSync('sh', ['-ec', script], { cwd, env: { ...process.env, ...env } })
 
 const seen = (found: readonly { path: string; mark: string }[]): string[] =>
   found.map(({ path, mark }) => `${mark} ${path}`)
@@ -43,6 +46,67 @@ t.test('added, changed, deleted, attributes', async (t) => {
     'D etc/new',
     'A etc/other',
   ])
+})
+
+/** As `git diff --name-status` has it. */
+const told = (found: readonly Difference[]): string[] =>
+  found.map(({ path, mark, from, also = '' }) =>
+    from === undefined ? `${mark} ${path}` : `R${also} ${path} < ${from}`,
+  )
+
+t.test('renamed is told from deleted and added', async (t) => {
+  const lab = await labOf(t)
+  const { rw, ro } = lab.dirs
+  sh(ro[0]!, 'mkdir usr; echo below > usr/below')
+  sh(rw, 'mkdir -p d/sub; for n in d/a d/b d/sub/c one two three; do echo $n > $n; done')
+  await lab.snapshot()
+  // Moved with what lies in it, moved and changed, moved alone, copied and gone, another in its place.
+  sh(rw, 'mv d moved; echo more >> moved/b; rm moved/sub/c; echo new > moved/new; mv one eins')
+  sh(rw, 'cp two zwei; rm two; rm three; echo other > drei')
+  const second = await lab.snapshot()
+  const states = await lab.catalogue.snapshots('l1')
+  const wanted = [
+    'A drei',
+    'R eins < one',
+    'R moved < d',
+    'M moved/b',
+    'A moved/new',
+    'Rattr zwei < two',
+  ]
+  const both = told(await differenceOfStates(lab.catalogue, states[0]!, second, ro))
+  t.same(both.sort(), [...wanted, 'D d/sub/c', 'D three'].sort())
+  t.match(second.counts, { renamed: 3, changed: 1 })
+
+  // The same of the layer as it is now, from the state before.
+  const { catalogue, layer, dirs } = lab
+  const now = told(await differenceNow({ catalogue, layer, snapshot: states[0]!, dirs }))
+  for (const line of ['R eins < one', 'R moved < d', 'M moved/b'])
+    t.ok(now.includes(line), `now: ${line}`)
+  t.notOk(now.includes('M moved/a'))
+
+  // From the read-only part: a whiteout, and what says where it lay.
+  sh(
+    rw,
+    'mkdir usr; mknod usr/below c 0 0; echo below > usr/elsewhere; touch -r "$RO" usr/elsewhere',
+    {
+      RO: `${ro[0]}/usr/below`,
+    },
+  )
+  t.same(
+    told(await differenceNow({ catalogue, layer, snapshot: second, dirs })).sort(),
+    ['A usr/elsewhere', 'D usr/below'],
+    'alike is not the same',
+  )
+  // Only some paths, and their bytes.
+  const job = {
+    paths: [relPath('moved')],
+    contents: { each: 100, all: 100, scope: second.ro.digest },
+  }
+  const some = await differenceOfStates(catalogue, states[0]!, second, ro, job)
+  t.same(told(some), ['R moved < d', 'M moved/b', 'A moved/new'])
+  const bytes = some.find(({ path }) => path === 'moved/b')
+  t.equal(Buffer.from(bytes?.before?.bytes ?? []).toString(), 'd/b\n')
+  t.equal(Buffer.from(bytes?.after?.bytes ?? []).toString(), 'd/b\nmore\n')
 })
 
 t.test('states are called by id, label and place', async (t) => {

@@ -1,0 +1,111 @@
+// svsfs diff: what differs between two states, or between one and now.
+//
+//   A app/new.conf            added            --stat   bytes of both sides
+//   M app/old.conf  (attr)    changed          --patch  text line by line (text-diff.ts)
+//   R app/b ← app/a           renamed
+//
+// Rule: names go to the terminal with nothing in them that steers it.
+
+import type { DiffAnswer, DifferenceLine } from '../daemon/diff-methods.ts'
+import { namedState, splitRange } from '../snapshot/state-name.ts'
+import { createColors, type Paint } from './colors.ts'
+import { type CommandRow, option } from './command.ts'
+import { type Output, printable } from './output.ts'
+import { textDifference } from './text-diff.ts'
+import { size } from './words.ts'
+
+interface DiffWish {
+  readonly layer: string
+  readonly from: string | null
+  readonly to: string
+  readonly paths: string[] | null
+  readonly stat: boolean
+  readonly patch: boolean
+  readonly exitCode: boolean
+  readonly color: boolean | null
+}
+
+export const diff: CommandRow<DiffWish, DiffAnswer> = {
+  about: `RANGE is A..B, or A for what differs between A and now. A and B are states as svsfs restore takes them; "ro" is the layer as it was installed, "now" the layer as it is. Without a range it is what changed since the state that the layer came from. NAME@A..B is the same.
+
+A is added, M changed, D deleted, R renamed, m other attributes alone. A file counts as renamed by its inode number, or where the bytes of one that is gone are those of one that came; what lies in a renamed directory is not named again. Paths, from the layer's root on or where a mount shows them, name what is wanted.`,
+  options: [
+    option('--stat', 'with the bytes of both sides'),
+    option('-p, --patch', 'with the lines that differ, of text of at most 1 MiB'),
+    option('--exit-code', 'exit with 1 where something differs'),
+    option('--color', 'with colours, also where no terminal is'),
+    option('--no-color', 'without colours (so does NO_COLOR in the environment)'),
+  ],
+  examples: [
+    'svsfs diff firefox                       # what changed since the last state',
+    'svsfs diff firefox clean --stat          # since the state that is labelled clean',
+    'svsfs diff firefox@-2..-1 etc --patch',
+    'svsfs diff firefox ro..latest --exit-code',
+  ],
+  parse: (words) => {
+    const { layer, state } = namedState(words.arg(0), null)
+    const rest = words.args(2)
+    const word = words.optionalArg(1)
+    // NAME@A..B PATH: then the second word is a path.
+    const paths = state !== null && word !== null ? [word, ...rest] : rest
+    const range = state ?? word
+    const ends = range === null ? null : splitRange(range)
+    return {
+      layer,
+      from: ends === null ? range : ends.from || 'ro',
+      to: ends === null ? 'now' : ends.to || 'now',
+      paths: paths.length === 0 ? null : paths,
+      stat: words.flag('stat'),
+      patch: words.flag('patch'),
+      exitCode: words.flag('exitCode'),
+      color: words.choice('color'),
+    }
+  },
+  run: async ({ session, exit }, { layer, from, to, paths, patch, exitCode }) => {
+    const found = await session.call('diff', { layer, from, to, paths, contents: patch })
+    if (exitCode && found.differences.length > 0) exit(1)
+    return found
+  },
+  print: ({ differences, from, to }, out, { stat, patch, color }) => {
+    const paint = createColors(color)
+    if (differences.length === 0)
+      out.note(`nothing differs between ${from?.id ?? 'ro'} and ${to?.id ?? 'now'}`)
+    for (const one of differences) {
+      out.line(lineOf(one, stat, paint))
+      if (patch) for (const line of textDifference(one, paint)) out.line(line)
+    }
+    if (stat) printSum(differences, out)
+  },
+}
+
+const LETTERS = { A: 'A', M: 'M', D: 'D', R: 'R', attr: 'm' } as const
+
+function lineOf(one: DifferenceLine, stat: boolean, paint: Paint): string {
+  const { mark, path, from, also, before, after } = one
+  const name = printable(path.slice(1) || '.')
+  const was = from === undefined ? '' : ` <- ${printable(from.slice(1))}`
+  const more = also === undefined ? '' : also === 'M' ? '  (changed)' : '  (attributes)'
+  const isDir = (after ?? before)?.kind === 'dir' ? '/' : ''
+  const bytes = stat ? `  ${sizeOf(before)} -> ${sizeOf(after)}` : ''
+  const colour = mark === 'A' ? 'green' : mark === 'D' ? 'red' : mark === 'R' ? 'cyan' : 'yellow'
+  return `${paint(colour, LETTERS[mark])} ${name}${isDir}${was}${more}${bytes}`
+}
+
+const sizeOf = (side: DifferenceLine['before']): string => (side === null ? '-' : size(side.size))
+
+function printSum(differences: readonly DifferenceLine[], out: Output): void {
+  const count = (mark: DifferenceLine['mark']) =>
+    differences.filter((one) => one.mark === mark).length
+  const bytes = (side: 'before' | 'after') =>
+    differences.reduce((sum, one) => sum + (one[side]?.size ?? 0), 0)
+  const parts = [
+    [count('A'), 'added'],
+    [count('M'), 'changed'],
+    [count('D'), 'deleted'],
+    [count('R'), 'renamed'],
+    [count('attr'), 'with other attributes'],
+  ] as const
+  const said = parts.filter(([number]) => number > 0).map(([number, what]) => `${number} ${what}`)
+  if (said.length === 0) return
+  out.line(`${said.join(', ')}; ${size(bytes('before'))} -> ${size(bytes('after'))}`)
+}

@@ -11,9 +11,13 @@ export function needTerminal(instead: string): void {
 export const hasTerminal = (): boolean =>
   process.stdin.isTTY === true && process.stderr.isTTY === true
 
+// A line of progress may stand where the question is to be.
+const clearLine = () => process.stderr.write('\r\x1b[2K')
+
 /** Asks yes or no; false is what a person has who ends the question. */
 export async function agreed(question: string): Promise<boolean> {
   const { confirm: ask } = await import('@clack/prompts')
+  clearLine()
   return (await ask({ message: question, initialValue: false, output: process.stderr })) === true
 }
 
@@ -37,6 +41,7 @@ export async function pick<T extends string>(
 ): Promise<T> {
   needTerminal(instead)
   const { select, isCancel } = await import('@clack/prompts')
+  clearLine()
   const options = choices.map(({ value, label, hint }) => ({
     value: value as string,
     label,

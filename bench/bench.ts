@@ -4,6 +4,7 @@
 //   npm run bench -- mount --quick   the core rows in two minutes, held against what is kept
 //   npm run bench -- states          states beside restic, borg, ostree, tar and zstd
 //   npm run bench -- states-many     a catalogue of ever more states and chunks
+//   npm run bench -- start           how long a command takes to start, beside Node alone
 //   npm run bench -- readme          the README's section about speed, from what is kept
 //
 // Rule: progress goes to stderr, the answer to stdout. Exit status 1: something became slower, or
@@ -17,6 +18,7 @@ import { MEASURES } from './daemon-rows.ts'
 import { benchMount, type MountOptions, SETTINGS } from './mount.ts'
 import { writeReadme } from './readme.ts'
 import { ROWS } from './rows/rows.ts'
+import { benchStart, type StartOptions } from './start.ts'
 import { KEEPERS } from './states/keepers.ts'
 import { SETS } from './states/sets.ts'
 import { benchStates, type StatesOptions } from './states.ts'
@@ -125,6 +127,16 @@ program
   .option('--keep', 'keep the result in bench/results')
   .action(async (options: StatesOptions) => {
     process.exitCode = await benchStates(options, join(project, 'bench', 'results'))
+  })
+
+program
+  .command('start')
+  .description('start commands, beside Node alone')
+  .option('--rounds <n>', 'how often', count, 15)
+  .option('--disk <dir>', 'a directory on a disk', '/var/tmp')
+  .option('--json', 'print the result as JSON')
+  .action(async (options: StartOptions) => {
+    process.exitCode = await benchStart(options)
   })
 
 program

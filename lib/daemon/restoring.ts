@@ -24,6 +24,7 @@ import {
   type RestoreOptions,
 } from '../snapshot/restore.ts'
 import type { Progress } from '../snapshot/scan.ts'
+import type { Taken } from '../snapshot/snapshot.ts'
 import type { Control } from './control.ts'
 import type { Call } from './method.ts'
 import { STACKS } from './queue.ts'
@@ -89,11 +90,11 @@ export async function restoreState(
   const message = `before restore${what} to ${target.id}`
   const wish = { message, label: null, trigger: 'before-restore' } as const
   const inPlace = parts !== null || version.version === layer.ro.version
-  const pass = (frozen: Frozen | null) =>
-    restorePass(control, layer, { target, parts }, frozen, call)
+  const pass = (frozen: Frozen | null, now?: string) =>
+    restorePass(control, layer, { target, parts }, frozen, call, now)
   const first = await withImage(control, layer, async (frozen) => {
     const taken = await takeFrom(control, layer, wish, call, frozen)
-    return { taken, pass: inPlace ? await pass(frozen) : null }
+    return { taken, pass: inPlace ? await pass(frozen, stateOf(taken, frozen)) : null }
   })
   const done =
     first.pass === null
@@ -112,6 +113,14 @@ export async function restoreState(
   const brought = parts?.keepBoth === true ? (first.pass?.written ?? []) : parts?.paths
   const { mounts, changed } = done
   return { before: done.rest ?? first.taken.snapshot, mounts, changed, paths: brought ?? null }
+}
+
+/** Id of the state, where its list says what is there now, inodes and all. */
+function stateOf({ kind, snapshot, by }: Taken, frozen: Frozen | null): string | undefined {
+  if (kind === 'taken') return snapshot.id
+  // What shows no change may have been made anew all the same.
+  const changed = by === 'journal' ? frozen?.journal.changed : undefined
+  return changed?.names.length === 0 && changed.files.length === 0 ? snapshot.id : undefined
 }
 
 interface Done extends Omit<Restored, 'before' | 'paths'> {
@@ -172,11 +181,13 @@ async function restorePass(
   aim: Aim,
   frozen: Frozen | null,
   call: Call,
+  now?: string,
 ): Promise<Pass> {
   const { catalogue, queue, store } = control
   const dirs = redoDirs(store.places, layer)
   const { plan, redo } = await prepareRestore({
     ...optionsOf(control, layer, aim, frozen),
+    ...(now === undefined ? {} : { now }),
     onProgress: ({ entries }) => call.progress(`prepared ${plural(entries, 'name')}`),
   })
   await catalogue.putPlan(redo)

@@ -5,7 +5,7 @@
 //
 // Rule: bytes from a depot are not trusted; `readChunk` compares them with their name.
 
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Content } from './records.ts'
 
 /** Largest value in the catalogue; a longer frame is cut into several chunks. */
@@ -24,7 +24,7 @@ export interface Depot extends DepotReader {
   putContent(scope: string, id: string, content: Content): Promise<void>
 }
 
-export const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')
+export const sha256 = (bytes: Buffer): string => hash('sha256', bytes)
 
 /** Something that the catalogue should hold is absent or altered. Where it matters is added by callers. */
 export class Damage extends Error {

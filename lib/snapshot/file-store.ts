@@ -25,6 +25,8 @@ import type { Listed, Stamp } from './tree.ts'
 const SMALLEST_DELTA = 128
 /** Up to this size a file is read at once. */
 const SMALL = 1024 * 1024
+/** Such files are in memory up to about so many bytes together. */
+const MOST_HELD = 32 * 1024 * 1024
 /** Up to this size it is packed with others: a pack stays as long as any of its files is needed. */
 const PACKED = 32 * 1024
 /** Above this size a file may lie over what it was before. */
@@ -58,6 +60,8 @@ export class FileStore {
   readonly #sameScope: boolean
   /** Contents of files with several names, by the first of them. */
   readonly #linked = new Map<string, Promise<string>>()
+  /** Bytes of small files in memory. */
+  #held = 0
   /** What is being encoded; the next thing waits for it. */
   #last: Promise<unknown> = Promise.resolve()
 
@@ -67,6 +71,11 @@ export class FileStore {
     const origins = new Origins(sources, this.#sameScope ? parent : [])
     this.#shop = { depot, sources, origins, shelf: new Shelf(sources) }
     this.#packer = new Packer(this.#shop)
+  }
+
+  /** True while no more files may be named before others are stored. */
+  get isFull(): boolean {
+    return this.#held > MOST_HELD
   }
 
   /** True where the walk must wait, with nothing else under way, until `store` is done. */
@@ -103,6 +112,7 @@ export class FileStore {
     const small = !this.isLarge(item)
     const file = small ? intoMemory(live) : live
     this.read += file.size
+    this.#held += file.bytes?.length ?? 0
     return this.#put(file, item, before)
   }
 
@@ -110,26 +120,29 @@ export class FileStore {
     const { path } = item.entry
     const lower = item.lower ?? path
     try {
-      const known = await this.#known(file, before)
-      if (known !== null) return known
-      return await this.#inTurn(() => this.#encode(file, path, lower, before?.entry.content))
+      const id = this.#idOf(file, before)
+      if (id !== null && (await this.#isKnown(id))) return id
+      return await this.#inTurn(() => this.#encode(id, file, path, lower, before?.entry.content))
     } catch (cause) {
       if (!(cause instanceof Error) || 'code' in cause) throw cause
       throw new Error(`${shown(path)}: ${cause.message}`, { cause })
     } finally {
+      this.#held -= file.bytes?.length ?? 0
       file.close()
     }
   }
 
   // Large files of another size are not the ones before: reading them only for their name is vain.
-  async #known(file: FileData, before: Listed | null): Promise<string | null> {
+  #idOf(file: FileData, before: Listed | null): string | null {
     if (file.size > LARGEST_PART && file.size !== before?.entry.size) return null
     // Holding it against what it was tells as well, and costs no more.
     if (file.size > LARGE && before?.entry.content !== undefined && this.#sameScope) return null
-    const id = contentId(file)
-    if (this.#packer.holds(id)) return id
+    return contentId(file)
+  }
+
+  async #isKnown(id: string): Promise<boolean> {
     const { depot, sources } = this.#shop
-    return (await depot.content(sources.scope, id)) === null ? null : id
+    return this.#packer.holds(id) || (await depot.content(sources.scope, id)) !== null
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -139,6 +152,7 @@ export class FileStore {
   }
 
   async #encode(
+    name: string | null,
     file: FileData,
     path: RelPath,
     lower: RelPath,
@@ -146,7 +160,7 @@ export class FileStore {
   ): Promise<string> {
     const small = file.size < SMALLEST_DELTA
     const counterpart = small ? null : await this.#counterpart(lower, before)
-    if (isPackable(file)) return this.#packer.add(file, path, counterpart)
+    if (isPackable(file)) return this.#packer.add(name ?? contentId(file), file, path, counterpart)
     const { depot, sources } = this.#shop
     const { id, content } = await encode(file, counterpart, [path], this.#shop)
     // One that is there already may be what the new one refers to.
@@ -229,6 +243,7 @@ function intoMemory(file: FileData): FileData {
     return {
       size: file.size,
       holes: file.holes,
+      bytes,
       read: (into, offset) => void bytes.copy(into, 0, offset),
       close() {},
     }

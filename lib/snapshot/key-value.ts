@@ -70,9 +70,16 @@ function needRoom(dir: string, operations: readonly Operation[]): void {
     throw new Failure('SVS_DISK_FULL', `the catalogue ${dir} needs ${2 * bytes + RIM_BYTES} bytes`)
 }
 
+/** Records that go into one call. */
+interface Asked {
+  readonly keys: string[]
+  values: Promise<(Buffer | undefined)[]> | null
+}
+
 export class KeyValue {
   readonly dir: string
   readonly #db: Database
+  #asked: Asked | null = null
 
   private constructor(db: Database, dir: string) {
     this.#db = db
@@ -112,8 +119,18 @@ export class KeyValue {
   }
 
   async one<T>(schema: z.ZodType<T>, at: string): Promise<T | null> {
-    const bytes = await this.#db.get(at)
+    const bytes = await this.#together(at)
     return bytes === undefined ? null : decode(schema, bytes, at)
+  }
+
+  // Records that are asked for in one turn are had in one call: a call costs more than a record.
+  async #together(at: string): Promise<Buffer | undefined> {
+    const asked = (this.#asked ??= { keys: [], values: null })
+    const place = asked.keys.push(at) - 1
+    await null
+    if (this.#asked === asked) this.#asked = null
+    asked.values ??= this.#db.getMany(asked.keys)
+    return (await asked.values)[place]
   }
 
   /** All records of a range, in order. */

@@ -11,7 +11,7 @@ import type { RelPath } from '../base/path.ts'
 import { LARGEST_PACK } from './content.ts'
 import { type Counterpart, encodeUnit, type Workshop } from './delta.ts'
 import { sha256 } from './depot.ts'
-import { contentId, type FileData } from './file-data.ts'
+import type { FileData } from './file-data.ts'
 import type { Stretch } from './origins.ts'
 import type { Content, Part } from './records.ts'
 
@@ -43,12 +43,15 @@ export class Packer {
     return this.#waiting.has(id)
   }
 
-  /** Takes a file in, and stores the pack where it is full. Returns the name of the file's content. */
-  async add(file: FileData, path: RelPath, counterpart: Counterpart | null): Promise<string> {
-    const bytes = Buffer.allocUnsafe(file.size)
-    file.read(bytes, 0)
-    const id = contentId(file)
+  /** Takes a file in, whose content is named `id`, and stores the pack where it is full. Returns the name. */
+  async add(
+    id: string,
+    file: FileData,
+    path: RelPath,
+    counterpart: Counterpart | null,
+  ): Promise<string> {
     if (this.#waiting.has(id)) return id
+    const bytes = file.bytes ?? bytesOf(file)
     const near = nearOf(counterpart, file.size)
     const full = this.#bytes + bytes.length > LARGEST_PACK
     if (full || this.#near + (near?.length ?? 0) > NEAR_ROOM) await this.flush()
@@ -102,6 +105,12 @@ export class Packer {
       offset += length
     }
   }
+}
+
+function bytesOf(file: FileData): Buffer {
+  const bytes = Buffer.allocUnsafe(file.size)
+  file.read(bytes, 0)
+  return bytes
 }
 
 function nearOf(counterpart: Counterpart | null, size: number): Stretch | null {

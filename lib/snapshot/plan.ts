@@ -6,6 +6,7 @@
 //   target      ─┘
 //
 // The head (the state that the sublayer came from) only spares reading: what it knows to be unchanged.
+// Where it was taken a moment ago and nothing changed since, it spares the walk (plan-lists.ts).
 //
 // A restore of single paths has the same steps (parts.ts).
 //
@@ -19,6 +20,7 @@ import type { DepotReader } from './depot.ts'
 import { type ImageDirs, openImage } from './image.ts'
 import type { Report } from './jobs.ts'
 import { type Parts, planParts } from './parts.ts'
+import { planByLists } from './plan-lists.ts'
 import { PresentContents } from './present.ts'
 import type { Entry, Piece } from './records.ts'
 import { comparePaths, type Listed, readTree, TreeCursor } from './tree.ts'
@@ -30,6 +32,8 @@ export interface PlanJob {
   readonly target: readonly Piece[]
   /** The list of the state that the sublayer came from; null where there is none. */
   readonly head: readonly Piece[] | null
+  /** True where the head is what is there now: then nothing is walked. */
+  readonly headIsNow?: boolean
   /** The only paths that are meant; absent for the whole layer. */
   readonly parts?: Parts
 }
@@ -69,6 +73,8 @@ export interface Planned {
 
 export async function plan(job: PlanJob, depot: DepotReader, report: Report): Promise<Planned> {
   if (job.parts !== undefined) return planParts(job, job.parts, depot, report)
+  const listed = job.headIsNow === true ? await planByLists(job, depot) : null
+  if (listed !== null) return listed
   const image = openImage(job.dirs, job.prefix)
   try {
     const target = readTree(depot, job.target)

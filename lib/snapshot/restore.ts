@@ -38,6 +38,8 @@ export interface RestoreOptions {
     /** The read-only trees that the state was made on (`snapshot.ro.version`), top first. */
     readonly ro: readonly string[]
   }
+  /** Id of a state that is what is in the layer now: it was taken of this very image. */
+  readonly now?: string
   /** Single paths; the state that the layer comes from stays what it is then. */
   readonly parts?: Parts
   readonly onProgress?: (progress: Progress) => void
@@ -49,8 +51,11 @@ async function planJob({
   snapshot,
   dirs,
   parts,
+  now,
 }: Omit<RestoreOptions, 'snapshot'> & { readonly snapshot: SnapshotRecord | null }) {
+  const head = await headOf(catalogue, layer.id)
   return {
+    headIsNow: head !== null && head.id === now,
     ...(parts === undefined ? {} : { parts }),
     dirs: {
       rw: dirs.rw,
@@ -60,7 +65,7 @@ async function planJob({
     },
     prefix: ownPrefix(),
     target: snapshot === null ? [] : await catalogue.pieces(snapshot.id),
-    head: await piecesOf(catalogue, await headOf(catalogue, layer.id)),
+    head: await piecesOf(catalogue, head),
   }
 }
 

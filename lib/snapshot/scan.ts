@@ -70,7 +70,7 @@ export interface ScanResult
 /** A change younger than this may be followed by one with the same time. */
 const RECENT_MS = 100
 /** So many names may wait for their contents. */
-const AT_ONCE = 64
+const AT_ONCE = 256
 
 /** The journal named something that cannot be: it does not know what changed. */
 class JournalGap extends Error {}
@@ -255,7 +255,7 @@ class Scan {
     content?.catch(() => {})
     this.#waiting.push({ kind: 'name', item, before, content })
     this.#names += 1
-    await this.#drain(alone ? 0 : AT_ONCE)
+    await this.#drain(alone || this.#files.isFull ? 0 : AT_ONCE)
   }
 
   async end(): Promise<ScanResult> {

@@ -1,8 +1,9 @@
 // A snapshot thread: does one job after the other (jobs.ts), asking the main thread for what
 // the catalogue holds and giving it what is to be stored.
 //
-// Rule: only so many bytes are on their way at once; then the job waits for the catalogue. Programs, and
-// the thread that serves them, come first.
+// Rule: only so many bytes are on their way at once; then the job waits for the catalogue. What is
+// asked while the job does not wait goes out together. Programs, and the thread that serves them,
+// come first.
 
 import { setPriority } from 'node:os'
 import { parentPort } from 'node:worker_threads'
@@ -13,6 +14,8 @@ import { type Ask, type FromThread, receiveError, sendError, type ToThread } fro
 
 /** Bytes of chunks that may wait for the main thread. */
 const ON_THE_WAY = 8 * 1024 * 1024
+/** So many questions go out without waiting for more. */
+const MOST_ASKS = 32
 const REPORT_MS = 100
 
 /** As nice(1) has it: on Linux, of this thread alone. */
@@ -30,24 +33,40 @@ interface Waiting {
 
 const waiting = new Map<number, Waiting>()
 let asked = 0
+let asks: Ask[] = []
+let giving: ArrayBuffer[] = []
 
 function ask<T>(question: Ask, transfer: ArrayBuffer[] = []): Promise<T> {
   const number = asked++
   return new Promise<T>((resolve, reject) => {
     waiting.set(number, { resolve: resolve as (value: unknown) => void, reject })
-    post({ kind: 'ask', number, ask: question }, transfer)
+    giving.push(...transfer)
+    const count = asks.push(question)
+    if (count >= MOST_ASKS) send()
+    else if (count === 1) setImmediate(send)
   })
+}
+
+function send(): void {
+  if (asks.length === 0) return
+  const [together, given] = [asks, giving]
+  asks = []
+  giving = []
+  post({ kind: 'asks', first: asked - together.length, asks: together }, given)
 }
 
 /** The catalogue, as this thread reaches it. */
 class RemoteDepot implements Depot {
   readonly #puts = new Set<Promise<void>>()
+  /** Chunks that may not have been taken yet. */
+  readonly #chunks = new Map<string, Promise<void>>()
   #bytes = 0
   #failed: unknown = null
 
   async chunk(id: string): Promise<Buffer | null> {
     // What this thread stored a moment ago must be there.
-    await this.settle()
+    await this.#chunks.get(id)
+    if (this.#failed !== null) throw this.#failed
     const bytes = await ask<Uint8Array | null>({ op: 'chunk', id })
     if (bytes === null) return null
     return Buffer.from(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length)
@@ -61,12 +80,14 @@ class RemoteDepot implements Depot {
     const size = bytes.length
     const own = bytes.byteLength === bytes.buffer.byteLength
     const transfer = own ? [bytes.buffer as ArrayBuffer] : []
-    this.#track(ask({ op: 'putChunk', id, bytes }, transfer), size)
+    const put = this.#track(ask({ op: 'putChunk', id, bytes }, transfer), size)
+    this.#chunks.set(id, put)
+    void put.then(() => this.#chunks.delete(id))
     if (this.#bytes > ON_THE_WAY) await this.settle()
   }
 
   async putContent(scope: string, id: string, content: Content): Promise<void> {
-    this.#track(ask({ op: 'putContent', scope, id, content }), 1024)
+    void this.#track(ask({ op: 'putContent', scope, id, content }), 1024)
   }
 
   /** Waits until everything put has been taken. Throws where something was not. */
@@ -75,7 +96,7 @@ class RemoteDepot implements Depot {
     if (this.#failed !== null) throw this.#failed
   }
 
-  #track(put: Promise<void>, size: number): void {
+  #track(put: Promise<void>, size: number): Promise<void> {
     this.#bytes += size
     const done = put
       .catch((err: unknown) => {
@@ -86,6 +107,7 @@ class RemoteDepot implements Depot {
         this.#puts.delete(done)
       })
     this.#puts.add(done)
+    return done
   }
 }
 
@@ -115,8 +137,10 @@ async function run(name: JobName, job: unknown): Promise<void> {
 
 port.on('message', (message: ToThread) => {
   if (message.kind === 'job') return void run(message.name, message.job)
-  const who = waiting.get(message.number)
-  waiting.delete(message.number)
-  if (message.kind === 'answer') who?.resolve(message.value)
-  else who?.reject(receiveError(message.error))
+  for (const answer of message.answers) {
+    const who = waiting.get(answer.number)
+    waiting.delete(answer.number)
+    if ('error' in answer) who?.reject(receiveError(answer.error))
+    else who?.resolve(answer.value)
+  }
 })

@@ -15,7 +15,7 @@ import type { JobName, JobOf, ResultOf } from './jobs.ts'
 import type { Content } from './records.ts'
 import type { Progress } from './scan.ts'
 
-/** What a thread asks; each is answered by `{ ask, value }` or `{ ask, error }`. */
+/** What a thread asks; each is answered by an Answer of its number. */
 export type Ask =
   | { op: 'chunk'; id: string }
   | { op: 'content'; scope: string; id: string }
@@ -23,15 +23,19 @@ export type Ask =
   | { op: 'putContent'; scope: string; id: string; content: Content }
 
 export type FromThread =
-  | { kind: 'ask'; number: number; ask: Ask }
+  /** Several at a time: a message costs more than what most of them ask for. */
+  | { kind: 'asks'; first: number; asks: readonly Ask[] }
   | { kind: 'progress'; progress: Progress }
   | { kind: 'done'; result: unknown }
   | { kind: 'failed'; error: SentError }
 
 export type ToThread =
   | { kind: 'job'; name: JobName; job: unknown }
-  | { kind: 'answer'; number: number; value: unknown }
-  | { kind: 'refusal'; number: number; error: SentError }
+  | { kind: 'answers'; answers: readonly Answer[] }
+
+export type Answer =
+  | { readonly number: number; readonly value: unknown }
+  | { readonly number: number; readonly error: SentError }
 
 /** An error as it crosses between threads. */
 export interface SentError {
@@ -110,6 +114,7 @@ export function runJob<Name extends JobName>(
   onProgress: (progress: Progress) => void = () => {},
 ): Promise<ResultOf<Name>> {
   const worker = takeWorker()
+  const answers = new Answers(worker, depot)
   return new Promise((resolve, reject) => {
     const fail = (err: unknown) => {
       void worker.terminate()
@@ -121,8 +126,8 @@ export function runJob<Name extends JobName>(
     worker.on('exit', (status) => fail(new Error(`snapshot thread ended with ${status}`)))
     worker.on('message', (message: FromThread) => {
       switch (message.kind) {
-        case 'ask':
-          return void answer(worker, depot, message.number, message.ask)
+        case 'asks':
+          return answers.begin(message.first, message.asks)
         case 'progress':
           return onProgress(message.progress)
         case 'done':
@@ -139,14 +144,36 @@ export function runJob<Name extends JobName>(
 
 const messageOf = (err: unknown): string => (err instanceof Error ? err.message : String(err))
 
-async function answer(worker: Worker, depot: DepotReader, number: number, ask: Ask): Promise<void> {
-  let reply: ToThread
-  try {
-    reply = { kind: 'answer', number, value: await obey(depot, ask) }
-  } catch (err) {
-    reply = { kind: 'refusal', number, error: sendError(err) }
+/** Answers in the order in which they are had, those of one turn together. */
+class Answers {
+  readonly #worker: Worker
+  readonly #depot: DepotReader
+  #ready: Answer[] = []
+
+  constructor(worker: Worker, depot: DepotReader) {
+    this.#worker = worker
+    this.#depot = depot
   }
-  worker.postMessage(reply)
+
+  begin(first: number, asks: readonly Ask[]): void {
+    for (const [at, ask] of asks.entries()) void this.#answer(first + at, ask)
+  }
+
+  async #answer(number: number, ask: Ask): Promise<void> {
+    let answer: Answer
+    try {
+      answer = { number, value: await obey(this.#depot, ask) }
+    } catch (err) {
+      answer = { number, error: sendError(err) }
+    }
+    if (this.#ready.push(answer) === 1) setImmediate(() => this.#send())
+  }
+
+  #send(): void {
+    const answers = this.#ready
+    this.#ready = []
+    this.#worker.postMessage({ kind: 'answers', answers } satisfies ToThread)
+  }
 }
 
 function obey(depot: DepotReader, ask: Ask): Promise<unknown> {

@@ -1,13 +1,24 @@
 // Going back and forth between states of random trees.
 
-import { mkdirSync } from 'node:fs'
-import { join } from 'node:path'
+import {
+  chmodSync,
+  linkSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
 import t from 'tap'
 import { removeTree } from '../../lib/host/remove-tree.ts'
 import { AT_FDCWD, must, O, sys } from '../../lib/host/sys.ts'
+import { ownPrefix } from '../../lib/layer/marks.ts'
+import { plan } from '../../lib/snapshot/plan.ts'
+import { planByLists } from '../../lib/snapshot/plan-lists.ts'
 import { buildState } from '../../lib/snapshot/restore.ts'
 import { takeSnapshot } from '../../lib/snapshot/snapshot.ts'
-import { describeTree, labOf, mutate, randomOf } from './fixture.ts'
+import { describeTree, type Lab, labOf, mutate, randomOf } from './fixture.ts'
 
 for (let seed = 1; seed <= 6; seed++) {
   t.test(`any state of a random tree comes back as it was (seed ${seed})`, async (t) => {
@@ -40,6 +51,59 @@ for (let seed = 1; seed <= 6; seed++) {
     await buildState({ catalogue, snapshot, ro: lab.dirs.ro, rw, numbers: `${rw}.numbers` })
     t.same(describeTree(rw), was)
   })
+}
+
+for (const seed of [1, 2, 3]) {
+  t.test(`two lists give the plan that a walk gives (seed ${seed})`, async (t) => {
+    const lab = await labOf(t)
+    const random = randomOf(seed * 7907)
+    for (let file = 0; file < 500; file++)
+      put(lab, `d${file % 10}/e${file % 7}/f${file}`, random(2) === 0 ? '' : `${file}`)
+    const states = [await lab.snapshot()]
+    for (let state = 0; state < 4; state++) {
+      for (let change = 0; change < 8; change++) changeTree(lab.dirs.rw, random)
+      states.push(await lab.snapshot())
+    }
+    const { catalogue, dirs } = lab
+    const pieces = await Promise.all(states.map(({ id }) => catalogue.pieces(id)))
+    for (const target of pieces) {
+      const job = { dirs, prefix: ownPrefix(), target, head: pieces.at(-1)! }
+      const walked = await plan(job, catalogue, () => {})
+      t.same(await planByLists(job, catalogue), walked)
+    }
+    put(lab, 'one', 'bytes')
+    linkSync(join(lab.dirs.rw, 'one'), join(lab.dirs.rw, 'other'))
+    const linked = await catalogue.pieces((await lab.snapshot()).id)
+    const job = { dirs, prefix: ownPrefix(), target: pieces[0]!, head: linked }
+    t.equal(await planByLists(job, catalogue), null, 'a walk alone tells of files with two names')
+  })
+}
+
+function put({ dirs }: Lab, path: string, bytes: string): void {
+  mkdirSync(dirname(join(dirs.rw, path)), { recursive: true })
+  writeFileSync(join(dirs.rw, path), bytes)
+}
+
+function changeTree(root: string, random: (below: number) => number): void {
+  const dir = join(root, `d${random(10)}`)
+  const file = join(dir, `e${random(7)}`, `f${random(500)}`)
+  mkdirSync(dirname(file), { recursive: true })
+  const changes = [
+    () => rmSync(dir, { recursive: true }),
+    () => rmSync(file, { force: true, recursive: true }),
+    () => renameSync(dir, join(root, `moved${random(1e6)}`)),
+    () => chmodSync(dirname(file), 0o700 + random(8)),
+    () => utimesSync(dir, random(1e6), random(1e6)),
+    () => {
+      rmSync(file, { force: true, recursive: true })
+      writeFileSync(file, `changed ${random(1e6)}`)
+    },
+    () => {
+      rmSync(file, { force: true, recursive: true })
+      mkdirSync(join(file, 'below'), { recursive: true })
+    },
+  ]
+  changes[random(changes.length)]!()
 }
 
 t.test('a restored layer is unchanged against the state it came from', async (t) => {

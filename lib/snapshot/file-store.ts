@@ -14,9 +14,9 @@ import { type Counterpart, encode, type Workshop } from './delta.ts'
 import type { Depot } from './depot.ts'
 import { contentId, type FileData } from './file-data.ts'
 import type { ImageEntry } from './image.ts'
+import type { LowerTrees } from './lower.ts'
 import { LONGEST_CHAIN, Origins } from './origins.ts'
 import { Packer } from './packer.ts'
-import { openLower } from './readable.ts'
 import type { Content, Entry, Piece } from './records.ts'
 import { Shelf } from './shelf.ts'
 import type { Listed, Stamp } from './tree.ts'
@@ -56,6 +56,7 @@ export class FileStore {
   read = 0
   readonly #shop: Workshop
   readonly #packer: Packer
+  readonly #lower: LowerTrees
   /** True where what the parent refers to may be referred to as well. */
   readonly #sameScope: boolean
   /** Contents of files with several names, by the first of them. */
@@ -65,8 +66,15 @@ export class FileStore {
   /** What is being encoded; the next thing waits for it. */
   #last: Promise<unknown> = Promise.resolve()
 
-  /** `parent`: the list of the state before. */
-  constructor(depot: Depot, sources: Sources, parentScope: string, parent: readonly Piece[]) {
+  /** `parent`: the list of the state before; `lower`: the trees of `sources.ro`. */
+  constructor(
+    depot: Depot,
+    sources: Sources,
+    parentScope: string,
+    parent: readonly Piece[],
+    lower: LowerTrees,
+  ) {
+    this.#lower = lower
     this.#sameScope = parentScope === sources.scope
     const origins = new Origins(sources, this.#sameScope ? parent : [])
     this.#shop = { depot, sources, origins, shelf: new Shelf(sources) }
@@ -173,12 +181,10 @@ export class FileStore {
   async #counterpart(lower: RelPath, before: string | undefined): Promise<Counterpart | null> {
     const earlier = await this.#earlier(before)
     if (earlier !== null) return earlier
-    const { scope, ro } = this.#shop.sources
-    const file = scope === '' ? null : openLower(ro, lower)
-    if (file === null) return null
-    file.close()
+    const { scope } = this.#shop.sources
+    const size = scope === '' ? null : this.#lower.sizeOf(lower)
+    if (size === null) return null
     const from = { source: 'ro', path: lower, depth: 0 } as const
-    const { size } = file
     return { from, offset: 0, size, ...(size > LARGE ? { former: { ...from, size } } : {}) }
   }
 

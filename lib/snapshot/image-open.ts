@@ -23,7 +23,7 @@ function tryOpen(fd: number): number {
 export function openName(dir: number, name: string): number {
   return allowed(dir, 0o500, () => {
     const fd = sys.openat(dir, name, O.PATH | O.NOFOLLOW)
-    return fd === -ERRNO.ENOENT ? fd : must(fd, shown(name))
+    return fd < 0 && fd !== -ERRNO.ENOENT ? must(fd, shown(name)) : fd
   })
 }
 

@@ -223,7 +223,7 @@ class ImageReader {
     shownOver: RelPath | null,
   ): Reached | null {
     try {
-      must(sys.stat(fd, '', this.#stat), shown(path))
+      named(sys.stat(fd, '', this.#stat), path)
       const { mode } = this.#stat
       const ino = known ?? this.#stat.ino
       if ((mode & S.IFMT) === S.IFDIR) {
@@ -296,7 +296,7 @@ class ImageReader {
   ): Generator<ImageEntry, void, void> {
     let kept = false
     try {
-      must(sys.stat(fd, '', this.#stat), shown(path))
+      named(sys.stat(fd, '', this.#stat), path)
       // What stands for a directory that is gone has another inode.
       const ino = this.#area === null ? this.#stat.ino : (known ?? this.#stat.ino)
       const found = this.#look(fd, ino)
@@ -449,3 +449,7 @@ function setMarks(marks: Marks, isDir: boolean): EntryMarks | undefined {
   if (marks.origin !== null && !isDir) set.origin = marks.origin
   return Object.keys(set).length === 0 ? undefined : set
 }
+
+// As `must`; what it was is only told where it failed, as that takes longer than the call.
+const named = (value: number, path: string): number =>
+  value < 0 ? must(value, shown(path)) : value

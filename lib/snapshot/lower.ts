@@ -2,27 +2,26 @@
 //
 // Rule: nothing is followed; absent and "lies under a file" are the same answer.
 
-import { baseName, isWithin, joinPath, type RelPath, shown } from '../base/path.ts'
+import { baseName, isWithin, joinPath, parentPath, type RelPath } from '../base/path.ts'
 import { Stat } from '../host/stat.ts'
-import { AT_FDCWD, must, O, S, sys } from '../host/sys.ts'
+import { S, sys } from '../host/sys.ts'
 import type { Lower } from './changes.ts'
+import { LastDir } from './last-dir.ts'
 import type { Entry } from './records.ts'
 
 /** The read-only trees of one layer, open until `close`. */
 export class LowerTrees {
-  readonly #roots: readonly number[]
+  readonly #dirs: readonly LastDir[]
   readonly #stat = new Stat()
 
   constructor(paths: readonly string[]) {
-    this.#roots = paths.map((path) =>
-      must(sys.openat(AT_FDCWD, path, O.PATH | O.DIRECTORY), shown(path)),
-    )
+    this.#dirs = paths.map((path) => new LastDir(path))
   }
 
   look(path: RelPath | null): Lower | null {
     if (path === null) return null
-    for (const root of this.#roots) {
-      if (!this.#find(root, path)) continue
+    for (const dir of this.#dirs) {
+      if (!this.#find(dir, path)) continue
       const { mode, uid, gid, rdevMajor, rdevMinor } = this.#stat
       const type = mode & S.IFMT
       // A whiteout of an upper tree hides what lower ones have.
@@ -32,25 +31,21 @@ export class LowerTrees {
     return null
   }
 
-  close(): void {
-    for (const root of this.#roots) sys.close(root)
+  /** Size of a regular file; null where there is none. */
+  sizeOf(path: RelPath): number | null {
+    for (const dir of this.#dirs)
+      if (this.#find(dir, path))
+        return (this.#stat.mode & S.IFMT) === S.IFREG ? this.#stat.size : null
+    return null
   }
 
-  #find(root: number, path: RelPath): boolean {
-    const names = path.split('/')
-    const last = names.pop()!
-    let dir = root
-    try {
-      for (const name of names) {
-        const next = sys.openat(dir, name, O.PATH | O.DIRECTORY | O.NOFOLLOW)
-        if (dir !== root) sys.close(dir)
-        dir = next
-        if (next < 0) return false
-      }
-      return sys.stat(dir, last, this.#stat) === 0
-    } finally {
-      if (dir !== root && dir >= 0) sys.close(dir)
-    }
+  close(): void {
+    for (const dir of this.#dirs) dir.close()
+  }
+
+  #find(dir: LastDir, path: RelPath): boolean {
+    const parent = dir.at(parentPath(path))
+    return parent !== null && sys.stat(parent, baseName(path), this.#stat) === 0
   }
 }
 

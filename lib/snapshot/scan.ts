@@ -179,7 +179,7 @@ class Scan {
     this.#settled = settled
     const temporary = parentOf(job.dirs.rw)
     const sources = { depot, scope: job.scope, ro: job.ro, temporary }
-    this.#files = new FileStore(depot, sources, job.parentScope, job.parent ?? [])
+    this.#files = new FileStore(depot, sources, job.parentScope, job.parent ?? [], lower)
     this.#parent = new TreeCursor(readTree(depot, job.parent ?? []))
     this.#writer = new TreeWriter(depot)
     this.#changed = job.parent === null

@@ -83,7 +83,9 @@ class RemoteDepot implements Depot {
     const put = this.#track(ask({ op: 'putChunk', id, bytes }, transfer), size)
     this.#chunks.set(id, put)
     void put.then(() => this.#chunks.delete(id))
-    if (this.#bytes > ON_THE_WAY) await this.settle()
+    // The rest goes on its way while this thread works.
+    while (this.#bytes > ON_THE_WAY && this.#puts.size > 0) await Promise.race(this.#puts)
+    if (this.#failed !== null) throw this.#failed
   }
 
   async putContent(scope: string, id: string, content: Content): Promise<void> {

@@ -16,6 +16,7 @@ interface ExportWish {
   readonly from: string | null
   readonly states: number | null
   readonly withBase: boolean
+  readonly best: boolean
   readonly file: string
   readonly replace: boolean
   readonly key: string | null
@@ -33,6 +34,7 @@ It is a ZIP: unzip -l shows what is in it, unzip -p FILE manifest.json what it i
     option('--with-base', 'bring the read-only part, for a machine that has not got it'),
     option('--layer', 'the layer itself (.vsa): its read-only part, and with --states its states'),
     option('--states <n>', 'with --layer: the last so many of its states, or all'),
+    option('--best', 'first store its programs in less room, which takes time (svsfs recode)'),
     option('--replace', 'write over a file that is there'),
     option('--key <name>', 'the key that signs; the first of svsfs key list by default'),
     option('--no-sign', 'leave it unsigned'),
@@ -53,6 +55,7 @@ It is a ZIP: unzip -l shows what is in it, unzip -p FILE manifest.json what it i
       from: words.text('from'),
       states,
       withBase: words.flag('withBase'),
+      best: words.flag('best'),
       file: resolve(file),
       replace: words.flag('replace'),
       key: words.text('key'),

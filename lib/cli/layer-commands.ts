@@ -128,6 +128,42 @@ function statesOf({ states, pinned, references, version }: LayerDetails): string
   return `${states} (${pinned} pinned${others.join('')})`
 }
 
+interface VariableLine {
+  readonly name: string
+  /** What it stands for here; null for one that svsfs does not know. */
+  readonly value: string | null
+  readonly used: boolean
+}
+
+export const vars: CommandRow<{ layer: string }, VariableLine[]> = {
+  about: `In the commands and variables of a manifest, \${HOME}, \${USER} and \${LIBDIR} stand for what differs from machine to machine; they are filled in where svsfs run starts a program, and travel in archives as they are written. $\${HOME} is the text itself.`,
+  examples: ['svsfs layer vars firefox'],
+  parse: (words) => ({ layer: words.arg(0) }),
+  run: async ({ session }, { layer }) => {
+    const { variablesHere, variablesIn } = await import('../layer/variables.ts')
+    const { manifest } = await session.call('layer.show', { layer })
+    const { home = `home/${layer}`, commands, env } = manifest
+    const here = variablesHere(`/${String(home).replace(/^\/+/, '')}`)
+    const used = new Set(variablesIn({ commands, env }))
+    const known = Object.entries(here).map(([name, value]) => ({
+      name,
+      value,
+      used: used.has(name),
+    }))
+    const unknown = [...used].filter((name) => !(name in here))
+    return [...known, ...unknown.map((name) => ({ name, value: null, used: true }))]
+  },
+  print: (lines, out) =>
+    out.table(
+      ['variable', 'used', 'here'],
+      lines.map(({ name, value, used }) => [
+        `\${${name}}`,
+        used ? 'yes' : '',
+        value ?? 'nothing: it stays as it is written',
+      ]),
+    ),
+}
+
 export const rename: CommandRow<{ layer: string; to: string }, LayerLine> = {
   examples: ['svsfs layer rename tools old-tools'],
   parse: (words) => ({ layer: words.arg(0), to: words.arg(1) }),

@@ -51,6 +51,11 @@ const layer: Group = {
     leaf('list', 'show all layers', async () => (await layers()).list),
     leaf('show <name>', 'show everything about one layer', async () => (await layers()).show),
     leaf(
+      'vars <name>',
+      'show what the variables of a manifest stand for here',
+      async () => (await layers()).vars,
+    ),
+    leaf(
       'rename <name> <new-name>',
       'give a layer another name',
       async () => (await layers()).rename,

@@ -19,6 +19,7 @@ import { type Bringing, withLayer, withVersion } from './archive-base.ts'
 import type { Control } from './control.ts'
 import { type Call, method } from './method.ts'
 import { refuseOwnMount } from './own-mounts.ts'
+import { recodeOne } from './recode-methods.ts'
 import { remember } from './remember.ts'
 import { belowOf, type Restored, restoreState } from './restoring.ts'
 import { nameShape, pathShape, stateShape } from './shapes.ts'
@@ -37,6 +38,8 @@ const exportShape = z.strictObject({
   states: z.number().int().nonnegative().nullable().default(null),
   /** Bring the read-only part. */
   withBase: z.boolean().default(false),
+  /** Store programs in less room first (recode). */
+  best: z.boolean().default(false),
   file: pathShape,
   /** Over what is there. */
   replace: z.boolean().default(false),
@@ -91,6 +94,10 @@ async function exportStates(
   const layer = await control.layer(wish.layer)
   const chosen = await chosenOf(control, layer, wish)
   const { ro, states, from } = chosen
+  for (const state of wish.best ? states : [])
+    await recodeOne(control, layer, state, null, (programs) =>
+      call.progress(`looked at ${plural(programs, 'program')}`),
+    )
   const write = async (base: BaseOut | null) => {
     const { exportArchive } = await import('../archive/export.ts')
     const { Keys } = await import('../archive/keys.ts')

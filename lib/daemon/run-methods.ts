@@ -8,6 +8,7 @@ import { mkdirSync, rmdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { bytesOf, shown } from '../base/path.ts'
+import { filledInAll, type Variables, variablesHere } from '../layer/variables.ts'
 import type { Control } from './control.ts'
 import { ensureHome, homeOf } from './home.ts'
 import { type Call, method } from './method.ts'
@@ -69,9 +70,19 @@ async function prepare(
         control.log.warn(`the view at ${mountPoint} could not be taken away`, err),
       )
     })
-    const { name, manifest } = record
-    return { view, root: mountPoint, layer: name, home: shown(homeOf(record)), manifest }
+    const home = shown(homeOf(record))
+    const manifest = manifestHere(record.manifest, variablesHere(home))
+    return { view, root: mountPoint, layer: record.name, home, manifest }
   })
+}
+
+/** What a program is started by, with its variables filled in. */
+function manifestHere(
+  manifest: Readonly<Record<string, unknown>>,
+  variables: Variables,
+): Readonly<Record<string, unknown>> {
+  const used = Object.entries(manifest).filter(([name]) => name === 'commands' || name === 'env')
+  return { ...manifest, ...filledInAll(Object.fromEntries(used), variables) }
 }
 
 /** Takes a view away; one that is gone already is no failure. What still runs in it keeps its files. */

@@ -22,7 +22,7 @@ const packageName = z.string().regex(/^[a-z0-9][a-z0-9+.-]+$/, 'is no name of a 
 
 const variable = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, 'is no name of a variable')
 
-/** Words of a command line; `{profile}` and `{home}` stand for the places below. */
+/** Words of a command line; `{profile}` and `{home}` stand for the places below, and variables.ts for more. */
 const command = z.array(z.string().max(1000)).min(1).max(100)
 
 const manifestShape = z.strictObject({

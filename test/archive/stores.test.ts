@@ -147,7 +147,7 @@ function richSource(t: Test): string {
   closeSync(sparse)
   mkdirSync(join(from, 'shut'), { mode: 0o755 })
   writeFileSync(join(from, 'shut/inside'), 'x', { mode: 0o600 })
-  chmodSync(join(from, 'shut'), 0o500)
+  chmodSync(join(from, 'shut'), 0o710)
   utimesSync(join(from, 'etc/app.ini'), 5.25, 7.5)
   if (process.geteuid?.() === 0) chownSync(join(from, 'etc/app.ini'), 3, 4)
   return from
@@ -161,7 +161,7 @@ t.test('a layer goes to another store with its states, and is the same layer the
     await here.ask('snapshot', { layer: 'app' })
   }
   const file = join(here.dir, 'app.vsa')
-  const one = await here.ask('export', { layer: 'app', states: 2, file, version })
+  const one = await here.ask('export', { layer: 'app', states: 2, best: true, file, version })
   t.equal(one.states.length, 2)
   const done = await there.ask('import', { files: [file], restore: true, ...taken })
   t.same(

@@ -6,10 +6,10 @@ import { filledIn, filledInAll, variablesHere, variablesIn } from '../../lib/lay
 /** `@{HOME}` for what would look like a template here. */
 const text = <T>(value: T): T => JSON.parse(JSON.stringify(value).replaceAll('@', '$'))
 
-const HERE = { HOME: '/home/ann', USER: 'ann', LIBDIR: '/usr/lib/x86_64-linux-gnu' }
+const HERE = { HOME: '/srv/ann', USER: 'ann', LIBDIR: '/usr/lib/x86_64-linux-gnu' }
 
 t.test('variables are filled in, what is escaped or unknown stays', async (t) => {
-  t.equal(filledIn(text('@{HOME}/data of @{USER}'), HERE), '/home/ann/data of ann')
+  t.equal(filledIn(text('@{HOME}/data of @{USER}'), HERE), '/srv/ann/data of ann')
   t.equal(
     filledIn(text('@@{HOME} and @{ELSEWHERE} and @HOME'), HERE),
     text('@{HOME} and @{ELSEWHERE} and @HOME'),
@@ -21,7 +21,7 @@ t.test('variables are filled in, what is escaped or unknown stays', async (t) =>
   }
   t.same(filledInAll(text(manifest), HERE), {
     env: { PLUGINS: '/usr/lib/x86_64-linux-gnu/app' },
-    commands: { default: ['app', '/home/ann'] },
+    commands: { default: ['app', '/srv/ann'] },
     n: 1,
   })
   t.same(filledInAll(text(['@{CONSTRUCTOR}']), HERE), text(['@{CONSTRUCTOR}']))

@@ -8,6 +8,7 @@ export interface FailureData {
   readonly message: string
   /** Code of a Failure, or null. */
   readonly code: string | null
+  readonly hint: string | null
   /** Number of an Errno or of a system error of Node's, or null. */
   readonly errno: number | null
 }
@@ -16,12 +17,13 @@ export function failureData(error: Error): FailureData {
   return {
     message: error.message,
     code: error instanceof Failure ? error.code : null,
+    hint: error instanceof Failure ? error.hint : null,
     errno: errnoOf(error),
   }
 }
 
 /** The same error again, with its words. */
-export function failureFrom({ message, code, errno }: FailureData): Error {
+export function failureFrom({ message, code, hint, errno }: FailureData): Error {
   const isKnown = code !== null && code in FAILURES
   const error = isKnown
     ? new Failure(code as FailureCode)
@@ -29,5 +31,6 @@ export function failureFrom({ message, code, errno }: FailureData): Error {
       ? new Errno(errno)
       : new Failure('SVS_INTERNAL', message)
   if (isKnown || errno !== null) error.message = message
+  if (error instanceof Failure) error.hint = hint
   return error
 }

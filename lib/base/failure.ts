@@ -202,6 +202,8 @@ export type FailureCode = keyof typeof FAILURES
 export class Failure extends Error {
   readonly code: FailureCode
   readonly exit: number
+  /** What to do next, where the sentence ends with that, or what was probably meant. */
+  hint: string | null
 
   /** `args` fill the text's %s in order; a last `{ cause }` is kept as the cause. */
   constructor(code: FailureCode, ...args: (string | number | { cause: unknown })[]) {
@@ -215,5 +217,27 @@ export class Failure extends Error {
     this.name = 'Failure'
     this.code = code
     this.exit = FAILURES[code][0]
+    this.hint = hintOf(
+      FAILURES[code][1],
+      args.filter((arg) => typeof arg !== 'object'),
+    )
   }
+
+  /** The same failure, with a word that was probably meant; null says that there is none. */
+  suggesting(word: string | null): this {
+    if (word === null) return this
+    this.hint = `did you mean ${word}?`
+    this.message += `; ${this.hint}`
+    return this
+  }
+}
+
+/** The end of a sentence, behind its last semicolon or in brackets; its %s are the last ones. */
+function hintOf(text: string, words: readonly (string | number)[]): string | null {
+  const [, behind, within] = /(?:; ([^;]+)| \(([^()]+)\))$/.exec(text) ?? []
+  const hint = behind ?? within ?? null
+  if (hint === null) return null
+  const before = text.slice(0, text.length - hint.length).split('%s').length - 1
+  const rest = words.slice(before)
+  return hint.replace(/%s/g, () => String(rest.shift() ?? ''))
 }

@@ -9,6 +9,7 @@
 import { type Command, Option } from 'commander'
 import { Failure } from '../base/failure.ts'
 import { storePath } from '../daemon/store-path.ts'
+import { exitHelp } from './exits.ts'
 import { Output } from './output.ts'
 import { Session } from './session.ts'
 
@@ -122,28 +123,39 @@ export const repeated = (flags: string, text: string): Option =>
   )
 
 /** Gives a command that has its name and its line what its row says, and what it does. */
-export function complete<Wanted, Data>(command: Command, row: CommandRow<Wanted, Data>): void {
+export function complete<Wanted, Data>(
+  command: Command,
+  row: CommandRow<Wanted, Data>,
+  short = false,
+): void {
   const summary = command.summary()
-  command.description(row.about === undefined ? summary : `${summary}\n\n${row.about}`)
+  const whole = !short && row.about !== undefined
+  command.description(whole ? `${summary}\n\n${row.about}` : summary)
   for (const each of row.options ?? []) command.addOption(each)
-  addCommonOptions(command)
+  addCommonOptions(command, short)
   if (row.passThrough === true) command.passThroughOptions()
-  if (row.examples.length > 0)
-    command.addHelpText(
-      'after',
-      `\nExamples:\n${row.examples.map((line) => `  ${line}`).join('\n')}`,
-    )
+  if (!short) command.addHelpText('after', endOfHelp(row.examples))
   command.action(async (...all: unknown[]) => {
     const options = allOptions(command)
     await perform(row, new Words(all.slice(0, -2), options), options)
   })
 }
 
-/** Options that stand after the command, and before it too. */
-export function addCommonOptions(command: Command): Command {
+function endOfHelp(examples: readonly string[]): string {
+  const lines = examples.map((line) => `  ${line}`).join('\n')
+  return `${examples.length > 0 ? `\nExamples:\n${lines}\n` : ''}${exitHelp()}`
+}
+
+/** Options that stand after the command, and before it too; short help leaves them out. */
+export function addCommonOptions(command: Command, short = false): Command {
+  const all = [
+    option('--store <dir>', 'the store (default: $SVSFS_STORE, then the one of this user)'),
+    option('--json', 'print one JSON value: {ok, data} or {ok, error}'),
+    option('-q, --quiet', 'only the result: no remarks and no progress'),
+    option('-v, --verbose', 'of a failure also what caused it; twice: where in the program'),
+  ]
+  for (const each of all) command.addOption(short ? each.hideHelp() : each)
   return command
-    .option('--store <dir>', 'the store (default: $SVSFS_STORE, then the one of this user)')
-    .option('--json', 'print one JSON value: {ok, data} or {ok, error}')
 }
 
 /** Options of the command and of those it belongs to; the nearest word counts. */
@@ -157,7 +169,7 @@ async function perform<Wanted, Data>(
   words: Words,
   options: Readonly<Record<string, unknown>>,
 ): Promise<void> {
-  const out = new Output(options.json === true)
+  const out = new Output(options.json === true, options.quiet === true)
   const session = new Session(storePath(words.text('store') ?? undefined), (text) =>
     out.progress(text),
   )

@@ -6,8 +6,10 @@
 //
 // Rule: names go to the terminal with nothing in them that steers it.
 
+import { Failure } from '../base/failure.ts'
 import type { DiffAnswer, DifferenceLine } from '../daemon/diff-methods.ts'
 import { namedState, splitRange } from '../snapshot/state-name.ts'
+import { atOption, stateAt } from './at-time.ts'
 import { createColors, type Paint } from './colors.ts'
 import { type CommandRow, option } from './command.ts'
 import { type Output, printable } from './output.ts'
@@ -17,6 +19,7 @@ import { size } from './words.ts'
 interface DiffWish {
   readonly layer: string
   readonly from: string | null
+  readonly at: string | null
   readonly to: string
   readonly paths: string[] | null
   readonly stat: boolean
@@ -30,6 +33,7 @@ export const diff: CommandRow<DiffWish, DiffAnswer> = {
 
 A is added, M changed, D deleted, R renamed, m other attributes alone. A file counts as renamed by its inode number, or where the bytes of one that is gone are those of one that came; what lies in a renamed directory is not named again. Paths, from the layer's root on or where a mount shows them, name what is wanted.`,
   options: [
+    atOption(),
     option('--stat', 'with the bytes of both sides'),
     option('-p, --patch', 'with the lines that differ, of text of at most 1 MiB'),
     option('--exit-code', 'exit with 1 where something differs'),
@@ -47,11 +51,15 @@ A is added, M changed, D deleted, R renamed, m other attributes alone. A file co
     const rest = words.args(2)
     const word = words.optionalArg(1)
     // NAME@A..B PATH: then the second word is a path.
-    const paths = state !== null && word !== null ? [word, ...rest] : rest
-    const range = state ?? word
+    const at = words.text('at')
+    const paths = (state ?? at) !== null && word !== null ? [word, ...rest] : rest
+    const range = state ?? (at === null ? word : null)
+    if (at !== null && state !== null)
+      throw new Failure('SVS_USAGE', '--at takes the place of a state')
     const ends = range === null ? null : splitRange(range)
     return {
       layer,
+      at,
       from: ends === null ? range : ends.from || 'ro',
       to: ends === null ? 'now' : ends.to || 'now',
       paths: paths.length === 0 ? null : paths,
@@ -61,7 +69,8 @@ A is added, M changed, D deleted, R renamed, m other attributes alone. A file co
       color: words.choice('color'),
     }
   },
-  run: async ({ session, exit }, { layer, from, to, paths, patch, exitCode }) => {
+  run: async ({ session, exit }, { layer, at, from: first, to, paths, patch, exitCode }) => {
+    const from = at === null ? first : await stateAt(at)
     const found = await session.call('diff', { layer, from, to, paths, contents: patch })
     if (exitCode && found.differences.length > 0) exit(1)
     return found

@@ -1,28 +1,16 @@
 // svsfs help: the manual. `help errors` prints the table of failures.
 
 import type { Command } from 'commander'
-import { FAILURES } from '../base/failure.ts'
+import { FAILURES, Failure } from '../base/failure.ts'
+import { nearest } from '../layer/nearest.ts'
 import { addCommonOptions, type CommandRow, complete } from './command.ts'
+import { EXITS } from './exits.ts'
 
 interface FailureLine {
   readonly code: string
   readonly exit: number
   readonly text: string
 }
-
-const EXITS: readonly (readonly [number, string])[] = [
-  [0, 'done'],
-  [1, 'failed'],
-  [2, 'asked wrongly'],
-  [3, 'not found'],
-  [4, 'exists already, or nothing to do'],
-  [5, 'in use'],
-  [6, 'no store, or the store is locked'],
-  [7, 'damaged'],
-  [8, 'this host cannot: a tool, a library or a feature of the kernel or disk is missing'],
-  [9, 'refused'],
-  [10, 'bad input: an archive, a manifest, a name'],
-]
 
 const errors: CommandRow<null, FailureLine[]> = {
   about: 'svsfs run exits with the status of the program it ran.',
@@ -46,11 +34,15 @@ export function completeHelp(program: Command, help: Command): void {
   addCommonOptions(help)
     .argument('[command...]')
     .description('Shows help for a command.')
-    .action((names: string[]) => {
+    .action(async (names: string[]) => {
       let command = program
       for (const name of names) {
         const found = command.commands.find((each) => each.name() === name)
-        if (found === undefined) return program.error(`unknown command '${names.join(' ')}'`)
+        if (found === undefined) {
+          const known = command.commands.map((each) => each.name())
+          const failure = new Failure('SVS_USAGE', `unknown command '${names.join(' ')}'`)
+          throw failure.suggesting(await nearest(name, known))
+        }
         command = found
       }
       command.outputHelp()

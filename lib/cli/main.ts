@@ -12,7 +12,9 @@ import type { Command, CommanderError } from 'commander'
 import { Failure } from '../base/failure.ts'
 import { errorWords } from '../daemon/errors.ts'
 import { wholeArguments } from './arguments.ts'
+import { wantsShort } from './help-groups.ts'
 import { Output } from './output.ts'
+import { causesOf, verbosity } from './verbose.ts'
 
 /** Runs the command line `argv` (as process.argv) and ends the process. */
 export async function main(argv: readonly string[]): Promise<never> {
@@ -33,7 +35,8 @@ export async function perform(argv: readonly string[]): Promise<void> {
     const failure = await asFailure(err)
     if (failure !== null) {
       process.exitCode = failure.exit
-      new Output(args.includes('--json')).failure(errorWords(failure))
+      const causes = causesOf(failure, verbosity(args))
+      new Output(args.includes('--json')).failure(errorWords(failure), causes)
     }
   }
 }
@@ -46,7 +49,7 @@ async function dispatch(name: string, args: readonly string[]): Promise<void> {
   if (rest[0] === 'overlay') return overlay(rest.slice(1))
   const { makeProgram } = await import('./program.ts')
   const asked = rest[0] === 'help' ? rest.slice(0, 2) : rest.slice(0, 1)
-  const program = await makeProgram((name) => asked.includes(name))
+  const program = await makeProgram((name) => asked.includes(name), wantsShort(args))
   if (isHelperCall(program, rest)) return overlay(rest)
   await program.parseAsync(args, { from: 'user' })
 }
@@ -55,11 +58,13 @@ async function overlay(args: readonly string[]): Promise<void> {
   return (await import('./overlay-command.ts')).overlay(args)
 }
 
+const WORDLESS = /^(--json|--quiet|--verbose|-[qv]+|--store=.*)$/s
+
 // The drop-in mount has no store; who names one for every command does no harm.
 function withoutCommon(args: readonly string[]): readonly string[] {
   const [first = '', ...rest] = args
   if (first === '--store') return withoutCommon(rest.slice(1))
-  return first === '--json' || first.startsWith('--store=') ? withoutCommon(rest) : args
+  return WORDLESS.test(first) ? withoutCommon(rest) : args
 }
 
 // mount.fuse3 calls the program of `-t fuse.svsfs` with a source in place of a command.
@@ -78,7 +83,14 @@ async function asFailure(err: unknown): Promise<Failure | null> {
     process.stderr.write((await makeProgram(() => false)).helpInformation())
     return new Failure('SVS_USAGE', 'no command given')
   }
-  return new Failure('SVS_USAGE', err.message.replace(/^error: /, ''))
+  return usageOf(err)
+}
+
+/** Commander's words in our form, with what it thinks was meant. */
+function usageOf({ message }: CommanderError): Failure {
+  const [, said = '', meant = null] =
+    /^(?:error: )?(.*?)(?:\n\(Did you mean (?:one of )?(.*)\?\))?$/s.exec(message) ?? []
+  return new Failure('SVS_USAGE', said).suggesting(meant)
 }
 
 const isOfCommander = (err: unknown): err is CommanderError =>

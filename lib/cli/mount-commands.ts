@@ -5,6 +5,7 @@ import { Failure } from '../base/failure.ts'
 import type { Params } from '../daemon/api.ts'
 import type { MountAnswer, UmountAnswer } from '../daemon/mount-methods.ts'
 import { splitName } from '../snapshot/state-name.ts'
+import { atOption, stateAt } from './at-time.ts'
 import { type CommandRow, type Context, option, type Words } from './command.ts'
 import { shellWord } from './words.ts'
 
@@ -12,6 +13,7 @@ type MountWish = Params<'mount'> & {
   readonly foreground: boolean
   readonly frozen: string | null
   readonly state: string | null
+  readonly at: string | null
   readonly writable: boolean
 }
 
@@ -37,6 +39,7 @@ With --data-path passthrough, the kernel reads and writes files past the daemon:
     ),
     option('--frozen <id>', 'show a freeze instead of layers (svsfs freezes), read-only'),
     option('--state <name@state>', 'show a state as a directory instead of layers, read-only'),
+    atOption(),
     option('--writable', 'with --frozen: writes go to its preservation area, never to the layer'),
     option('--allow-other', 'let other users in (the default for root)'),
     option('--no-allow-other', 'keep other users out'),
@@ -60,6 +63,7 @@ With --data-path passthrough, the kernel reads and writes files past the daemon:
     'svsfs mount --layer tools --layer fonts /mnt/app',
     'svsfs mount /mnt/then --frozen 3fa2c1    # a layer as it was at an instant',
     'svsfs mount /mnt/old --state mail@-1     # a state, without restoring it',
+    'svsfs mount /mnt/old --state mail --at "3 days ago"',
   ],
   parse: (words) => {
     refuseOthers(words)
@@ -85,10 +89,12 @@ With --data-path passthrough, the kernel reads and writes files past the daemon:
       foreground: words.flag('foreground'),
       frozen: words.text('frozen'),
       state: words.text('state'),
+      at: words.text('at'),
       writable: words.flag('writable'),
     }
   },
-  run: async (context, { foreground, frozen, state, writable, ...params }) => {
+  run: async (context, { foreground, frozen, state, at, writable, ...params }) => {
+    if (at !== null) return mountState(context, params, await atTime(state, at))
     if (state !== null) return mountState(context, params, state)
     if (frozen !== null) return mountFrozen(context, params, frozen, writable)
     if (writable) throw new Failure('SVS_USAGE', '--writable needs --frozen')
@@ -106,10 +112,10 @@ With --data-path passthrough, the kernel reads and writes files past the daemon:
 
 /** What may stand beside an option that shows one thing alone; the rest would not be heeded. */
 const ALONE: readonly (readonly [option: string, shows: string, beside: readonly string[]])[] = [
-  ['--state', 'one state alone, read-only', ['--read-only']],
+  ['--state', 'one state alone, read-only', ['--read-only', '--at']],
   ['--frozen', 'one layer alone', ['--writable']],
 ]
-const ALWAYS = ['--allow-other', '--json', '--store']
+const ALWAYS = ['--allow-other', '--json', '--quiet', '--store', '--verbose']
 
 function refuseOthers(words: Words): void {
   const given = words.given()
@@ -128,6 +134,12 @@ function mountFrozen(
   writable: boolean,
 ): Promise<MountAnswer> {
   return session.call('mount.frozen', { id, mountPoint, writable, allowOther })
+}
+
+async function atTime(state: string | null, at: string): Promise<string> {
+  if (state === null || state.includes('@'))
+    throw new Failure('SVS_USAGE', '--at needs --state with the name of a layer alone')
+  return `${state}@${await stateAt(at)}`
 }
 
 function mountState(

@@ -1,6 +1,6 @@
 // What a command prints: lines and tables for people, one JSON value for programs.
 //
-//   --json   {"ok":true,"data":…}   or   {"ok":false,"error":{"code","message","exit"}}
+//   --json   {"ok":true,"data":…}   or   {"ok":false,"error":{"code","message","hint","exit"}}
 //
 // Rule: results go to stdout, everything else to stderr; progress only where stderr is a
 // terminal, and it leaves no trace there.
@@ -9,10 +9,13 @@ import type { ErrorWords } from '../daemon/protocol.ts'
 
 export class Output {
   readonly json: boolean
+  readonly #quiet: boolean
   #progressShown = false
 
-  constructor(json: boolean) {
+  /** `quiet`: the result alone, and failures. */
+  constructor(json: boolean, quiet = false) {
     this.json = json
+    this.#quiet = quiet
   }
 
   line(text = ''): void {
@@ -34,10 +37,10 @@ export class Output {
     }
   }
 
-  /** A remark beside the result: to stderr, never in JSON. */
+  /** A remark beside the result: to stderr, never in JSON, and not where it is to be quiet. */
   note(text: string): void {
     this.#clearProgress()
-    if (!this.json) process.stderr.write(`${text}\n`)
+    if (!this.json && !this.#quiet) process.stderr.write(`${text}\n`)
   }
 
   data(data: unknown): void {
@@ -45,14 +48,17 @@ export class Output {
     process.stdout.write(`${JSON.stringify({ ok: true, data: data ?? null })}\n`)
   }
 
-  failure(error: ErrorWords): void {
+  /** `causes` are for people who asked for more. */
+  failure({ code, message, hint = null, exit }: ErrorWords, causes: readonly string[] = []): void {
     this.#clearProgress()
+    const error = { code, message, hint, exit }
     if (this.json) process.stdout.write(`${JSON.stringify({ ok: false, error })}\n`)
-    else process.stderr.write(`svsfs: ${error.message} [${error.code}]\n`)
+    else process.stderr.write(`svsfs: ${message} [${code}]\n`)
+    for (const cause of causes) process.stderr.write(`  ${cause}\n`)
   }
 
   progress(text: string): void {
-    if (!process.stderr.isTTY || this.json) return
+    if (!process.stderr.isTTY || this.json || this.#quiet) return
     this.#progressShown = true
     const room = Math.max(20, process.stderr.columns ?? 80) - 1
     process.stderr.write(`\r\x1b[2K${printable(text).slice(0, room)}`)

@@ -6,26 +6,33 @@
 
 import { Command } from 'commander'
 import { addCommonOptions, complete } from './command.ts'
+import { grouped, groupOf } from './help-groups.ts'
 import { COMMANDS, type Group, type Leaf } from './table.ts'
 import { version } from './version.ts'
 
-/** All of them, not yet given any words; whole are those of which `wanted` says so. */
-export async function makeProgram(wanted: (name: string) => boolean): Promise<Command> {
-  const program = addCommonOptions(new Command('svsfs'))
+/** All of them, not yet given any words; whole are those of which `wanted` says so. `short`: help is to be. */
+export async function makeProgram(
+  wanted: (name: string) => boolean,
+  short = false,
+): Promise<Command> {
+  const program = addCommonOptions(new Command('svsfs'), short)
     .description(
       'Application layers for Linux: switch them on and off while programs run, put them back to any earlier state.',
     )
     .version(version(), '--version')
-    .helpOption('-h, --help', 'show help')
+    .helpOption('-h, --help', 'show help: -h in short, --help all of it')
     .helpCommand(false)
     .enablePositionalOptions()
     .showHelpAfterError(false)
     .exitOverride()
     .configureOutput({ writeErr: () => {}, outputError: () => {} })
-    .addHelpText('after', OVERVIEW)
-  for (const each of COMMANDS) await add(program, each, wanted)
+    .configureHelp(short ? { subcommandTerm: (command) => command.name() } : {})
+    .addHelpText('after', short ? SHORT : OVERVIEW)
+  for (const each of grouped(COMMANDS, ({ usage }) => usage.split(' ')[0]!))
+    await add(program, each, wanted, short)
   await addOverlay(program, wanted('overlay'))
   await addHelp(program, wanted('help'))
+  for (const command of program.commands) command.helpGroup(groupOf(command.name()))
   return program
 }
 
@@ -33,14 +40,15 @@ async function add(
   program: Command,
   entry: Leaf | Group,
   wanted: (name: string) => boolean,
+  short: boolean,
 ): Promise<void> {
   const command = program.command(entry.usage).summary(entry.summary)
   if (!wanted(command.name())) addCommonOptions(command)
-  else if ('row' in entry) complete(command, await entry.row())
+  else if ('row' in entry) complete(command, await entry.row(), short)
   else {
-    addCommonOptions(command).description(entry.about)
+    addCommonOptions(command, short).description(entry.about)
     for (const { usage, summary, row } of entry.commands)
-      complete(command.command(usage).summary(summary), await row())
+      complete(command.command(usage).summary(summary), await row(), short)
   }
 }
 
@@ -61,6 +69,8 @@ async function addHelp(program: Command, whole: boolean): Promise<void> {
   if (whole) (await import('./help-command.ts')).completeHelp(program, command)
   else addCommonOptions(command).argument('[command...]')
 }
+
+const SHORT = '\nsvsfs --help has an example, svsfs COMMAND -h the options of one.'
 
 const OVERVIEW = `
 Example, from an application to an earlier state of it:

@@ -12,6 +12,7 @@ import type { CopyAnswer, PlanAnswer, RestoreAnswer } from '../daemon/restore-me
 import type { SublayerLine } from '../daemon/sublayer-methods.ts'
 import { namedState } from '../snapshot/state-name.ts'
 import { confirm, needTerminal, pick } from './ask.ts'
+import { atOption, stateAt } from './at-time.ts'
 import { type CommandRow, type Context, option } from './command.ts'
 import { type Holder, holdersBelow } from './open-files.ts'
 import type { Output } from './output.ts'
@@ -22,6 +23,7 @@ interface RestoreWish {
   readonly layer: string | null
   readonly state: string | null
   readonly pick: boolean
+  readonly at: string | null
   readonly paths: string[] | null
   readonly to: string | null
   readonly as: string | null
@@ -44,6 +46,7 @@ Only what differs is touched: a file that is the same goes on in place. A progra
 --path restores a file or a directory alone, named as in the layer or where a mount shows it. With --keep-both what is there stays, and a file that differs comes beside it as NAME~ID. With --as the state becomes a writable sublayer of its own, and nothing changes until svsfs activate NAME --sublayer switches to it. With --to nothing of the layer is touched: ordinary files are made in that directory, with owners (as root), modes, attributes and links.`,
   options: [
     option('--pick', 'choose from a list'),
+    atOption(),
     option('--path <path...>', 'these alone: files, or directories with all that lies in them'),
     option('--to <dir>', 'into this directory, outside of the layer; nothing there is replaced'),
     option('--as <sublayer>', 'as a writable sublayer of its own, not yet activated'),
@@ -54,6 +57,7 @@ Only what differs is touched: a file that is the same goes on in place. A progra
   examples: [
     'svsfs restore firefox --pick',
     'svsfs restore firefox@latest',
+    'svsfs restore firefox --at yesterday',
     'svsfs restore firefox 3f9a --dry-run',
     'svsfs restore firefox -1 --path etc/firefox.ini',
     'svsfs restore firefox -1 --path etc --keep-both',
@@ -63,6 +67,7 @@ Only what differs is touched: a file that is the same goes on in place. A progra
   parse: (words) => ({
     ...namedWords(words.optionalArg(0), words.optionalArg(1)),
     pick: words.flag('pick'),
+    at: words.text('at'),
     paths: words.list('path'),
     to: words.text('to'),
     as: words.text('as'),
@@ -195,8 +200,16 @@ async function refuseOpen(
 
 async function chosen(
   context: Context,
-  { layer, state, pick: picks }: RestoreWish,
+  { layer, state, pick: picks, at }: RestoreWish,
 ): Promise<{ layer: string; state: string }> {
+  if (at !== null) {
+    if (layer === null || state !== null || picks)
+      throw new Failure(
+        'SVS_USAGE',
+        '--at needs a layer, and takes the place of a state and --pick',
+      )
+    return { layer, state: await stateAt(at) }
+  }
   if (!picks) {
     if (layer === null)
       throw new Failure('SVS_USAGE', 'restore needs a layer and a state, or --pick')

@@ -248,6 +248,11 @@ export const COMMANDS: readonly (Leaf | Group)[] = [
     async () => (await import('./doctor-command.ts')).doctor,
   ),
   leaf(
+    'completion [shell] [words...]',
+    'print what bash, zsh or fish needs to complete svsfs',
+    async () => (await import('./completion-command.ts')).completion,
+  ),
+  leaf(
     'recode [name] [state]',
     'store the programs of states in less room',
     async () => (await import('./recode-command.ts')).recode,

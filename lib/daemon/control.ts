@@ -10,6 +10,7 @@ import { readdirSync } from 'node:fs'
 import { Failure } from '../base/failure.ts'
 import { type Log, silent } from '../base/log.ts'
 import { bytesOf } from '../base/path.ts'
+import { nearest } from '../layer/nearest.ts'
 import { type Catalogue, openCatalogue } from '../snapshot/catalogue.ts'
 import type { LayerRecord } from '../snapshot/records.ts'
 import type { Engine, MountSpec } from './engine-api.ts'
@@ -84,8 +85,9 @@ export class Control {
   }
 
   async layer(name: string): Promise<LayerRecord> {
-    const found = (await this.catalogue.layers()).find((record) => record.name === name)
-    if (found === undefined) throw new Failure('SVS_LAYER_NOT_FOUND', name)
+    const layers = await this.catalogue.layers()
+    const found = layers.find((record) => record.name === name)
+    if (found === undefined) throw await noLayer(name, layers)
     return found
   }
 
@@ -123,6 +125,15 @@ export class Control {
     const shown = this.mounts?.showing(record.id) ?? []
     if (shown.length === 0) dropUnusedWritable(this.store.places, record)
   }
+}
+
+/** The failure that says so, with the name that was probably meant. */
+export async function noLayer(name: string, layers: readonly LayerRecord[]): Promise<Failure> {
+  const meant = await nearest(
+    name,
+    layers.map((one) => one.name),
+  )
+  return new Failure('SVS_LAYER_NOT_FOUND', name).suggesting(meant)
 }
 
 /** Takes the store, opens its catalogue, and finishes or removes what a crash left behind. */

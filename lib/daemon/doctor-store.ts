@@ -1,35 +1,20 @@
 // The disk that a store lies on, or would lie on, and the store itself.
 //
 //   daemon answers?  yes ─▶ it says what it has
-//                    no  ─▶ lock shared for a moment ─▶ the catalogue read in a copy of links
+//                    no  ─▶ the catalogue is read in a copy (peek.ts)
 //
-// Rule: the store's own files are only read. LevelDB writes wherever it opens, so it is given a
-// directory of its own, in which the tables are symbolic links and the rest are copies.
+// Rule: the store's own files are only read.
 
-import {
-  closeSync,
-  copyFileSync,
-  existsSync,
-  mkdtempSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statfsSync,
-  statSync,
-  symlinkSync,
-} from 'node:fs'
-import { tmpdir } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { existsSync, readFileSync, statfsSync, statSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
 import { bytesOf } from '../base/path.ts'
 import { mountTable } from '../host/mount-table.ts'
-import { sys } from '../host/sys.ts'
 import { ownPrefix } from '../layer/marks.ts'
+import type { Catalogue } from '../snapshot/catalogue.ts'
 import { Client } from './client.ts'
 import { type Finding, failing, warning, well } from './doctor.ts'
 import { errorWords } from './errors.ts'
 import { storeExists } from './store.ts'
-import { lockHolder } from './store-lock.ts'
 import { type StorePlaces, storePlaces } from './store-path.ts'
 import { lackingOn, sharesBlocks } from './store-probe.ts'
 import { plural, size } from './text.ts'
@@ -142,61 +127,33 @@ async function served(client: Client): Promise<Finding[]> {
   ]
 }
 
-function atRest(places: StorePlaces): Promise<Finding[]> | Finding[] {
-  const lock = existsSync(places.lock) ? openSync(places.lock, 'r') : null
+async function atRest(places: StorePlaces): Promise<Finding[]> {
+  const { peek } = await import('./peek.ts')
   try {
-    if (lock !== null && sys.flock(lock, SHARED_NOW) < 0) {
-      const who = lockHolder(places) ?? 'another process'
-      return [warning('store', `${places.root} is in use by ${who}`, 'wait for it to end')]
-    }
-    return readCopy(places).finally(() => lock !== null && closeSync(lock))
+    return await peek(places, (catalogue) => readRecords(places, catalogue))
   } catch (err) {
-    if (lock !== null) closeSync(lock)
-    throw err
+    const { code, message } = errorWords(err)
+    return code === 'SVS_STORE_LOCKED'
+      ? [warning('store', message, 'wait for it to end')]
+      : [failing('store', message, MEND)]
   }
 }
 
-const SHARED_NOW = 1 | 4
+const MEND = 'svsfs verify --repair, or put the store back from a copy'
 
-async function readCopy(places: StorePlaces): Promise<Finding[]> {
-  const copy = mkdtempSync(join(tmpdir(), 'svsfs-doctor-'))
-  try {
-    for (const name of existsSync(places.catalogue) ? readdirSync(places.catalogue) : []) {
-      const [from, to] = [join(places.catalogue, name), join(copy, name)]
-      if (name.endsWith('.ldb') || name.endsWith('.sst')) symlinkSync(from, to)
-      else copyFileSync(from, to)
-    }
-    return await readRecords(places, copy)
-  } finally {
-    rmSync(copy, { recursive: true, force: true })
-  }
-}
-
-async function readRecords(places: StorePlaces, copy: string): Promise<Finding[]> {
-  const { openCatalogue } = await import('../snapshot/catalogue.ts')
+async function readRecords(places: StorePlaces, catalogue: Catalogue): Promise<Finding[]> {
   const { checkRecords } = await import('../snapshot/record-check.ts')
-  const mend = 'svsfs verify --repair, or put the store back from a copy'
-  try {
-    const catalogue = await openCatalogue(copy)
-    try {
-      const layers = await catalogue.layers()
-      const bad = (await Promise.all(layers.map(({ id }) => checkRecords(catalogue, id)))).flat()
-      const has = `${places.root}: ${plural(layers.length, 'layer')}`
-      const [first] = bad
-      return [
-        first === undefined
-          ? well('store', `${has}, every record can be read; no daemon runs`)
-          : failing('store', `${has}; ${bad.length} damaged, ${first.at}: ${first.why}`, mend),
-        well('transport', 'direct, once something is mounted'),
-        collected(await catalogue.swept()),
-      ]
-    } finally {
-      await catalogue.close()
-    }
-  } catch (err) {
-    const message = errorWords(err).message.replaceAll(copy, places.catalogue)
-    return [failing('store', message, mend)]
-  }
+  const layers = await catalogue.layers()
+  const bad = (await Promise.all(layers.map(({ id }) => checkRecords(catalogue, id)))).flat()
+  const has = `${places.root}: ${plural(layers.length, 'layer')}`
+  const [first] = bad
+  return [
+    first === undefined
+      ? well('store', `${has}, every record can be read; no daemon runs`)
+      : failing('store', `${has}; ${bad.length} damaged, ${first.at}: ${first.why}`, MEND),
+    well('transport', 'direct, once something is mounted'),
+    collected(await catalogue.swept()),
+  ]
 }
 
 /** When garbage was last looked for. A daemon does it each day; commands alone never. */

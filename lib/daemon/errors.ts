@@ -9,9 +9,8 @@ import type { ErrorWords } from './protocol.ts'
 
 /** What a person is told of anything that was thrown. */
 export function errorWords(err: unknown): ErrorWords {
-  if (err instanceof Failure) return { code: err.code, message: err.message, exit: err.exit }
-  const known = asFailure(err)
-  return { code: known.code, message: known.message, exit: known.exit }
+  const { code, message, hint, exit } = err instanceof Failure ? err : asFailure(err)
+  return { code, message, hint, exit }
 }
 
 /** Whether something failed because the disk has no room. */
@@ -22,6 +21,7 @@ export function failureOf(words: ErrorWords): Failure {
   if (!Object.hasOwn(FAILURES, words.code)) return new Failure('SVS_INTERNAL', words.message)
   const failure = new Failure(words.code as FailureCode)
   failure.message = words.message
+  failure.hint = words.hint ?? null
   return failure
 }
 

@@ -13,7 +13,7 @@ import { mountAt } from '../host/mount-table.ts'
 import type { LayerRecord } from '../snapshot/records.ts'
 import { findState } from '../snapshot/state-name.ts'
 import type { BaseSpec } from '../union/spec.ts'
-import type { Control } from './control.ts'
+import { type Control, noLayer } from './control.ts'
 import { method } from './method.ts'
 import {
   freeMountPoint,
@@ -93,8 +93,9 @@ async function mount(control: Control, params: MountParams): Promise<MountAnswer
     const base = await baseOf(params)
     const allowOther = mayAllowOther(params.allowOther)
     const records = await control.catalogue.layers()
-    const only = params.layers?.map((name) => idOf(records, name)) ?? null
-    const writeTo = params.writeTo === null ? null : idOf(records, params.writeTo)
+    const named = params.layers?.map((name) => idOf(records, name)) ?? null
+    const only = named === null ? null : await Promise.all(named)
+    const writeTo = params.writeTo === null ? null : await idOf(records, params.writeTo)
     const mounted = await mounts.mount(records, {
       mountPoint,
       purpose: 'mount',
@@ -214,8 +215,8 @@ async function baseOf(params: MountParams): Promise<BaseSpec | null> {
   return { path, writable: params.baseWritable, timeout: params.baseTimeout }
 }
 
-function idOf(records: readonly LayerRecord[], name: string): string {
+async function idOf(records: readonly LayerRecord[], name: string): Promise<string> {
   const found = records.find((record) => record.name === name)
-  if (found === undefined) throw new Failure('SVS_LAYER_NOT_FOUND', name)
+  if (found === undefined) throw await noLayer(name, records)
   return found.id
 }

@@ -2,7 +2,7 @@
 //
 //   command ─▶ {"id":1,"method":"layer.list","params":{}}
 //   daemon  ─▶ {"id":1,"progress":"reading packages"}        any number of times
-//   daemon  ─▶ {"id":1,"ok":true,"data":…}  or  {"id":1,"ok":false,"error":{code,message,exit}}
+//   daemon  ─▶ {"id":1,"ok":true,"data":…}  or  {"id":1,"ok":false,"error":{code,message,hint,exit}}
 //
 // Rule: a line longer than LONGEST_LINE ends the connection; what is not a request is
 // answered SVS_BAD_REQUEST and changes nothing. Closing the connection gives back what it holds.
@@ -18,6 +18,8 @@ export interface ErrorWords {
   readonly code: string
   readonly message: string
   readonly exit: number
+  /** What to do next; a daemon of an earlier version tells none. */
+  readonly hint?: string | null
 }
 
 export type Reply =

@@ -1,10 +1,12 @@
 // How a person names states: NAME@STATE, and a range NAME@A..B. STATE is an id or the beginning of
-// one, a label, `latest`, or `-1` (the one before the latest), `-2` and so on.
+// one, a label, `latest`, or `-1` (the one before the latest), `-2` and so on; or, as a program says
+// it, `at:` and milliseconds since 1970: the newest that was there then.
 //
 // Rule: a label wins over an id that begins alike; what fits several is refused, never guessed. A
 // state is found by its keys, without reading the others.
 
 import { Failure } from '../base/failure.ts'
+import { nearest } from '../layer/nearest.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { ListedState, SnapshotRecord } from './records.ts'
 
@@ -24,10 +26,33 @@ export async function findState(
   text: string,
 ): Promise<SnapshotRecord> {
   const back = text === 'latest' ? 0 : Number(/^-(\d{1,9})$/.exec(text)?.[1] ?? -1)
+  const then = /^at:(\d{1,15})$/.exec(text)?.[1]
+  if (then !== undefined) return newestOf(states, { id: layer, name }, Number(then))
   const found =
     back >= 0 ? await states.snapshotBack(layer, back) : await named(states, layer, name, text)
-  if (found === null) throw new Failure('SVS_STATE_NOT_FOUND', text, name)
+  if (found === null) throw await noState(states, { id: layer, name }, text)
   return found
+}
+
+/** The newest state at a time, in milliseconds since 1970, as `findState` takes it. */
+export const nameAt = (time: number): string => `at:${time}`
+
+async function newestOf(states: States, layer: Owner, then: number): Promise<SnapshotRecord> {
+  const found = (await states.listed(layer.id)).findLast(({ time }) => time <= then)
+  const record = found === undefined ? null : await states.findSnapshot(layer.id, found.id)
+  if (record !== null) return record
+  throw new Failure(
+    'SVS_STATE_NOT_FOUND',
+    `of ${new Date(then).toISOString()} or before`,
+    layer.name,
+  )
+}
+
+/** The failure that says so, with the label that was probably meant. */
+async function noState(states: States, layer: Owner, text: string): Promise<Failure> {
+  const labels = (await states.listed(layer.id)).flatMap(({ label }) => label ?? [])
+  const meant = await nearest(text, ['latest', ...labels])
+  return new Failure('SVS_STATE_NOT_FOUND', text, layer.name).suggesting(meant)
 }
 
 async function named(

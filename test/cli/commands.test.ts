@@ -4,11 +4,27 @@ import { spawnSync } from 'node:child_process'
 import { symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { z } from 'zod'
+import { Failure } from '../../lib/base/failure.ts'
+import { stateAt } from '../../lib/cli/at-time.ts'
+import { groupOf, OTHERS } from '../../lib/cli/help-groups.ts'
 import { makeProgram } from '../../lib/cli/program.ts'
+import { causesOf, verbosity } from '../../lib/cli/verbose.ts'
 import { directory, throwAway } from '../daemon/place.ts'
 import { ask, PROGRAM, svsfs } from './run-cli.ts'
 
 t.setTimeout(480_000)
+
+/** What --json prints where a command fails. */
+const FAILED = z.strictObject({
+  ok: z.literal(false),
+  error: z.strictObject({
+    code: z.string().regex(/^SVS_[A-Z_]+$/),
+    message: z.string().min(1),
+    hint: z.string().nullable(),
+    exit: z.number().int().min(1).max(10),
+  }),
+})
 
 t.test('every command has a summary, and examples in its help', async (t) => {
   const { commands } = await makeProgram(() => true)
@@ -37,7 +53,7 @@ t.test(
     t.match(svsfs(store, '--version').out, /^\d+\.\d+\.\d+\n$/)
     const bare = svsfs(store)
     t.equal(bare.status, 2)
-    t.match(bare.err, /Commands:/)
+    t.match(bare.err, /\nLayers:\n/)
   },
 )
 
@@ -93,8 +109,80 @@ t.test('--json has one shape, for answers and for failures', async (t) => {
   t.match(ask(store, 'help', 'errors'), { ok: true, data: [{ code: /^SVS_/ }] })
   t.match(ask(store, 'layer', 'show', 'b'), { ok: false, error: { code: 'SVS_LAYER_NOT_FOUND' } })
   const { status, out } = svsfs(store, 'layer', 'show', 'b', '--json')
+  t.same(Object.keys(FAILED.parse(JSON.parse(out)).error), ['code', 'message', 'hint', 'exit'])
   t.equal(status, 3)
   t.equal(out.trim().split('\n').length, 1)
+})
+
+t.test('what was probably meant is said, of commands, options, layers and labels', async (t) => {
+  const store = join(throwAway(t), 'store')
+  for (const [words, meant] of [
+    [['snaphot'], 'snapshot'],
+    [['umount', '--al'], '--all'],
+    [['help', 'restor'], 'restore'],
+  ] as const)
+    t.match(ask(store, ...words), {
+      error: { code: 'SVS_USAGE', hint: `did you mean ${meant}?`, exit: 2 },
+    })
+  svsfs(store, 'layer', 'create', 'firefox', '--empty')
+  t.match(svsfs(store, 'snapshot', 'Firefx').err, /did you mean firefox\? \[SVS_LAYER_NOT_FOUND\]/)
+  svsfs(store, 'snapshot', 'firefox', '--label', 'clean')
+  t.match(ask(store, 'restore', 'firefox@claen'), { error: { hint: 'did you mean clean?' } })
+  t.match(ask(store, 'restore', 'firefox', '--at', 'now', '--dry-run'), {
+    ok: true,
+    data: { did: 'planned' },
+  })
+  t.match(ask(store, 'diff', 'firefox', '--at', 'now'), { ok: true, data: { differences: [] } })
+  const old = ['mount', '/no/such', '--state', 'firefox', '--at', 'yesterday']
+  t.match(svsfs(store, ...old, '-q').err, /cannot mount at|SVS_STATE_NOT_FOUND/)
+  t.match(ask(store, 'restore', 'firefox', '--at', 'yesterday'), {
+    error: { code: 'SVS_STATE_NOT_FOUND' },
+  })
+})
+
+t.test('a time is the whole text, and lies in the past', async (t) => {
+  const now = new Date(2026, 10, 22, 12)
+  const at = async (text: string) => {
+    const name = await stateAt(text, now)
+    return (now.getTime() - Number(name.slice('at:'.length))) / 60_000
+  }
+  t.equal(await at('10 min ago'), 10)
+  t.equal(await at('yesterday'), 24 * 60)
+  t.equal(await at('2026-11-22T11:15'), 45)
+  t.equal(await at('20 Nov 12:00'), 48 * 60)
+  for (const text of ['', 'soon', 'the one of 10 min ago', 'tomorrow', 'monday to tuesday'])
+    await t.rejects(stateAt(text, now), { code: 'SVS_USAGE' }, text)
+})
+
+t.test(
+  'help stands in groups, -h is short, and --help has examples and exit statuses',
+  async (t) => {
+    const whole = svsfs('/nowhere', '--help').out
+    const short = svsfs('/nowhere', '-h').out
+    for (const heading of ['Layers:', 'States, and the way back:', 'Upkeep:'])
+      t.match(short, `\n${heading}\n`)
+    t.ok(short.length < whole.length / 1.2, 'short is shorter')
+    const { commands } = await makeProgram(() => false)
+    const lost = commands.filter((command) => groupOf(command.name()) === OTHERS)
+    t.same(
+      lost.map((command) => command.name()),
+      ['completion', 'help'],
+    )
+    const all = svsfs('/nowhere', 'undo', '--help').out
+    t.match(all, /Examples:\n {2}svsfs undo.*Exit status:\n {2}0 done, 1 failed/s)
+    t.match(all, '--quiet')
+    t.notMatch(svsfs('/nowhere', 'undo', '-h').out, /Examples|--quiet/)
+  },
+)
+
+t.test('-q leaves the result alone; -v tells causes and -vv places, of failures', async (t) => {
+  const store = join(throwAway(t), 'store')
+  t.match(svsfs(store, '-q', 'layer', 'create', 'a', '--empty'), { err: '', out: /created/ })
+  const more = svsfs(store, 'restore', 'a@none', '-vv').err
+  t.match(more, /\[SVS_STATE_NOT_FOUND\]\n {2}at .*state-name/)
+  const failure = new Failure('SVS_FORBIDDEN', 'it', { cause: new Error('EPERM: it') })
+  t.same(causesOf(failure, verbosity(['status', '-v', '--', '-v'])), ['because: EPERM: it'])
+  t.same(causesOf(failure, verbosity(['run', 'a', '--', 'ls', '-v'])), [])
 })
 
 t.test('the store can be named by an option, before or after the arguments', async (t) => {

@@ -26,7 +26,12 @@ export function svsfs(store: string, ...words: string[]): Ran {
 export interface Answered {
   readonly ok: boolean
   readonly data?: unknown
-  readonly error?: { readonly code: string; readonly message: string; readonly exit: number }
+  readonly error?: {
+    readonly code: string
+    readonly message: string
+    readonly hint: string | null
+    readonly exit: number
+  }
 }
 
 /** The same with --json, its one line read. */

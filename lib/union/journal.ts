@@ -15,7 +15,7 @@ import { joinPath, type RelPath } from '../base/path.ts'
 import { Stat } from '../host/stat.ts'
 import { AT_FDCWD, S, sys } from '../host/sys.ts'
 import type { Changed } from '../layer/changed.ts'
-import type { Change } from './before-change.ts'
+import { type Change, linksKept } from './before-change.ts'
 import type { Branch } from './branch.ts'
 
 /** Names and inodes kept in all; a sublayer that changes more is scanned as fast. */
@@ -153,8 +153,8 @@ export class Journal {
       this.lost()
       return
     }
-    // What has no name is in no state; where it gets one, that is named.
-    if (stat.nlink === 0) return
+    // What has no name is in no state; where it gets one, that is named. Images may keep links to it.
+    if (stat.nlink === linksKept(this.#branch, stat.ino)) return
     if (stat.nlink > 1 && (stat.mode & S.IFMT) !== S.IFDIR) {
       this.#addFile(stat.ino)
       return

@@ -307,6 +307,22 @@ for (let seed = SEED; seed < SEED + 3; seed++) {
   })
 }
 
+t.test('what is written to a file that an image alone has is in no state', async (t) => {
+  const lab = await labOf(t)
+  const { view } = lab
+  view.write('gone', 'gone')
+  await sameBothWays(t, lab, null)
+  const id = view.id('gone')
+  view.open(id, O.RDWR)
+  const meanwhile = () => {
+    if (view.has('gone')) view.unlink('gone')
+    view.writeOpen(id, 'written on')
+  }
+  t.equal(await sameBothWays(t, lab, meanwhile), 'journal')
+  t.equal(await sameBothWays(t, lab, null), 'journal', 'which the journal knows')
+  view.view.release(CALLER, id, 0 as HandleId)
+})
+
 t.test('in a large tree pieces are taken over unread, and cut alike', async (t) => {
   const lab = await labOf(t)
   for (let dir = 0; dir < 24; dir++) {

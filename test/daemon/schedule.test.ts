@@ -129,7 +129,8 @@ t.test('a daemon takes states by itself, and forgets by the schedule’s policy'
     }
   }
   t.ok(seen.size >= 4)
-  t.ok((await states()).length <= 2)
+  // A new state is listed a moment before those that it makes too many are forgotten.
+  await until(async () => (await states()).length <= 2)
   const [line] = (await place.ask('schedule', 'list')) as { id: string; last: object | null }[]
   t.ok(line!.last !== null)
   await place.ask('schedule', 'remove', line!.id)

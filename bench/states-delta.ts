@@ -28,6 +28,7 @@ import { recodeState } from '../lib/snapshot/recode.ts'
 import type { LayerRecord, SnapshotRecord } from '../lib/snapshot/records.ts'
 import { buildState } from '../lib/snapshot/restore.ts'
 import { takeSnapshot } from '../lib/snapshot/snapshot.ts'
+import { listChunks, stampChunks } from '../lib/snapshot/tree.ts'
 import { makeBuilds, makeProfiles } from './states-trees.ts'
 
 export interface DeltaRow {
@@ -180,14 +181,19 @@ export async function sizes(catalogue: Catalogue): Promise<{ bytes: number; meta
   for await (const key of catalogue.keys(below('chunk')))
     all += (await catalogue.chunk(key.slice('chunk/'.length)))!.length
   for (const snapshot of await catalogue.allSnapshots())
-    for (const { list, stamps } of await catalogue.pieces(snapshot.id))
-      for (const id of [...list, ...stamps]) lists += (await catalogue.chunk(id))!.length
+    for (const id of await listsOf(catalogue, snapshot))
+      lists += (await catalogue.chunk(id))!.length
   let records = 0
   for await (const key of catalogue.keys(below('content'))) {
     const [, scope, id] = key.split('/')
     records += key.length + JSON.stringify(await catalogue.content(scope!, id!)).length
   }
   return { bytes: all - lists, metadata: lists + records }
+}
+
+async function listsOf(catalogue: Catalogue, { id }: SnapshotRecord): Promise<Set<string>> {
+  const pieces = await catalogue.pieces(id)
+  return new Set(pieces.flatMap((piece) => [...listChunks(piece), ...stampChunks(piece)]))
 }
 
 export const layerRecord = (): LayerRecord => ({

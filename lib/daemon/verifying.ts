@@ -8,7 +8,7 @@ import { bytesOf, shown } from '../base/path.ts'
 import { ownPrefix } from '../layer/marks.ts'
 import { Pace } from '../snapshot/pace.ts'
 import type { LayerRecord } from '../snapshot/records.ts'
-import { clearDamage, layersHurt, storeLive, storeLower } from '../snapshot/repair.ts'
+import { clearDamage, layersHurt, mendLists, storeLive, storeLower } from '../snapshot/repair.ts'
 import { type Fault, type Verified, type VerifyOptions, verify } from '../snapshot/verify.ts'
 import type { Control } from './control.ts'
 import type { Call } from './method.ts'
@@ -115,7 +115,8 @@ async function repairOnce(
           const { rw, numbers } = redoDirs(store.places, layer)
           const ro = readOnly(control, layer, layer.ro.version)
           const dirs = { rw, numbers, ro, area: frozen?.area ?? null }
-          await storeLive(catalogue, { dirs, prefix: ownPrefix(), ro, scope: layer.ro.digest })
+          const job = { dirs, prefix: ownPrefix(), ro, scope: layer.ro.digest }
+          await mendLists(catalogue, faults, await storeLive(catalogue, job))
         }),
       )
       .catch((err: unknown) => control.log.warn(`layer ${id} could not be read for a repair`, err))

@@ -22,7 +22,6 @@ import {
   type ListedState,
   layerRecord,
   type Piece,
-  pieces,
   type RedoPlan,
   type RemovedLayer,
   redoPlan,
@@ -34,9 +33,11 @@ import {
   type UndoRecord,
   undoRecord,
 } from './records.ts'
+import { readTable } from './table.ts'
 import { namesOf, SnapshotWriter } from './writer.ts'
 
-const CATALOGUE_VERSION = 1
+/** 2: pieces and their tables may rest on others, which a program that does not know would take away. */
+const CATALOGUE_VERSION = 2
 const LAST_TAG = 8000
 const MOST_UNDOS = 20
 /** Records of states that are kept as they were read. */
@@ -61,7 +62,7 @@ export async function openCatalogue(dir: string): Promise<Catalogue> {
   }
 }
 
-/** Checks the version; gives states of before their names. Answers when the catalogue was made, in milliseconds. */
+/** Checks the version, and brings what is older up to it. Answers when the catalogue was made, in milliseconds. */
 async function madeWhen(db: KeyValue): Promise<number> {
   const found = await db.get(key.meta)
   if (found === null) {
@@ -72,11 +73,13 @@ async function madeWhen(db: KeyValue): Promise<number> {
   const read = decode(meta, found, key.meta)
   if (read.version > CATALOGUE_VERSION)
     throw new Failure('SVS_STORE_NEWER', db.dir, read.version, CATALOGUE_VERSION)
-  if (read.named !== true) await nameAll(db, read)
+  if (read.named !== true) await nameAll(db)
+  if (read.version < CATALOGUE_VERSION || read.named !== true)
+    await db.batch([putJson(key.meta, { ...read, version: CATALOGUE_VERSION, named: true })])
   return Date.parse(read.made ?? '') || 0
 }
 
-async function nameAll(db: KeyValue, read: z.infer<typeof meta>): Promise<void> {
+async function nameAll(db: KeyValue): Promise<void> {
   const operations: Operation[] = []
   for await (const [at, bytes] of db.entries(below('snapshot'))) {
     const [layer, time, id] = at.split('/').slice(1) as [string, string, string]
@@ -85,7 +88,7 @@ async function nameAll(db: KeyValue, read: z.infer<typeof meta>): Promise<void> 
     const label = snapshotRecord.safeParse(parsed(bytes)).data?.label ?? null
     if (label !== null) operations.push(putText(key.label(layer, label), id))
   }
-  await db.batch([...operations, putJson(key.meta, { ...read, named: true })])
+  await db.batch(operations)
 }
 
 function parsed(bytes: Buffer): unknown {
@@ -279,9 +282,10 @@ export class Catalogue implements DepotReader {
 
   /** Where the list of a state's entries lies. */
   async pieces(snapshot: string): Promise<Piece[]> {
-    const found = await this.#db.one(pieces, key.tree(snapshot))
-    if (found === null) throw new Failure('SVS_CATALOGUE_DAMAGED', key.tree(snapshot), 'missing')
-    return found
+    const at = key.tree(snapshot)
+    const value = await this.#db.get(at)
+    if (value === null) throw new Failure('SVS_CATALOGUE_DAMAGED', at, 'missing')
+    return readTable(value, at)
   }
 
   /** Keeps what a state consists of, also where it is deleted meanwhile. Null where it is not there any more. */

@@ -18,7 +18,8 @@ import { decode, del, putText } from './key-value.ts'
 import { below, key, lastPart } from './keys.ts'
 import { Pace } from './pace.ts'
 import { Reached } from './reached.ts'
-import { type Piece, pieces, stateRoot } from './records.ts'
+import { type Piece, stateRoot } from './records.ts'
+import { readTable } from './table.ts'
 
 export interface Swept {
   readonly chunks: number
@@ -112,7 +113,7 @@ class Collection {
       const lists = await this.#catalogue.values(some.map(({ id }) => key.tree(id)))
       for (const [nth, { layer, id, scope }] of some.entries()) {
         const bytes = lists[nth] ?? null
-        if (bytes !== null) await this.#follow(scope, decode(pieces, bytes, key.tree(id)))
+        if (bytes !== null) await this.#follow(scope, readTable(bytes, key.tree(id)))
         // One that was deleted since is garbage, now or the next time.
         else if ((await this.#catalogue.findSnapshot(layer, id)) !== null)
           throw new Failure('SVS_CATALOGUE_DAMAGED', key.tree(id), 'missing')

@@ -1,7 +1,7 @@
 // The keys of the catalogue: text, parts joined by `/`. Values are JSON (records.ts) unless said
 // otherwise.
 //
-//   meta                                  { version: 1, made, named? }
+//   meta                                  { version: 2, made, named? }
 //   counter/<name>                        last number given, as text
 //   layer/<layer>                         LayerRecord
 //   removed/<layer>                       RemovedLayer: deleted, and may still be brought back
@@ -9,7 +9,7 @@
 //   snapshot/<layer>/<time>/<id>          SnapshotRecord
 //   id/<layer>/<snapshot id>              its time in the key above, as text
 //   label/<layer>/<label>                 id of the state that has it, as text
-//   tree/<snapshot id>                    Piece[]: where the list of its entries lies (tree.ts)
+//   tree/<snapshot id>                    Piece[] (table.ts): where the list of its entries lies (tree.ts)
 //   content/<ro digest>/<content id>      Content: how to make a file (delta.ts)
 //   chunk/<sha256>                        bytes, at most 1 MiB, compressed already where it helps
 //   recoded/<layer>                       time of the last state that was recoded by itself, as text

@@ -9,7 +9,14 @@
 
 import type { DepotReader } from './depot.ts'
 import type { Piece } from './records.ts'
-import { comparePaths, hasSeveralNames, type Line, type PieceTotals, readLines } from './tree.ts'
+import {
+  comparePaths,
+  hasSeveralNames,
+  type Line,
+  type PieceTotals,
+  pieceAt,
+  readLines,
+} from './tree.ts'
 
 const MOST_FORESEEN = 64
 
@@ -61,7 +68,7 @@ export class ParentList {
     for (const path of paths) {
       if (this.#read.size >= MOST_FORESEEN || this.#pieces.length === 0) return
       // Whoever asks for it hears that it failed.
-      void this.#readAt(this.#pieceOf(path)).catch(() => {})
+      void this.#readAt(pieceAt(this.#pieces, path)).catch(() => {})
     }
   }
 
@@ -72,7 +79,7 @@ export class ParentList {
   /** All lines at a path and below it, wherever the list stands. */
   async within(path: string, whole: boolean): Promise<Line[]> {
     const found: Line[] = []
-    for (let index = this.#pieceOf(path); index < this.#pieces.length; index++) {
+    for (let index = pieceAt(this.#pieces, path); index < this.#pieces.length; index++) {
       for (const line of await this.#readAt(index)) {
         const at = line.entry.path
         if (at === path || (whole && isBelow(at, path))) found.push(line)
@@ -91,17 +98,6 @@ export class ParentList {
         if (hasSeveralNames(line.entry)) found.push(line)
     }
     return found
-  }
-
-  // The last piece that begins at the path or before it.
-  #pieceOf(path: string): number {
-    let [low, high] = [0, this.#pieces.length]
-    while (low < high) {
-      const middle = (low + high) >> 1
-      if (comparePaths(this.#pieces[middle]!.first, path) <= 0) low = middle + 1
-      else high = middle
-    }
-    return Math.max(0, low - 1)
   }
 
   #readAt(index: number): Promise<Line[]> {

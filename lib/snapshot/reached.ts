@@ -14,7 +14,7 @@ import { decode } from './key-value.ts'
 import { key, lastPart } from './keys.ts'
 import type { Pace } from './pace.ts'
 import { contentNeeds, type Piece } from './records.ts'
-import { contentsIn } from './tree.ts'
+import { contentsIn, listChunks, stampChunks } from './tree.ts'
 
 /** Contents, and pieces of lists, that are read at once. */
 const AT_ONCE = 256
@@ -46,9 +46,9 @@ export class Reached {
   async follow(scope: string, pieces: readonly Piece[]): Promise<void> {
     for (const piece of pieces) {
       // Equal lists may have stamps of their own.
-      for (const id of [...piece.list, ...piece.stamps]) this.chunks.add(id)
+      for (const id of [...listChunks(piece), ...stampChunks(piece)]) this.chunks.add(id)
       // A list that another state shares was followed already, where its contents lie alike.
-      const mark = `${scope} ${piece.list.join(' ')}`
+      const mark = `${scope} ${listChunks(piece).join(' ')}`
       if (this.#lists.has(mark)) continue
       this.#lists.add(mark)
       this.#pieces.push({ scope, piece })
@@ -70,7 +70,7 @@ export class Reached {
 
   async #readPieces(): Promise<void> {
     const some = this.#pieces.splice(-PIECES)
-    const ids = some.flatMap(({ piece }) => piece.list)
+    const ids = [...new Set(some.flatMap(({ piece }) => listChunks(piece)))]
     const found = await this.#catalogue.values(ids.map(key.chunk))
     const chunks = new Map(ids.map((id, at) => [id, found[at] ?? null]))
     const depot = { chunk: async (id: string) => chunks.get(id) ?? null, content: async () => null }

@@ -17,6 +17,7 @@ import {
   snapshotRecord,
   undoRecord,
 } from './records.ts'
+import { readTable } from './table.ts'
 
 export interface BadRecord {
   readonly at: string
@@ -60,7 +61,8 @@ async function wrongWith(
   const bytes = await catalogue.value(at)
   if (bytes === null) return null
   try {
-    decode(schema, bytes, at)
+    if (at.startsWith('tree/')) readTable(bytes, at)
+    else decode(schema, bytes, at)
     return null
   } catch (err) {
     if (err instanceof Failure) return err.message

@@ -196,6 +196,9 @@ export const contentNeeds = z.object({
   ),
 })
 
+/** A whole frame that another one is compressed against (frames.ts): its chunks, and the bytes it makes. */
+const frameBelow = z.looseObject({ chunks: z.array(digest), bytes: count })
+
 /** A run of entries: one chunk of compressed JSON, and one of stamps (tree.ts). */
 const piece = z.looseObject({
   /** Path of its first entry. */
@@ -206,8 +209,11 @@ const piece = z.looseObject({
   /** How list and stamps are compressed; zstd where nothing is said. */
   codec: z.enum(['zstd', 'brotli']).optional(),
   list: z.array(digest),
+  /** What the list is compressed against, where it is not whole; `of`: SHA-256 of its JSON. */
+  listOn: frameBelow.extend({ of: digest.optional() }).optional(),
   /** What the files looked like to the disk then; only a hint, empty where dropped. */
   stamps: z.array(digest),
+  stampsOn: frameBelow.optional(),
   /** What its entries add to a state's totals; absent in lists of earlier versions. */
   totals: z
     .looseObject({

@@ -12,11 +12,13 @@ import type { RelPath } from '../base/path.ts'
 import type { Catalogue } from './catalogue.ts'
 import type { MendJob } from './check.ts'
 import { sha256 } from './depot.ts'
-import { del, type Operation, putJson, putText } from './key-value.ts'
+import { del, type Operation, put, putText } from './key-value.ts'
 import { key, lastPart } from './keys.ts'
-import type { SnapshotRecord } from './records.ts'
+import type { Piece, SnapshotRecord } from './records.ts'
 import type { ScanJob } from './scan.ts'
+import { packTable } from './table.ts'
 import { runJob } from './thread.ts'
+import { digestOf, listChunks, madeWhole, stampChunks } from './tree.ts'
 import type { Fault, VerifyOptions } from './verify.ts'
 import { namesOf, type SnapshotWriter } from './writer.ts'
 
@@ -61,28 +63,65 @@ async function nameStates(catalogue: Catalogue): Promise<void> {
   }
 }
 
+const badChunks = (faults: readonly Fault[]): ReadonlySet<string> =>
+  new Set(faults.filter(({ kind }) => kind === 'chunk').map(({ at }) => lastPart(at)))
+
 // Stamps only spare work: a list does without.
 async function dropStamps(catalogue: Catalogue, faults: readonly Fault[]): Promise<void> {
-  const bad = new Set(faults.filter(({ kind }) => kind === 'chunk').map(({ at }) => lastPart(at)))
-  const states = new Set(faults.flatMap(({ hurts }) => hurts.map(({ state }) => state)))
-  for (const state of states) {
+  const bad = badChunks(faults)
+  await eachPiece(catalogue, faults, (piece) =>
+    stampChunks(piece).some((id) => bad.has(id))
+      ? { ...piece, stamps: [], stampsOn: undefined }
+      : piece,
+  )
+}
+
+/** Writes the lists of states that are hurt anew, where one of their pieces becomes another. */
+async function eachPiece(
+  catalogue: Catalogue,
+  faults: readonly Fault[],
+  change: (piece: Piece) => Piece,
+): Promise<void> {
+  for (const state of new Set(faults.flatMap(({ hurts }) => hurts.map((hurt) => hurt.state)))) {
     const pieces = await catalogue.pieces(state).catch(() => null)
-    if (pieces === null || !pieces.some(({ stamps }) => stamps.some((id) => bad.has(id)))) continue
-    const without = pieces.map((piece) =>
-      piece.stamps.some((id) => bad.has(id)) ? { ...piece, stamps: [] } : piece,
-    )
-    await catalogue.batch([putJson(key.tree(state), without)])
+    const changed = pieces?.map(change)
+    if (changed?.some((piece, at) => piece !== pieces![at]))
+      await catalogue.batch([put(key.tree(state), packTable(changed))])
   }
 }
 
-/** Stores what a writable sublayer has now as if no state were known. */
+/** Makes lists that rest on what is damaged whole, where the live tree (`storeLive`) has just these entries. */
+export async function mendLists(
+  catalogue: Catalogue,
+  faults: readonly Fault[],
+  live: readonly Piece[],
+): Promise<void> {
+  const bad = badChunks(faults)
+  const isHurt = (piece: Piece) => piece.listOn !== undefined && listChunks(piece).some(isBad)
+  const isBad = (id: string) => bad.has(id)
+  let hurt = 0
+  await eachPiece(catalogue, faults, (piece) => {
+    if (isHurt(piece)) hurt += 1
+    return piece
+  })
+  if (hurt === 0) return
+  const whole = new Map<string | undefined, Piece>()
+  for (const piece of live) whole.set(await digestOf(catalogue, piece), piece)
+  await eachPiece(catalogue, faults, (piece) => {
+    const same = isHurt(piece) ? whole.get(piece.listOn?.of) : undefined
+    return same === undefined ? piece : madeWhole(piece, same)
+  })
+}
+
+/** Stores what a writable sublayer has now as if no state were known. Answers its list, all of it whole. */
 export async function storeLive(
   catalogue: Catalogue,
   job: Omit<ScanJob, 'parent' | 'parentScope' | 'changed'>,
-): Promise<void> {
-  await withWriter(catalogue, (writer) =>
+): Promise<readonly Piece[]> {
+  const { pieces } = await withWriter(catalogue, (writer) =>
     runJob('scan', { ...job, parent: null, parentScope: '', changed: null }, writer),
   )
+  return pieces
 }
 
 /** Stores what files of the read-only parts have of the contents that faults hurt. */
@@ -103,14 +142,15 @@ export async function storeLower(options: VerifyOptions, faults: readonly Fault[
   }
 }
 
-async function withWriter(
+async function withWriter<T>(
   catalogue: Catalogue,
-  work: (writer: SnapshotWriter) => Promise<unknown>,
-): Promise<void> {
+  work: (writer: SnapshotWriter) => Promise<T>,
+): Promise<T> {
   const writer = await catalogue.writer()
   try {
-    await work(writer)
+    const done = await work(writer)
     await writer.flush()
+    return done
   } finally {
     writer.end()
   }

@@ -17,12 +17,13 @@ import type { Changed } from '../layer/changed.ts'
 import type { MarkPrefix } from '../layer/marks.ts'
 import { Below, type BelowIndex } from './below.ts'
 import { markOf, sameAttributes, sameContent } from './changes.ts'
-import type { Depot } from './depot.ts'
+import type { Depot, DepotReader } from './depot.ts'
 import { FileStore, hasContent } from './file-store.ts'
 import { type Image, type ImageDirs, type ImageEntry, openImage } from './image.ts'
 import { LowerTrees } from './lower.ts'
 import { type Named, namedPaths } from './named.ts'
 import { ParentList, type SummedPiece } from './parent-list.ts'
+import { RecentChunks } from './recent-chunks.ts'
 import type { Entry, Piece, SnapshotRecord } from './records.ts'
 import { Renames } from './renames.ts'
 import {
@@ -83,11 +84,13 @@ export async function scan(
   const begun = Date.now()
   const image = openImage(job.dirs, job.prefix)
   const lower = new LowerTrees(job.ro)
+  // Each piece of the parent is read to be compared, and again where a new one may rest on it.
+  const before = new RecentChunks(depot)
   const run = (walk: (scan: Scan) => Promise<void>) =>
-    finish(new Scan(job, depot, lower, begun - RECENT_MS, report), walk)
+    finish(new Scan(job, depot, { lower, before, settled: begun - RECENT_MS }, report), walk)
   try {
     const result =
-      (await byJournal(job, depot, image, run)) ??
+      (await byJournal(job, before, image, run)) ??
       (await run(async (all) => {
         for (const item of image.entries()) await all.take(item)
         await all.passRest()
@@ -116,12 +119,12 @@ async function finish(scan: Scan, walk: (scan: Scan) => Promise<void>): Promise<
 
 async function byJournal(
   { parent, changed }: ScanJob,
-  depot: Depot,
+  before: DepotReader,
   image: Image,
   run: Run,
 ): Promise<ScanResult | null> {
   if (parent === null || changed === null) return null
-  const list = new ParentList(depot, parent)
+  const list = new ParentList(before, parent)
   try {
     const named = await namedPaths(changed, image, list)
     const result = await run(async (scan) => {
@@ -148,6 +151,15 @@ type Waiting =
   | { readonly kind: 'lines'; readonly lines: Line[] }
   | { readonly kind: 'piece'; readonly piece: SummedPiece; readonly list: ParentList }
 
+/** What a scan looks at beside the image. */
+interface Beside {
+  readonly lower: LowerTrees
+  /** Has the parent's list. */
+  readonly before: DepotReader
+  /** What changed later may change again without a trace, in milliseconds. */
+  readonly settled: number
+}
+
 class Scan {
   readonly #files: FileStore
   readonly #lower: LowerTrees
@@ -169,8 +181,7 @@ class Scan {
   constructor(
     job: ScanJob,
     depot: Depot,
-    lower: LowerTrees,
-    settled: number,
+    { lower, before, settled }: Beside,
     report: (progress: Progress) => void,
   ) {
     this.#job = job
@@ -180,8 +191,9 @@ class Scan {
     const temporary = parentOf(job.dirs.rw)
     const sources = { depot, scope: job.scope, ro: job.ro, temporary }
     this.#files = new FileStore(depot, sources, job.parentScope, job.parent ?? [], lower)
-    this.#parent = new TreeCursor(readTree(depot, job.parent ?? []))
-    this.#writer = new TreeWriter(depot)
+    const former = { depot: before, pieces: job.parent ?? [] }
+    this.#parent = new TreeCursor(readTree(before, former.pieces))
+    this.#writer = new TreeWriter(depot, former)
     this.#changed = job.parent === null
   }
 

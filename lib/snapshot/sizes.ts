@@ -9,7 +9,7 @@ import type { Catalogue } from './catalogue.ts'
 import { key } from './keys.ts'
 import { Pace } from './pace.ts'
 import type { Piece } from './records.ts'
-import { readTree } from './tree.ts'
+import { listChunks, readTree, stampChunks } from './tree.ts'
 
 export interface Sizes {
   readonly own: number
@@ -72,16 +72,16 @@ class Count {
   }
 
   async #list(scope: string, piece: Piece): Promise<readonly string[]> {
-    const name = `${scope} ${piece.list.join(' ')}`
+    const name = `${scope} ${listChunks(piece).join(' ')}`
     const known = this.#lists.get(name)
-    if (known !== undefined) return [...known, ...piece.stamps]
-    const needed = new Set(piece.list)
+    if (known !== undefined) return [...known, ...stampChunks(piece)]
+    const needed = new Set(listChunks(piece))
     for await (const { entry } of readTree(this.#catalogue, [piece]))
       if (entry.content !== undefined)
         for (const chunk of await this.#content(scope, entry.content)) needed.add(chunk)
     this.#lists.set(name, [...needed])
     await this.#pace.breathe()
-    return [...needed, ...piece.stamps]
+    return [...needed, ...stampChunks(piece)]
   }
 
   async #content(scope: string, first: string): Promise<readonly string[]> {

@@ -3,9 +3,10 @@
 //   entries in order ─▶ [ … ][ … ][ … ]   a piece ends after a path whose hash says so,
 //                                         so a change moves no other piece's ends
 //
-// A piece is one chunk: zstd over the entries' JSON array. Beside it lies a chunk of stamps, 24
+// A piece is one frame (frames.ts): the entries' JSON array. Beside it lies a frame of stamps, 24
 // bytes an entry (inode u64, ctime seconds i64, nanoseconds u32, kind u32: 1 = all known, 2 = the
 // inode alone, 0 = nothing), which tell on this machine alone that a file need not be read again.
+// Either may rest on that of the piece which the state before has there.
 //
 // Order: depth first, names in byte order: the order of paths when `/` sorts before all else.
 //
@@ -13,9 +14,8 @@
 
 import { z } from 'zod'
 import { Cursor, Writer } from '../base/cursor.ts'
-import { BadFrame } from '../host/zstd.ts'
-import { type Codec, pack, unpack } from './codec.ts'
-import { Damage, type Depot, type DepotReader, putChunks, readChunks } from './depot.ts'
+import { Damage, type Depot, type DepotReader, sha256 } from './depot.ts'
+import { type Former, type Frame, formerOrNull, putFrame, readFrame } from './frames.ts'
 import { type Entry, entry, type Piece } from './records.ts'
 
 /** What a file looked like to the disk, beside its size and time of change. */
@@ -53,23 +53,66 @@ export function comparePaths(a: string, b: string): number {
   return rankAt(a, at) - rankAt(b, at)
 }
 
+/** The last piece that begins at a path or before it; the first where none does. */
+export function pieceAt(pieces: readonly Piece[], path: string): number {
+  let [low, high] = [0, pieces.length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (comparePaths(pieces[middle]!.first, path) <= 0) low = middle + 1
+    else high = middle
+  }
+  return Math.max(0, low - 1)
+}
+
+const listOf = ({ codec = 'zstd', list, listOn }: Piece): Frame => ({
+  codec,
+  chunks: list,
+  on: listOn,
+})
+
+const stampsOf = ({ codec = 'zstd', stamps, stampsOn }: Piece): Frame => ({
+  codec,
+  chunks: stamps,
+  on: stampsOn,
+})
+
+/** What reading the entries of a piece needs. */
+export const listChunks = ({ list, listOn }: Piece): string[] => [
+  ...list,
+  ...(listOn?.chunks ?? []),
+]
+
+/** What its stamps need. */
+export const stampChunks = ({ stamps, stampsOn }: Piece): string[] => [
+  ...stamps,
+  ...(stampsOn?.chunks ?? []),
+]
+
 const rankAt = (path: string, at: number): number => {
   const code = path.charCodeAt(at)
   return code === 47 ? -1 : code
+}
+
+/** The list of the state before, as new pieces may rest on it. */
+export interface FormerList {
+  readonly depot: DepotReader
+  readonly pieces: readonly Piece[]
 }
 
 /** Collects entries, in order, and stores the pieces. */
 export class TreeWriter {
   readonly pieces: Piece[] = []
   readonly #depot: Depot
+  readonly #former: FormerList | null
   #lines: string[] = []
   #stamps: { stamp: Stamp | null; ino: number }[] = []
   #first = ''
   #bytes = 0
   #totals = new Totals()
 
-  constructor(depot: Depot) {
+  constructor(depot: Depot, former: FormerList | null = null) {
     this.#depot = depot
+    this.#former = former
   }
 
   /** True where the next entry begins a piece. */
@@ -103,20 +146,41 @@ export class TreeWriter {
 
   async #cut(): Promise<void> {
     const json = Buffer.from(`[${this.#lines.join(',')}]`)
-    const { codec, frame } = pack(json)
-    const list = await putChunks(this.#depot, frame)
-    const stamps = await putChunks(this.#depot, pack(packStamps(this.#stamps)).frame)
-    const entries = this.#lines.length
-    const totals = this.#totals.sum
-    const named = codec === 'zstd' ? {} : { codec }
-    const { length: bytes } = json
-    this.pieces.push({ first: this.#first, entries, bytes, ...named, list, stamps, totals })
+    const former = await this.#formerAt(this.#first)
+    const list = await putFrame(this.#depot, json, former.list)
+    const stamps = await putFrame(this.#depot, packStamps(this.#stamps), former.stamps)
+    this.pieces.push({
+      first: this.#first,
+      entries: this.#lines.length,
+      bytes: json.length,
+      ...(list.codec === 'zstd' ? {} : { codec: list.codec }),
+      list: [...list.chunks],
+      ...(list.on === undefined ? {} : { listOn: { ...onOf(list.on), of: sha256(json) } }),
+      stamps: [...stamps.chunks],
+      ...(stamps.on === undefined ? {} : { stampsOn: onOf(stamps.on) }),
+      totals: this.#totals.sum,
+    })
     this.#lines = []
     this.#stamps = []
     this.#bytes = 0
     this.#totals = new Totals()
   }
+
+  /** List and stamps of what the state before has at this path. */
+  async #formerAt(path: string): Promise<{ list: Former | null; stamps: Former | null }> {
+    const { depot, pieces } = this.#former ?? { depot: this.#depot, pieces: [] }
+    const piece = pieces[pieceAt(pieces, path)]
+    if (piece === undefined || piece.bytes > LARGEST_PIECE) return { list: null, stamps: null }
+    const size = piece.entries * STAMP_BYTES
+    const [list, stamps] = await Promise.all([
+      formerOrNull(depot, listOf(piece), piece.bytes),
+      piece.stamps.length === 0 ? null : formerOrNull(depot, stampsOf(piece), size),
+    ])
+    return { list, stamps }
+  }
 }
+
+const onOf = ({ chunks, bytes }: NonNullable<Frame['on']>) => ({ chunks: [...chunks], bytes })
 
 // FNV-1a: the same in every version, as equal lists must be cut alike.
 function hashOf(path: string): number {
@@ -176,6 +240,19 @@ export type PieceTotals = NonNullable<Piece['totals']>
 /** True for a name of a file that has, or had, others in the sublayer. */
 export const hasSeveralNames = ({ linked, link }: Entry): boolean =>
   linked === true || link !== undefined
+
+/** SHA-256 of the JSON of a piece, as `listOn.of` has it. Throws Damage. */
+export async function digestOf(depot: DepotReader, piece: Piece): Promise<string> {
+  return sha256(await readFrame(depot, listOf(piece), piece.bytes))
+}
+
+/** A piece with the same entries whose list rests on nothing. */
+export function madeWhole(piece: Piece, { codec, list }: Piece): Piece {
+  const { codec: was, listOn: _, ...rest } = piece
+  if (was === codec) return { ...piece, list, listOn: undefined }
+  const named = codec === undefined ? {} : { codec }
+  return { ...rest, ...named, list, stamps: [], stampsOn: undefined }
+}
 
 /** All entries of a list, in order. Throws Damage. */
 export async function* readTree(
@@ -237,16 +314,7 @@ export async function contentsIn(depot: DepotReader, piece: Piece): Promise<stri
 
 async function jsonOf(depot: DepotReader, piece: Piece): Promise<unknown> {
   if (piece.bytes > LARGEST_PIECE) throw new Damage('a piece of impossible size')
-  return parse(unpacked(piece.codec, await readChunks(depot, piece.list), piece.bytes))
-}
-
-function unpacked(codec: Codec = 'zstd', frame: Buffer, size: number): Buffer {
-  try {
-    return unpack(codec, frame, size)
-  } catch (cause) {
-    if (cause instanceof BadFrame) throw new Damage(cause.message, { cause })
-    throw cause
-  }
+  return parse(await readFrame(depot, listOf(piece), piece.bytes))
 }
 
 function parse(json: Buffer): unknown {
@@ -260,7 +328,7 @@ function parse(json: Buffer): unknown {
 async function stampBytes(depot: DepotReader, piece: Piece): Promise<Buffer | null> {
   if (piece.stamps.length === 0) return null
   try {
-    return unpacked(piece.codec, await readChunks(depot, piece.stamps), piece.entries * STAMP_BYTES)
+    return await readFrame(depot, stampsOf(piece), piece.entries * STAMP_BYTES)
   } catch (err) {
     if (err instanceof Damage) return null
     throw err

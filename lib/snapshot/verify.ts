@@ -17,7 +17,7 @@ import { Pace } from './pace.ts'
 import { checkRecords } from './record-check.ts'
 import type { Piece, SnapshotRecord } from './records.ts'
 import { runJob } from './thread.ts'
-import { readTree } from './tree.ts'
+import { listChunks, readTree, stampChunks } from './tree.ts'
 
 export interface Hurt {
   readonly layer: string
@@ -73,6 +73,8 @@ export async function verify(options: VerifyOptions): Promise<Verified> {
   return new Verification(options).run()
 }
 
+const chunksOf = (piece: Piece): string[] => [...listChunks(piece), ...stampChunks(piece)]
+
 /** A fault while its victims are being found. */
 interface Open {
   readonly kind: Fault['kind']
@@ -100,6 +102,8 @@ class Verification {
   /** What something needs, and what nothing that was found does. */
   readonly #chunks = new Set<string>()
   readonly #garbage = new Set<string>()
+  /** Lists that could not be read, and why. */
+  readonly #unread: { readonly piece: Piece; readonly why: string }[] = []
   readonly #held: Holding[] = []
   #states = 0
   #entries = 0
@@ -132,6 +136,7 @@ class Verification {
       for await (const at of this.#catalogue.keys(below('chunk')))
         if (!this.#chunks.has(lastPart(at))) this.#garbage.add(lastPart(at))
     await this.#checkChunks()
+    this.#checkLists()
     await this.#checkContents()
     for (const list of this.#lists.values()) await this.#blame(list)
     return {
@@ -173,13 +178,13 @@ class Verification {
     for (const list of lists) {
       list.states.push(state)
       if (list.states.length > 1) continue
-      for (const id of [...list.piece.list, ...list.piece.stamps]) this.#chunks.add(id)
+      for (const id of chunksOf(list.piece)) this.#chunks.add(id)
       await this.#readList(list)
     }
   }
 
   #listOf({ ro }: SnapshotRecord, piece: Piece): List {
-    const name = `${ro.digest} ${piece.list.join(' ')} ${piece.stamps.join(' ')}`
+    const name = `${ro.digest} ${listChunks(piece).join(' ')} ${stampChunks(piece).join(' ')}`
     const known = this.#lists.get(name) ?? { scope: ro.digest, piece, states: [] }
     this.#lists.set(name, known)
     return known
@@ -190,7 +195,7 @@ class Verification {
     try {
       return await this.#catalogue.hold(state)
     } catch (err) {
-      if (!(err instanceof Failure)) throw err
+      if (!(err instanceof Failure && err.code === 'SVS_CATALOGUE_DAMAGED')) throw err
       this.#states += 1
       this.#fault('list', key.tree(state.id), err.message)
       this.#hurt(key.tree(state.id), [state], '')
@@ -205,7 +210,7 @@ class Verification {
       if (content !== undefined) await this.#follow(key.content(scope, content))
   }
 
-  /** Of a list that can be read; an unreadable one is a fault of its own, or its chunk is. */
+  /** Of a list that can be read; an unreadable one is a fault of its own, or one of its chunks is. */
   async #entriesOf(piece: Piece): Promise<{ path: string; content?: string | undefined }[]> {
     const entries: { path: string; content?: string | undefined }[] = []
     try {
@@ -215,7 +220,7 @@ class Verification {
       }
     } catch (err) {
       if (!(err instanceof Damage)) throw err
-      this.#fault('list', key.chunk(piece.list[0] ?? ''), err.message)
+      this.#unread.push({ piece, why: err.message })
     }
     return entries
   }
@@ -273,10 +278,17 @@ class Verification {
     if (!this.#garbage.delete(id)) this.#badChunk(id, 'it is missing')
   }
 
-  /** Told of the list that it is before, it is the chunk all the same: then it can be taken away. */
   #badChunk(id: string, why: string): void {
-    this.#faults.delete(key.chunk(id))
     this.#fault('chunk', key.chunk(id), why)
+  }
+
+  /** Lists whose chunks are what they say, and that cannot be read all the same. */
+  #checkLists(): void {
+    for (const { piece, why } of this.#unread) {
+      const [first = ''] = piece.list
+      if (!listChunks(piece).some((id) => this.#faults.has(key.chunk(id))))
+        this.#fault('list', key.chunk(first), why)
+    }
   }
 
   // Those whose chunks are damaged are known to be broken.
@@ -334,7 +346,7 @@ class Verification {
 
   async #blame({ scope, piece, states }: List): Promise<void> {
     if (this.#faults.size === 0) return
-    for (const id of [...piece.list, ...piece.stamps])
+    for (const id of chunksOf(piece))
       if (this.#faults.has(key.chunk(id))) this.#hurt(key.chunk(id), states, piece.first)
     for (const { path, content } of await this.#entriesOf(piece)) {
       if (content === undefined) continue

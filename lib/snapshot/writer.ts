@@ -16,6 +16,7 @@ import {
   type SnapshotRecord,
   snapshotRecord,
 } from './records.ts'
+import { packTable } from './table.ts'
 
 /** Chunks wait in memory up to this many bytes before they are written. */
 const BATCH_BYTES = 4 * 1024 * 1024
@@ -77,7 +78,7 @@ export class SnapshotWriter implements Depot {
     await this.#writing
     await this.#write([
       ...this.#take(),
-      putJson(key.tree(record.id), pieces),
+      put(key.tree(record.id), packTable(pieces)),
       ...(head ? [putText(key.head(record.layer), record.id)] : []),
       ...namesOf(record),
       putJson(key.snapshot(record), snapshotRecord.parse(record)),

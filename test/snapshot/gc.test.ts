@@ -165,7 +165,7 @@ async function labOfTwo(t: Test) {
 }
 
 t.test('a state that is deleted while all are verified is no damage', async (t) => {
-  for (const at of ['pieces', 'value', 'findSnapshot'] as const) {
+  for (const at of ['pieces', 'value', 'findSnapshot', 'has'] as const) {
     const { catalogue, drop, look, gone } = await labOfTwo(t)
     const real = catalogue[at].bind(catalogue) as (...args: string[]) => Promise<never>
     const asked = async (...args: string[]) => {

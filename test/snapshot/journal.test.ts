@@ -259,10 +259,11 @@ const linesOf = async (catalogue: Catalogue, { id }: SnapshotRecord): Promise<st
 }
 
 const listsOf = async (catalogue: Catalogue, { id }: SnapshotRecord) =>
-  (await catalogue.pieces(id)).map(({ first, entries, list, totals }) => ({
+  (await catalogue.pieces(id)).map(({ first, entries, list, listOn, totals }) => ({
     first,
     entries,
     list,
+    listOn,
     totals,
   }))
 

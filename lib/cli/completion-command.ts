@@ -20,9 +20,9 @@ export const completion: CommandRow<Wish, Answer> = {
   options: [option('--words', 'answer what may stand at the end of the words after --').hideHelp()],
   passThrough: true,
   examples: [
+    'svsfs completion fish | source            # in ~/.config/fish/config.fish',
     'source <(svsfs completion bash)           # in ~/.bashrc',
     'source <(svsfs completion zsh)            # in ~/.zshrc, after compinit',
-    'svsfs completion fish | source            # in ~/.config/fish/config.fish',
   ],
   parse: (words) => {
     const shell = words.optionalArg(0)

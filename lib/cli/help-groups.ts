@@ -13,7 +13,7 @@ const GROUPS: readonly (readonly [string, readonly string[]])[] = [
     ['snapshot', 'snapshots', 'timeline', 'restore', 'undo', 'state', 'freeze', 'freezes', 'thaw'],
   ],
   ['Looking and comparing:', ['status', 'which', 'events', 'diff', 'cat', 'log', 'du', 'top']],
-  ['Other machines:', ['export', 'inspect', 'import']],
+  ['Other machines:', ['export', 'inspect', 'import', 'key']],
   ['Upkeep:', ['doctor', 'schedule', 'forget', 'gc', 'verify', 'recode']],
 ]
 

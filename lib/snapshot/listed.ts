@@ -47,7 +47,7 @@ export function isPlain(value: unknown): value is ListedState {
     isText(ro.digest) &&
     isObject(counts) &&
     areCounts(counts.added, counts.changed, counts.deleted, counts.attributes) &&
-    areCounts(counts.renamed ?? 0) &&
+    (counts.renamed === undefined || areCounts(counts.renamed)) &&
     isObject(tags) &&
     Object.values(tags).every(isText)
   )

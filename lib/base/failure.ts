@@ -120,6 +120,7 @@ export const FAILURES = {
   ],
   SVS_PATH_EXISTS: [4, '%s exists already, and is not touched; name another place'],
   SVS_PATH_INVALID: [2, '%s is no path inside a layer'],
+  SVS_PATH_NOT_FILE: [2, '%s is no file in state %s, but %s; %s'],
   SVS_PATH_NOT_FOUND: [3, '%s does not exist'],
   SVS_PATH_NOT_IN_STATE: [3, 'state %s shows nothing at %s'],
   SVS_PATH_NOT_MOUNTED: [3, '%s lies in no mount of this store (svsfs status shows the mounts)'],

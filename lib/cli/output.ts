@@ -23,6 +23,12 @@ export class Output {
     process.stdout.write(`${text}\n`)
   }
 
+  /** Bytes as they are. Done when they have left. */
+  bytes(bytes: Uint8Array): Promise<void> {
+    this.#clearProgress()
+    return new Promise((resolve) => process.stdout.write(bytes, () => resolve()))
+  }
+
   /** Columns as wide as their widest cell; the last is not padded. Control characters are made visible. */
   table(head: readonly string[], rows: readonly (readonly string[])[]): void {
     const clean = [head, ...rows].map((row) => row.map(printable))

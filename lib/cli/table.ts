@@ -216,6 +216,11 @@ export const COMMANDS: readonly (Leaf | Group)[] = [
     async () => (await import('./diff-command.ts')).diff,
   ),
   leaf(
+    'cat <name@state> <path>',
+    'print a file as a state has it, or as it is now',
+    async () => (await import('./cat-command.ts')).cat,
+  ),
+  leaf(
     'undo [name]',
     'take the last restore, reset, replacement, activation or deletion back',
     async () => (await import('./undo-command.ts')).undo,

@@ -7,6 +7,7 @@ import { check, mend } from './check.ts'
 import { copyOut } from './copy-out.ts'
 import type { Depot } from './depot.ts'
 import { diffNow, diffStates } from './diff.ts'
+import { fileOut } from './file-out.ts'
 import { plan } from './plan.ts'
 import { recode } from './recode.ts'
 import { type Progress, scan } from './scan.ts'
@@ -25,6 +26,7 @@ export const JOBS = {
   mend,
   diffStates,
   diffNow,
+  fileOut,
   recode,
 } as const satisfies Record<string, (job: never, depot: Depot, report: Report) => Promise<unknown>>
 

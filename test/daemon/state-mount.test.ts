@@ -1,8 +1,10 @@
 // svsfs mount DIR --state NAME@STATE: a state as a directory, beside the layer that goes on.
 
 import { execFileSync } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import {
   closeSync,
+  existsSync,
   mkdirSync,
   openSync,
   readFileSync,
@@ -192,6 +194,7 @@ async function same(t: Test, shown: Shown): Promise<void> {
   const { ino } = statSync(join(place.at, 'new/one'))
   await shown.snapshot('then')
   await differs(t, shown)
+  await cats(t, shown)
   sh(place.at, 'rm -r new etc; echo later > big; mkdir etc')
   await shown.snapshot('later')
 
@@ -244,6 +247,37 @@ async function differs(t: Test, { ask }: Shown): Promise<void> {
   const paths = ['etc/conf']
   const some = await ask('diff', { layer: 'app', from: 'ro', paths, contents: true })
   t.match(some.differences, [{ mark: 'M', before: { bytes: /./ }, after: { size: 8 } }])
+}
+
+/** A file's bytes; of a large one as a command gets them. */
+async function catOf(t: Test, { ask, place }: Shown, state: string, path: string): Promise<Buffer> {
+  const { bytes, size } = await ask('cat', { layer: 'app', state, path })
+  if (bytes !== null) return Buffer.from(bytes, 'base64')
+  const into = `cat-${randomUUID()}`
+  const name = join(storePlaces(place.store).run, into)
+  const fd = openSync(name, 'wx+')
+  try {
+    t.equal((await ask('cat', { layer: 'app', state, path, into })).size, size)
+    return readFileSync(fd)
+  } finally {
+    closeSync(fd)
+    t.notOk(existsSync(name), 'its name is gone')
+  }
+}
+
+/** Unsettled, renamed, linked, sparse, from below: as programs read them. */
+async function cats(t: Test, shown: Shown): Promise<void> {
+  const { place } = shown
+  const paths = ['big', 'etc/conf', 'etc/three', 'new/two', 'new/moved/deep', 'new/sparse']
+  for (const path of [...paths, 'usr/lib/b', 'opt/attr']) {
+    const bytes = readFileSync(join(place.at, path))
+    for (const state of ['now', 'then'])
+      t.ok((await catOf(t, shown, state, path)).equals(bytes), `${path} of ${state}`)
+  }
+  t.ok((await catOf(t, shown, 'now', join(place.at, 'etc/conf'))).equals(Buffer.from('changed\n')))
+  t.ok((await catOf(t, shown, 'ro', 'etc/d/deep')).equals(Buffer.from('deep\n')), 'as installed')
+  const big = readFileSync(join(place.dir, 'source/big'))
+  t.ok((await catOf(t, shown, 'ro', 'big')).equals(big))
 }
 
 async function middle(t: Test, shown: Shown): Promise<void> {
@@ -310,6 +344,7 @@ async function damaged(t: Test, shown: Shown): Promise<void> {
   t.throws(() => readFileSync(join(old, 'hurt')), { code: 'EIO' })
   t.ok(readFileSync(join(old, 'whole')).equals(readFileSync(join(place.at, 'whole'))))
   const events = await shown.ask('events', { last: 1 })
+  await t.rejects(catOf(t, shown, 'hurt', 'hurt'), { code: 'SVS_CHUNK_DAMAGED' })
   t.match(events[0]?.text, /^\/hurt of state app@\w+ cannot be read: .*; svsfs verify/)
 }
 

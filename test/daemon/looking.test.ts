@@ -1,0 +1,115 @@
+// Looking at states: files of them, their history, how they follow each other, what they cost.
+
+import { execFileSync, spawnSync } from 'node:child_process'
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { cat } from '../../lib/cli/cat-command.ts'
+import type { Context } from '../../lib/cli/command.ts'
+import { Output } from '../../lib/cli/output.ts'
+import { type Answer, type MethodName, type Params, perform } from '../../lib/daemon/api.ts'
+import type { Control } from '../../lib/daemon/control.ts'
+import { PROGRAM } from '../cli/run-cli.ts'
+import { newStore, nobody, type Test, throwAway } from './place.ts'
+
+const ask = <Name extends MethodName>(
+  control: Control,
+  name: Name,
+  params: Params<Name>,
+): Promise<Answer<Name>> => perform(control, name, params, nobody) as Promise<Answer<Name>>
+
+const sh = (cwd: string, script: string) => execFileSync('sh', ['-ec', script], { cwd })
+
+/** A store with the layer `app` of a few files; `act` changes it and takes a state. */
+async function storeWithLayer(t: Test) {
+  const control = await newStore(t)
+  const from = join(throwAway(t), 'source')
+  mkdirSync(from)
+  sh(from, 'mkdir -p etc/sub usr; echo one > etc/conf; echo sub > etc/sub/file; echo bin > usr/bin')
+  sh(from, 'ln -s conf etc/link; mkfifo etc/pipe')
+  await ask(control, 'layer.create', { layer: 'app', source: { kind: 'from', paths: [from] } })
+  const { places } = await ask(control, 'layer.show', { layer: 'app' })
+  const take = (message: string) =>
+    ask(control, 'snapshot', { layer: 'app', message, always: true })
+  const act = (script: string, message = script) => {
+    sh(places.rw, script)
+    return take(message)
+  }
+  return { control, rw: places.rw, act, root: control.store.places.root }
+}
+
+t.test('a file is printed as it was, as it was installed, and as it is', async (t) => {
+  const { control, rw, act, root } = await storeWithLayer(t)
+  const first = await act('mkdir etc; echo two > etc/conf; : > etc/empty')
+  sh(rw, 'echo three > etc/conf')
+  const read = async (state: string, path: string) => {
+    const { bytes } = await ask(control, 'cat', { layer: 'app', state, path })
+    return Buffer.from(bytes!, 'base64').toString()
+  }
+  t.equal(await read('ro', 'etc/conf'), 'one\n')
+  t.equal(await read('latest', '/etc//conf'), 'two\n')
+  t.equal(await read('now', 'etc/conf'), 'three\n')
+  t.equal(await read('now', 'etc/sub/file'), 'sub\n')
+  t.equal(await read('latest', 'etc/empty'), '')
+  const answer = await ask(control, 'cat', { layer: 'app', state: 'latest', path: 'etc/conf' })
+  t.match(answer, { layer: 'app', state: { id: first.id }, path: '/etc/conf', size: 4 })
+
+  // A large one, through the command, also where the reader has enough of it.
+  writeFileSync(join(rw, 'large'), Buffer.alloc(5_000_000, 'svsfs '))
+  const second = await ask(control, 'snapshot', { layer: 'app', label: 'large' })
+  t.match(await ask(control, 'cat', { layer: 'app', state: 'large', path: 'large' }), {
+    size: 5_000_000,
+    bytes: null,
+  })
+  await control.close()
+  const sized = (script: string) =>
+    spawnSync('sh', ['-c', script, process.execPath, PROGRAM], {
+      env: { ...process.env, SVSFS_STORE: root },
+      encoding: 'utf8',
+      maxBuffer: 1e7,
+    })
+  const whole = sized('"$0" "$1" cat app large --at now')
+  t.same([whole.status, whole.stderr], [0, ''])
+  t.ok(whole.stdout === 'svsfs '.repeat(833_334).slice(0, 5_000_000))
+  const piped = sized('{ "$0" "$1" cat app@large large; echo $? >&2; } | head -c 5')
+  t.same([piped.stdout, piped.stderr], ['svsfs', '0\n'])
+  t.same(
+    readdirSync(join(root, 'run')).filter((name) => name.startsWith('cat-')),
+    [],
+  )
+  t.not(second.id, first.id)
+})
+
+t.test('what is too large for JSON is refused there', async (t) => {
+  const large = { layer: 'app', state: null, path: '/large', size: 5e6, bytes: null }
+  const context = { session: { call: async () => large }, out: new Output(true), exit() {} }
+  const wish = { layer: 'app', state: null, at: null, path: 'large' }
+  await t.rejects(cat.run(context as unknown as Context, wish), { code: 'SVS_USAGE' })
+})
+
+t.test('what has no bytes is refused by name', async (t) => {
+  const { control, act } = await storeWithLayer(t)
+  await act('mkdir etc; echo x > etc/new; ln -s new etc/other')
+  for (const state of ['ro', 'now', 'latest']) {
+    const refused = (path: string, code: string, message = /./) =>
+      t.rejects(ask(control, 'cat', { layer: 'app', state, path }), { code, message }, path)
+    await refused('etc', 'SVS_PATH_NOT_FILE', /^\/etc is no file .* but a directory; svsfs mount/)
+    await refused('/', 'SVS_PATH_NOT_FILE')
+    await refused('etc/link', 'SVS_PATH_NOT_FILE', /a symbolic link to conf; name the file/)
+    await refused('etc/pipe', 'SVS_PATH_NOT_FILE', /a FIFO/)
+    await refused('etc/absent', 'SVS_PATH_NOT_IN_STATE')
+    await refused('etc/conf/below', 'SVS_PATH_NOT_IN_STATE')
+    await refused('../etc/conf', 'SVS_PATH_INVALID')
+  }
+  const layer = 'app'
+  await t.rejects(ask(control, 'cat', { layer: 'ap', path: 'etc/conf' }), {
+    code: 'SVS_LAYER_NOT_FOUND',
+  })
+  await t.rejects(ask(control, 'cat', { layer, state: 'none', path: 'etc/conf' }), {
+    code: 'SVS_STATE_NOT_FOUND',
+  })
+  for (const into of ['../store.json', '/etc/passwd', 'cat-../../12345678'])
+    await t.rejects(ask(control, 'cat', { layer, path: 'etc/conf', into }), {
+      code: 'SVS_BAD_REQUEST',
+    })
+})

@@ -64,7 +64,10 @@ export function tagsOf(words: readonly string[]): Record<string, string> {
   return Object.fromEntries(pairs)
 }
 
-function difference({ counts }: StateLine): string {
+const difference = ({ counts }: StateLine): string => differenceWords(counts)
+
+/** `2 added, 1 changed`. */
+export function differenceWords(counts: StateLine['counts']): string {
   const parts = [
     [counts.added, 'added'],
     [counts.changed, 'changed'],

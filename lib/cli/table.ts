@@ -221,6 +221,11 @@ export const COMMANDS: readonly (Leaf | Group)[] = [
     async () => (await import('./cat-command.ts')).cat,
   ),
   leaf(
+    'log <name> [path]',
+    'show in which states a path changed, or what each state changed',
+    async () => (await import('./log-command.ts')).log,
+  ),
+  leaf(
     'undo [name]',
     'take the last restore, reset, replacement, activation or deletion back',
     async () => (await import('./undo-command.ts')).undo,

@@ -8,6 +8,7 @@ import { copyOut } from './copy-out.ts'
 import type { Depot } from './depot.ts'
 import { diffNow, diffStates } from './diff.ts'
 import { fileOut } from './file-out.ts'
+import { pathChange } from './path-change.ts'
 import { plan } from './plan.ts'
 import { recode } from './recode.ts'
 import { type Progress, scan } from './scan.ts'
@@ -27,6 +28,7 @@ export const JOBS = {
   diffStates,
   diffNow,
   fileOut,
+  pathChange,
   recode,
 } as const satisfies Record<string, (job: never, depot: Depot, report: Report) => Promise<unknown>>
 

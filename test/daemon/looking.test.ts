@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { cat } from '../../lib/cli/cat-command.ts'
 import type { Context } from '../../lib/cli/command.ts'
+import { log } from '../../lib/cli/log-command.ts'
 import { Output } from '../../lib/cli/output.ts'
 import { type Answer, type MethodName, type Params, perform } from '../../lib/daemon/api.ts'
 import type { Control } from '../../lib/daemon/control.ts'
@@ -113,3 +114,87 @@ t.test('what has no bytes is refused by name', async (t) => {
       code: 'SVS_BAD_REQUEST',
     })
 })
+
+t.test(
+  'the history of a path is the states in which it changed, also under former names',
+  async (t) => {
+    const { control, act } = await storeWithLayer(t)
+    const ids: string[] = []
+    for (const script of [
+      'mkdir d; echo 1 > d/f; echo 1 > d/g',
+      'echo unrelated > u',
+      'echo 22 > d/f',
+      'mv d e',
+      'chmod 640 e/f',
+      'rm e/f',
+    ])
+      ids.push((await act(script)).id)
+    const nameOf = (id: string | null) => (id === null ? 'ro' : `s${ids.indexOf(id) + 1}`)
+    const told = async (path: string | null, limit: number | null = null) =>
+      (await ask(control, 'log', { layer: 'app', path, limit })).lines.map(
+        ({ state, since, change }) =>
+          [
+            nameOf(state.id),
+            nameOf(since),
+            change?.mark,
+            change?.from && `${change.from} -> ${change.path}`,
+            change?.to && `to ${change.to}`,
+            change?.after?.size,
+            ...Object.entries(change?.counts ?? {}).flatMap(([what, n]) =>
+              n > 0 ? [n, what] : [],
+            ),
+          ]
+            .filter(Boolean)
+            .join(' '),
+      )
+    const former = ['s3 s2 M 3', 's1 ro A 2']
+    t.same(await told('e/f'), ['s6 s5 D', 's5 s4 attr 3', 's4 s3 R /d/f -> /e/f 3', ...former])
+    t.same(await told('d/f'), ['s4 s3 D to /e/f', ...former])
+    t.same(await told('e'), [
+      's6 s5 M 1 deleted',
+      's5 s4 M 1 attributes',
+      's4 s3 R /d -> /e',
+      's3 s2 M 1 changed',
+      's1 ro A 2 added',
+    ])
+    t.same(
+      (await told('/')).map((line) => line.slice(0, 2)),
+      ['s6', 's5', 's4', 's3', 's2', 's1'],
+    )
+    t.same(await told('e/f', 1), ['s6 s5 D'])
+    t.same([await told('etc/sub/file'), await told('nothing')], [[], []])
+    t.same(await told(null, 2), ['s6 s5', 's5 s4'])
+
+    const answer = await ask(control, 'log', { layer: 'app', path: 'e/f' })
+    const rows: (readonly string[])[] = []
+    const out = { table: (_: unknown, all: typeof rows) => void rows.push(...all) } as Output
+    log.print(answer, out, { layer: 'app', path: 'e/f', limit: null })
+    t.same(
+      rows.map(([mark, , , , size, why, what]) => [mark, size, why, what]),
+      [
+        ['D*', '-', 'manual', 'rm e/f'],
+        ['m', '3 B', 'manual', 'chmod 640 e/f'],
+        ['R', '3 B', 'manual', 'mv d e (d/f -> e/f)'],
+        ['M', '3 B', 'manual', 'echo 22 > d/f'],
+        ['A', '2 B', 'manual', 'mkdir d; echo 1 > d/f; echo 1 > d/g'],
+      ],
+    )
+
+    // Branches, states that are gone, and another read-only part.
+    await ask(control, 'restore', { layer: 'app', state: ids[2]! })
+    ids.push((await act('echo 333 > d/f')).id)
+    await ask(control, 'state.delete', { layer: 'app', state: ids[1]! })
+    t.same(await told('d/f'), ['s7 s3 M 4', 's4 s3 D to /e/f', 's3 s1 M 3', 's1 ro A 2'])
+    const from = join(throwAway(t), 'other')
+    mkdirSync(from)
+    await ask(control, 'layer.replace', { layer: 'app', source: { kind: 'from', paths: [from] } })
+    ids.push((await act('echo 4444 > d/f')).id)
+    t.same((await told('d/f', 2)).at(-1), 's7 s3 M 4')
+    const [line] = (await ask(control, 'log', { layer: 'app', path: 'd/f' })).lines
+    t.equal(line?.change?.mark, 'other')
+    await t.rejects(ask(control, 'log', { layer: 'app', path: '../x' }), {
+      code: 'SVS_PATH_INVALID',
+    })
+    await t.rejects(ask(control, 'log', { layer: 'ap' }), { code: 'SVS_LAYER_NOT_FOUND' })
+  },
+)

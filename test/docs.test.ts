@@ -21,7 +21,9 @@ const commandLines = [...readme.matchAll(/^```sh\n([\s\S]*?)^```/gm)]
 
 /** `layer create` or `mount`: the words in front that name the command. */
 const commandOf = (words: readonly string[]): string[] =>
-  words[0] === 'layer' ? words.slice(0, 2) : words.slice(0, 1)
+  COMMANDS.some((each) => !('row' in each) && each.usage === words[0])
+    ? words.slice(0, 2)
+    : words.slice(0, 1)
 
 /** What `svsfs help COMMAND` prints; null where there is no such command. */
 function helpOf(program: Command, words: readonly string[]): string | null {

@@ -39,6 +39,15 @@ export const FAILURES = {
     'the catalogue is damaged at %s: %s; put the store back from a copy, or delete what it names',
   ],
   SVS_CHUNK_DAMAGED: [7, 'state %s cannot be read at %s: %s; other states may still be whole'],
+  SVS_CONFIG_INVALID: [10, '%s: %s; nothing was done, mend it there'],
+  SVS_CONFIG_REFUSED: [
+    9,
+    'the configuration %s is not obeyed: %s; chown and chmod it to be yours, or remove it',
+  ],
+  SVS_CONFIG_UNREADABLE: [
+    1,
+    'the configuration %s cannot be read: %s; give it the mode 644, or remove it',
+  ],
   SVS_DAEMON_BUSY: [5, 'the daemon of the store cannot hear more at once: %s; try again later'],
   SVS_DAEMON_DIED: [
     1,

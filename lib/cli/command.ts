@@ -17,10 +17,17 @@ import { Session } from './session.ts'
 export class Words {
   readonly #args: readonly unknown[]
   readonly #options: Readonly<Record<string, unknown>>
+  readonly #configured: readonly string[]
 
-  constructor(args: readonly unknown[], options: Readonly<Record<string, unknown>>) {
+  /** `configured`: options whose value nobody has given, but a file or a variable. */
+  constructor(
+    args: readonly unknown[],
+    options: Readonly<Record<string, unknown>>,
+    configured: readonly string[],
+  ) {
     this.#args = args
     this.#options = options
+    this.#configured = configured
   }
 
   /** An argument that commander has required. */
@@ -50,9 +57,10 @@ export class Words {
     return Array.isArray(value) ? value.map(String) : null
   }
 
-  /** The options that were given, as they are written. */
+  /** The options that were given, as they are written; what configuration says is none. */
   given(): string[] {
     return Object.entries(this.#options)
+      .filter(([name]) => !this.#configured.includes(name))
       .filter(([, value]) => value !== undefined && value !== false)
       .map(([name]) => `--${dashed(name)}`)
   }
@@ -137,7 +145,10 @@ export function complete<Wanted, Data>(
   if (!short) command.addHelpText('after', endOfHelp(row.examples))
   command.action(async (...all: unknown[]) => {
     const options = allOptions(command)
-    await perform(row, new Words(all.slice(0, -2), options), options)
+    const configured = Object.keys(options).filter(
+      (name) => command.getOptionValueSource(name) === 'config',
+    )
+    await perform(row, new Words(all.slice(0, -2), options, configured), options)
   })
 }
 

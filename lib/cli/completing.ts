@@ -28,20 +28,24 @@ const SHELLS = ['bash', 'zsh', 'fish']
 /** States that are offered, the newest. */
 const MOST_STATES = 50
 
-/** `words`: those behind `svsfs`; the last is the one that is being written, and may be ''. */
-export async function complete(words: readonly string[]): Promise<Completion> {
+/**
+ * `words`: those behind `svsfs`; the last is the one that is being written, and may be ''.
+ * `store`: the one that is asked where they name none.
+ */
+export async function complete(words: readonly string[], store?: string): Promise<Completion> {
   const current = words.at(-1) ?? ''
   const before = words.slice(0, -1)
   const program = await makeProgram((name) => before.includes(name))
   const place = walk(program, before)
-  if (place.value !== null) return valuesOf(place.value, current, before)
+  const asked = store === undefined ? before : [...before, '--store', store]
+  if (place.value !== null) return valuesOf(place.value, current, asked)
   if (current.startsWith('-')) return { candidates: optionsOf(place.command), also: null }
   if (place.command.commands.length > 0)
     return { candidates: place.command.commands.map(lineOf), also: null }
   const arguments_ = place.command.registeredArguments
   const wanted = arguments_[place.args.length] ?? arguments_.findLast(({ variadic }) => variadic)
   if (wanted === undefined) return NOTHING
-  return argumentsOf(place.command, wanted.name(), current, before, place.args)
+  return argumentsOf(place.command, wanted.name(), current, asked, place.args)
 }
 
 interface Place {

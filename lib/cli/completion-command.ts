@@ -29,8 +29,9 @@ export const completion: CommandRow<Wish, Answer> = {
     const rest = [...(shell === null ? [] : [shell]), ...words.args(1)]
     return words.flag('words') ? { shell: null, words: rest } : { shell, words: null }
   },
-  run: async (_, { shell, words }) => {
-    if (words !== null) return (await import('./completing.ts')).complete(words)
+  run: async ({ session }, { shell, words }) => {
+    if (words !== null)
+      return (await import('./completing.ts')).complete(words, session.places.root)
     const script = shell === null ? undefined : SCRIPTS[shell]
     if (script !== undefined) return { script }
     const known = Object.keys(SCRIPTS)

@@ -14,7 +14,7 @@ const GROUPS: readonly (readonly [string, readonly string[]])[] = [
   ],
   ['Looking and comparing:', ['status', 'which', 'events', 'diff', 'cat', 'log', 'du', 'top']],
   ['Other machines:', ['export', 'inspect', 'import', 'key']],
-  ['Upkeep:', ['doctor', 'schedule', 'forget', 'gc', 'verify', 'recode']],
+  ['Upkeep:', ['doctor', 'config', 'schedule', 'forget', 'gc', 'verify', 'recode']],
 ]
 
 export const OTHERS = 'This program:'

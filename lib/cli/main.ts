@@ -12,6 +12,7 @@ import type { Command, CommanderError } from 'commander'
 import { Failure } from '../base/failure.ts'
 import { errorWords } from '../daemon/errors.ts'
 import { wholeArguments } from './arguments.ts'
+import { isConfigured } from './config-places.ts'
 import { wantsShort } from './help-groups.ts'
 import { Output } from './output.ts'
 import { causesOf, verbosity } from './verbose.ts'
@@ -29,19 +30,25 @@ export async function main(argv: readonly string[]): Promise<never> {
 /** Runs a command line: what it prints, and `process.exitCode`, say how it went. */
 export async function perform(argv: readonly string[]): Promise<void> {
   const args = wholeArguments(argv.slice(2))
+  const habits: Habits = { verbose: false }
   try {
-    await dispatch(basename(argv[1] ?? ''), args)
+    await dispatch(basename(argv[1] ?? ''), args, habits)
   } catch (err) {
     const failure = await asFailure(err)
     if (failure !== null) {
       process.exitCode = failure.exit
-      const causes = causesOf(failure, verbosity(args))
+      const causes = causesOf(failure, Math.max(verbosity(args), habits.verbose ? 1 : 0))
       new Output(args.includes('--json')).failure(errorWords(failure), causes)
     }
   }
 }
 
-async function dispatch(name: string, args: readonly string[]): Promise<void> {
+/** What configuration says of every command, once it is read. */
+interface Habits {
+  verbose: boolean
+}
+
+async function dispatch(name: string, args: readonly string[], habits: Habits): Promise<void> {
   if (args[0] === 'daemon' && process.send !== undefined)
     return (await import('./daemon-command.ts')).daemon()
   if (/^mount\.(fuse\.)?svsfs(\.js)?$/.test(name)) return overlay(args)
@@ -51,6 +58,12 @@ async function dispatch(name: string, args: readonly string[]): Promise<void> {
   const asked = rest[0] === 'help' ? rest.slice(0, 2) : rest.slice(0, 1)
   const program = await makeProgram((name) => asked.includes(name), wantsShort(args))
   if (isHelperCall(program, rest)) return overlay(rest)
+  // Not before commander knows the command and its words, so that help never needs a whole file.
+  program.hook('preAction', async (_, command) => {
+    if (!isConfigured()) return
+    const { configure } = await import('./configuration.ts')
+    habits.verbose = await configure(command)
+  })
   await program.parseAsync(args, { from: 'user' })
 }
 

@@ -142,6 +142,19 @@ const schedule: Group = {
   ],
 }
 
+const config: Group = {
+  usage: 'config',
+  summary: 'what options are when they are not given',
+  about: 'Configuration: files and variables that say what options are when they are not given.',
+  commands: [
+    leaf(
+      'show',
+      'show what is set, and by what',
+      async () => (await import('./config-command.ts')).show,
+    ),
+  ],
+}
+
 /** In the order of help; `overlay` and `help` come after them (program.ts). */
 export const COMMANDS: readonly (Leaf | Group)[] = [
   layer,
@@ -257,6 +270,7 @@ export const COMMANDS: readonly (Leaf | Group)[] = [
     'look for what keeps svsfs from working here, and say what mends it',
     async () => (await import('./doctor-command.ts')).doctor,
   ),
+  config,
   leaf(
     'completion [shell] [words...]',
     'print what bash, zsh or fish needs to complete svsfs',

@@ -37,6 +37,8 @@ export interface LoopOptions {
   readonly spin?: number
 }
 
+/** Nothing is to be done soon. */
+const NOTHING: readonly (() => void)[] = []
 const POLLIN = 1
 /** Milliseconds between two looks at answers that are held back. */
 const HELD = 20
@@ -107,14 +109,21 @@ export class Loop {
   /** Serves until stop(). */
   run(): void {
     while (!this.#stopped) {
-      const soon = this.#soon
-      if (soon.length > 0) this.#soon = []
+      const soon = this.#takeSoon()
       const only = soon.length > 0 ? null : this.#only()
       if (only !== null) this.#serveOnly(only)
       else this.#serveAll(soon)
     }
     this.#readsAt(null)
     this.#ringAt(null)
+  }
+
+  // What is asked for from here on is for the turn after this one.
+  #takeSoon(): readonly (() => void)[] {
+    const soon = this.#soon
+    if (soon.length === 0) return NOTHING
+    this.#soon = []
+    return soon
   }
 
   #serveAll(soon: readonly (() => void)[]): void {

@@ -61,7 +61,7 @@ t.test(
     svsfs(store, 'layer', 'create', 'firefox', '--empty')
     const { id } = ask(store, 'snapshot', 'firefox', '--label', 'clean').data as { id: string }
     t.same(typed('svsfs snapshot fi'), ['firefox'])
-    t.same(typed('svsfs restore firefox@c'), ['clean'])
+    t.same(typed('svsfs restore firefox@cl'), ['clean'])
     t.same(typed(`svsfs restore firefox ${id.slice(0, 4)}`), [id])
     t.same(typed('svsfs mount mou'), ['mount point'])
   },

@@ -49,6 +49,7 @@ export const ONCE = [
   'faults/unexpected',
   'fuse/hostile',
   'fuse/init',
+  'fuse/loop',
   'fuse/session',
   'fuse/waker',
   'host/thread',

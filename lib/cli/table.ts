@@ -210,6 +210,11 @@ export const COMMANDS: readonly (Leaf | Group)[] = [
     async () => (await states()).snapshot,
   ),
   leaf('snapshots [name]', 'list states, newest first', async () => (await states()).snapshots),
+  leaf(
+    'timeline <name>',
+    'draw the states of a layer, their branches, and where it stands now',
+    async () => (await import('./timeline-command.ts')).timeline,
+  ),
   state,
   leaf('forget <name>', 'delete states that no rule keeps', async () => (await schedules()).forget),
   schedule,

@@ -98,6 +98,7 @@ const PLACES: { readonly [Name in MethodName]: ModuleOf<Name> } = {
   diff: 'diff',
   cat: 'cat',
   log: 'log',
+  timeline: 'log',
   recode: 'recode',
   export: 'archive',
   import: 'archive',

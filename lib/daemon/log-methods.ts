@@ -1,4 +1,5 @@
-// The history of a layer, or of one path in it, over its states, the newest first.
+// The history of a layer, or of one path in it, over its states, the newest first; and how they
+// follow each other.
 //
 //   states, newest first ─▶ each against the state that it came from ─▶ what changed of the path
 //                             └ renamed there: older ones are asked for its former name
@@ -70,9 +71,53 @@ export interface LogAnswer {
   readonly lines: readonly LogLine[]
 }
 
+export interface TimelineState extends StateLine {
+  /** Id of the state that it came from; null for none. Where that was deleted, the next older one. */
+  readonly parent: string | null
+  /** True where states between the two were deleted. */
+  readonly dotted: boolean
+}
+
+export interface TimelineAnswer {
+  readonly layer: string
+  /** Id of the state that the layer came from as it is now; null for none. */
+  readonly from: string | null
+  /** How many states there are. */
+  readonly total: number
+  /** Newest first. */
+  readonly states: readonly TimelineState[]
+}
+
 export const logMethods = {
   log: method(logShape, log),
+  timeline: method(logShape.omit({ path: true }), timeline),
 } as const
+
+async function timeline(
+  control: Control,
+  { layer: name, limit }: { layer: string; limit: number | null },
+): Promise<TimelineAnswer> {
+  const { catalogue } = control
+  const layer = await control.layer(name)
+  const head = await catalogue.head(layer.id)
+  const all = (await catalogue.snapshots(layer.id)).reverse()
+  const states = all.slice(0, limit ?? all.length).map((state): TimelineState => {
+    const parent = beforeOf(state, all)?.id ?? null
+    return { ...stateLine(layer, state, head), parent, dotted: parent !== state.parent }
+  })
+  return { layer: name, from: head, total: all.length, states }
+}
+
+/** What a state came from; where that was deleted, the newest that is older. */
+function beforeOf(
+  { parent, time }: SnapshotRecord,
+  newestFirst: readonly SnapshotRecord[],
+): SnapshotRecord | null {
+  if (parent === null) return null
+  const older = (one: SnapshotRecord) => one.time < time
+  const own = newestFirst.find((one) => one.id === parent && older(one))
+  return own ?? newestFirst.find(older) ?? null
+}
 
 async function log(
   control: Control,
@@ -100,7 +145,6 @@ class History {
   readonly #path: RelPath | null
   /** Newest first. */
   readonly #states: readonly SnapshotRecord[]
-  readonly #byId: ReadonlyMap<string, SnapshotRecord>
   /** The name that the path has in a state, where a later one tells. */
   readonly #names = new Map<string, RelPath>()
 
@@ -114,12 +158,11 @@ class History {
     this.#layer = layer
     this.#states = states
     this.#path = path
-    this.#byId = new Map(states.map((state) => [state.id, state]))
   }
 
   /** Null where the path did not change in this state, or the state is gone by now. */
   async line(state: SnapshotRecord): Promise<LogLine | null> {
-    const before = this.#before(state)
+    const before = beforeOf(state, this.#states)
     const since = before?.id ?? null
     const head = await this.#control.catalogue.head(this.#layer.id)
     const line = stateLine(this.#layer, state, head)
@@ -129,14 +172,6 @@ class History {
     if (since !== null && !this.#names.has(since))
       this.#names.set(since, change !== 'other' ? (change?.from ?? path) : path)
     return change === null ? null : { state: line, since, change: changeLine(path, change) }
-  }
-
-  /** What it came from; where that was deleted, the newest that is older. */
-  #before(state: SnapshotRecord): SnapshotRecord | null {
-    if (state.parent === null) return null
-    return (
-      this.#byId.get(state.parent) ?? this.#states.find(({ time }) => time < state.time) ?? null
-    )
   }
 
   async #changeOf(

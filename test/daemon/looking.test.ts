@@ -5,11 +5,14 @@ import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { cat } from '../../lib/cli/cat-command.ts'
+import type { Paint } from '../../lib/cli/colors.ts'
 import type { Context } from '../../lib/cli/command.ts'
 import { log } from '../../lib/cli/log-command.ts'
 import { Output } from '../../lib/cli/output.ts'
+import { drawTimeline } from '../../lib/cli/timeline-drawing.ts'
 import { type Answer, type MethodName, type Params, perform } from '../../lib/daemon/api.ts'
 import type { Control } from '../../lib/daemon/control.ts'
+import type { TimelineState } from '../../lib/daemon/log-methods.ts'
 import { PROGRAM } from '../cli/run-cli.ts'
 import { newStore, nobody, type Test, throwAway } from './place.ts'
 
@@ -180,11 +183,27 @@ t.test(
       ],
     )
 
+    await ask(control, 'state.label', { layer: 'app', state: ids[0]!, label: 'first' })
+
     // Branches, states that are gone, and another read-only part.
     await ask(control, 'restore', { layer: 'app', state: ids[2]! })
     ids.push((await act('echo 333 > d/f')).id)
     await ask(control, 'state.delete', { layer: 'app', state: ids[1]! })
     t.same(await told('d/f'), ['s7 s3 M 4', 's4 s3 D to /e/f', 's3 s1 M 3', 's1 ro A 2'])
+    const drawn = await ask(control, 'timeline', { layer: 'app' })
+    const words = (line: string) =>
+      line.replace(/[0-9a-f]{10}/, nameOf).replace(/\d{4}-.*just now.*B/, '-')
+    t.same(drawTimeline(drawn, 120, plain, Date.now()).map(words), [
+      '○    now',
+      '●    s7  -  echo 333 > d/f',
+      '│ ●  s6  -  rm e/f',
+      '│ ●  s5  -  chmod 640 e/f',
+      '│ ●  s4  -  mv d e',
+      '├─╯',
+      '●    s3  -  echo 22 > d/f',
+      '┆',
+      '●    s1  [first]  -  mkdir d; echo 1 > d/f; echo 1 > d/g',
+    ])
     const from = join(throwAway(t), 'other')
     mkdirSync(from)
     await ask(control, 'layer.replace', { layer: 'app', source: { kind: 'from', paths: [from] } })
@@ -198,3 +217,60 @@ t.test(
     await t.rejects(ask(control, 'log', { layer: 'ap' }), { code: 'SVS_LAYER_NOT_FOUND' })
   },
 )
+
+const plain: Paint = (_, text) => text
+
+/** `c b`: state c came from b; `c ~b` where states between the two are gone. */
+function drawnOf(from: string | null, ...lines: readonly string[]): string[] {
+  const states = lines.map((line) => {
+    const [id = '', parent = ''] = line.split(' ')
+    return {
+      ...{ id, parent: parent.replace('~', '') || null, dotted: parent.startsWith('~') },
+      ...{ time: 0, message: '', label: null, tags: {}, trigger: 'manual', stored: 0 },
+    }
+  }) as unknown as TimelineState[]
+  const answer = { layer: 'app', from, total: states.length, states }
+  return drawTimeline(answer, 80, plain, 0).map((line) => line.replace(/ {2}just now {2}0 B$/, ''))
+}
+
+t.test('states are drawn on the line of what they came from', async (t) => {
+  t.same(drawnOf('a', 'b a', 'a'), ['○    now', '├─●  b', '●    a'])
+  t.same(drawnOf(null, 'b a', 'a'), ['○  now', '●  b', '●  a'])
+  t.same(drawnOf('c', 'c ~a', 'b', 'a'), ['○    now', '●    c', '┆', '┆ ●  b', '●    a'])
+  // Two that were left behind meet the line that another waits on; what is between is crossed.
+  t.same(drawnOf('e', 'f c', 'e a', 'd a', 'c b', 'b a', 'a'), [
+    '○      now',
+    '│ ●    f',
+    '● │    e',
+    '├─┼─●  d',
+    '│ ●    c',
+    '│ ●    b',
+    '├─╯',
+    '●      a',
+  ])
+})
+
+t.test('a drawing fits the terminal, whatever states are called', async (t) => {
+  const state = {
+    ...{ id: '0123456789', parent: null, dotted: false, time: 0, label: 'l'.repeat(64) },
+    ...{ message: '\x1b[31m'.repeat(60), tags: { a: 'b'.repeat(200) }, trigger: 'scheduled' },
+    ...{ pinned: true, current: true, stored: 1e9, status: 'stored' },
+  }
+  // A hundred roots, each on a line that goes on.
+  const states = Array.from({ length: 100 }, (_, at) => ({
+    ...state,
+    ...{ id: String(at).padStart(10, '0'), parent: `parent ${at}` },
+  })) as unknown as TimelineState[]
+  const answer = { layer: 'app', from: null, total: 100, states }
+  for (const columns of [1, 40, 80, 137, 200, 1000]) {
+    const lines = drawTimeline(answer, columns, plain)
+    t.equal(lines.length, 101, 'a line each')
+    t.ok(Math.max(...lines.map((line) => [...line].length)) <= Math.min(200, Math.max(40, columns)))
+    t.ok(
+      lines.slice(1).every((line) => / {2}\d{10} {2}/.test(line)) &&
+        !lines.join('').includes('\x1b'),
+    )
+  }
+  const coloured = drawTimeline(answer, 80, (_, text) => `<${text}>`)
+  t.match(coloured[1], /^● {2,}<0000000000>/)
+})

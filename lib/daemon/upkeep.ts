@@ -6,6 +6,7 @@
 // Rule: it never keeps the process, is broken off when the process ends, and what fails is logged
 // and tried again later. A command that opens the store itself leaves its garbage to the next daemon.
 
+import { Failure } from '../base/failure.ts'
 import type { Control } from './control.ts'
 
 const DAY_MS = 24 * 3600 * 1000
@@ -18,6 +19,8 @@ export class Upkeep {
   #quiet = QUIET_MS
   #timer: NodeJS.Timeout | null = null
   #running = false
+  /** Something was deleted while it worked, or it could not work. */
+  #more = false
   #started = false
 
   constructor(control: Control) {
@@ -34,7 +37,8 @@ export class Upkeep {
 
   /** Something was deleted: what it alone held is garbage. */
   garbage(): void {
-    if (this.#started) this.#wait(this.#quiet)
+    if (this.#running) this.#more = true
+    else if (this.#started) this.#wait(this.#quiet)
   }
 
   #wait(ms: number): void {
@@ -56,8 +60,9 @@ export class Upkeep {
 
   async #collect(): Promise<void> {
     const { ending, log } = this.#control
-    if (this.#running || ending.signal.aborted) return
+    if (ending.signal.aborted) return
     this.#running = true
+    this.#more = false
     try {
       await this.#recode()
       const { Pace } = await import('../snapshot/pace.ts')
@@ -71,10 +76,12 @@ export class Upkeep {
       })
       if (found.chunks > 0) log.info(`removed ${found.chunks} chunks that no state needs`)
     } catch (err) {
-      if (!ending.signal.aborted) log.warn('garbage is left where it is', err)
+      // Somebody looks for garbage at this moment, perhaps without removing any.
+      if (err instanceof Failure && err.code === 'SVS_STORE_BUSY') this.#more = true
+      else if (!ending.signal.aborted) log.warn('garbage is left where it is', err)
     } finally {
       this.#running = false
-      this.#wait(DAY_MS)
+      this.#wait(this.#more ? this.#quiet : DAY_MS)
     }
   }
 }

@@ -326,12 +326,14 @@ t.test('a daemon removes garbage by itself, once nothing was deleted for a while
   t.ok(before > 0, 'a command alone leaves it')
   await control.upkeep.start(20)
   while ((await left()) > 0) await sleep(20)
-  const second = await large()
-  await take('three')
-  await ask(control, 'state.delete', { layer: 'app', state: second.id })
+  // Whether it works just then or not.
+  for (const delay of [0, 5, 10, 15, 20]) {
+    const next = await large()
+    await take('three')
+    await sleep(delay)
+    await ask(control, 'state.delete', { layer: 'app', state: next.id })
+  }
   while ((await left()) > 0) await sleep(20)
-  t.match(await ask(control, 'snapshots', { layer: 'app' }), [
-    { message: 'three' },
-    { message: 'two' },
-  ])
+  const kept = await ask(control, 'snapshots', { layer: 'app' })
+  t.same(new Set(kept.map(({ message }) => message)), new Set(['two', 'three']))
 })

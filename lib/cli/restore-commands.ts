@@ -9,15 +9,17 @@
 import { resolve } from 'node:path'
 import { Failure } from '../base/failure.ts'
 import type { CopyAnswer, PlanAnswer, RestoreAnswer } from '../daemon/restore-methods.ts'
+import type { StateLine } from '../daemon/state-methods.ts'
 import type { SublayerLine } from '../daemon/sublayer-methods.ts'
 import { namedState } from '../snapshot/state-name.ts'
 import { confirm, needTerminal, pick } from './ask.ts'
 import { atOption, stateAt } from './at-time.ts'
 import { type CommandRow, type Context, option } from './command.ts'
 import { type Holder, holdersBelow } from './open-files.ts'
-import type { Output } from './output.ts'
+import { type Output, printable } from './output.ts'
+import { dayTime, wayBackWords } from './pick-lines.ts'
 import { describe } from './state-commands.ts'
-import { ago, clock, plural, shellWord, size } from './words.ts'
+import { ago, plural, shellWord, size } from './words.ts'
 
 interface RestoreWish {
   readonly layer: string | null
@@ -41,11 +43,13 @@ type Done =
 export const restore: CommandRow<RestoreWish, Done> = {
   about: `NAME@STATE and NAME STATE are the same. A state is named by its id or the beginning of it, by its label, by "latest", or by -1 for the one before the latest, -2 and so on. What is replaced is kept as a state first, so that a restore can be undone.
 
+--pick shows a list: typing filters it, the arrows go, Tab shows what restoring the state under the cursor would change, Enter asks once more and says what would be lost.
+
 Only what differs is touched: a file that is the same goes on in place. A program that has a changed file open keeps the old content under that descriptor, and sees the restored one when it opens it again; such programs of yours, also those under svsfs run, are listed first, and without a terminal nothing is done then unless --force is given.
 
 --path restores a file or a directory alone, named as in the layer or where a mount shows it. With --keep-both what is there stays, and a file that differs comes beside it as NAME~ID. With --as the state becomes a writable sublayer of its own, and nothing changes until svsfs activate NAME --sublayer switches to it. With --to nothing of the layer is touched: ordinary files are made in that directory, with owners (as root), modes, attributes and links.`,
   options: [
-    option('--pick', 'choose from a list'),
+    option('--pick', 'choose from a list that tells what each would change'),
     atOption(),
     option('--path <path...>', 'these alone: files, or directories with all that lies in them'),
     option('--to <dir>', 'into this directory, outside of the layer; nothing there is replaced'),
@@ -92,7 +96,8 @@ Only what differs is touched: a file that is the same goes on in place. A progra
       const plan = await context.session.call('restore.plan', wanted)
       return { did: 'planned', ...plan, open: holdersOf(await mountsOf(context, layer), plan) }
     }
-    if (!wish.force) await refuseOpen(context, wanted)
+    if (wish.pick) await agreeTo(context, wanted)
+    else if (!wish.force) await refuseOpen(context, wanted)
     return { did: 'restored', ...(await context.session.call('restore', wanted)) }
   },
   print: (done, out) => {
@@ -227,21 +232,53 @@ async function refuseWithoutState({ session }: Context, layer: string): Promise<
   throw new Failure('SVS_STATE_MISSING', layer, list.join(''))
 }
 
+/** The layer, where there are several, then one of its states. */
 async function pickState(
   { session }: Context,
   layer: string | null,
 ): Promise<{ layer: string; state: string }> {
-  const states = await session.call('snapshots', { layer })
-  if (states.length === 0) throw new Failure('SVS_STATE_NONE', layer ?? 'any layer')
-  const instead = 'a layer and a state'
-  const id = await pick(
-    layer === null ? 'Which state?' : `Which state of ${layer}?`,
-    states.map((state) => ({
-      value: state.id,
-      label: `${ago(state.time)}  ${layer === null ? `${state.layer}  ` : ''}${describe(state)}`,
-      hint: `${clock(state.time)}, ${plural(state.entries, 'name')}, ${size(state.bytes)}`,
-    })),
-    instead,
+  const all = await session.call('snapshots', { layer })
+  const stored = all.filter(({ status }) => status === 'stored')
+  if (stored.length === 0) throw new Failure('SVS_STATE_NONE', layer ?? 'any layer')
+  const name = layer ?? (await pickLayer(stored))
+  const states = stored.filter((state) => state.layer === name)
+  const { pickOf } = await import('./pick-state.ts')
+  const { id } = await pickOf(`Which state of ${name} shall come back?`, states, (state) =>
+    session.call('diff', { layer: name, from: state.id, to: 'now', contents: true }),
   )
-  return { layer: states.find((state) => state.id === id)?.layer ?? layer ?? '', state: id }
+  return { layer: name, state: id }
+}
+
+async function pickLayer(states: readonly StateLine[]): Promise<string> {
+  const names = [...new Set(states.map(({ layer }) => layer))]
+  if (names.length === 1) return names[0]!
+  const choices = names.map((value) => {
+    const own = states.filter(({ layer }) => layer === value)
+    const hint = `${plural(own.length, 'state')}, the newest ${ago(own[0]?.time ?? 0)}`
+    return { value, label: value, hint }
+  })
+  return pick('Which layer?', choices, 'a layer and a state')
+}
+
+/** Names that a question has room for. */
+const NAMED = 5
+
+/** Says what a picked state would cost, and asks once for all of it. */
+async function agreeTo(
+  context: Context,
+  wanted: { layer: string; state: string; paths: string[] | null; keepBoth: boolean },
+): Promise<void> {
+  const { out, session } = context
+  const plan = await session.call('restore.plan', wanted)
+  const { lose, whole } = plan
+  const { layer, state, paths } = wanted
+  const since = await session.call('diff', { layer, from: state, to: 'now', paths })
+  const named = (paths: readonly string[]) =>
+    `${paths.slice(0, NAMED).map(printable).join(', ')}${paths.length > NAMED ? `, and ${paths.length - NAMED} more` : ''}`
+  if (whole) out.note('everything is exchanged: the read-only part is of another version')
+  else out.note(`restoring it: ${wayBackWords(since)}`)
+  if (lose.length > 0)
+    out.note(`lost here, and kept as a state first: ${plural(lose.length, 'file')}: ${named(lose)}`)
+  for (const line of wordsOf(holdersOf(await mountsOf(context, wanted.layer), plan))) out.note(line)
+  await confirm(`Restore ${wanted.layer} to ${ago(plan.state.time)}, ${dayTime(plan.state.time)}?`)
 }

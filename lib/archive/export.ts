@@ -237,8 +237,10 @@ class Export {
     const { catalogue, from, trees } = this.#options
     const counts = { added: 0, changed: 0, deleted: 0, attributes: 0 }
     const names = { A: 'added', M: 'changed', D: 'deleted', attr: 'attributes' } as const
-    for (const { mark } of await differenceOfStates(catalogue, from, after, trees))
-      for (const each of mark === 'R' ? (['A', 'D'] as const) : [mark]) counts[names[each]] += 1
+    // What was renamed is known by inodes, which are others in each store.
+    const wish = { renames: false }
+    for (const { mark } of await differenceOfStates(catalogue, from, after, trees, wish))
+      if (mark !== 'R') counts[names[mark]] += 1
     return counts
   }
 

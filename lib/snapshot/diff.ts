@@ -49,6 +49,8 @@ export interface DiffWish {
   readonly index?: BelowIndex | null
   /** Only what lies at or below these; all of it where absent. */
   readonly paths?: readonly RelPath[]
+  /** False where a rename is to be told as a deleted name and an added one. */
+  readonly renames?: boolean
   /** Bytes of files are wanted: so many of each at most, and of all together. */
   readonly contents?: { readonly each: number; readonly all: number; readonly scope: string }
   /** A directory for nameless files, where contents are wanted. */
@@ -107,12 +109,13 @@ async function compare(
   const below = new Below(job.ro[0]!, job.index ?? null)
   try {
     const found = await walk(job, before, after, depot, report, below)
-    const wanted = differencesOf(found, below).filter(({ path, from }) => isWanted(job, path, from))
+    const all: readonly Different[] = job.renames === false ? found : differencesOf(found, below)
+    const wanted = all.filter(({ path, from }) => isWanted(job, path, from))
     const bytes = job.contents === undefined ? null : new SideBytes(job, depot, below, now)
-    const all: Difference[] = []
-    for (const one of wanted) all.push(await shownOf(one, bytes))
+    const shown: Difference[] = []
+    for (const one of wanted) shown.push(await shownOf(one, bytes))
     bytes?.close()
-    return all
+    return shown
   } finally {
     below.close()
   }

@@ -18,7 +18,7 @@ import { exportFrom, importInto, keysOf } from './lab.ts'
 const QUICK = { params: { [constants.BROTLI_PARAM_QUALITY]: 1 } }
 
 const rounds = Number(process.env.ROUNDS ?? 500)
-const seed = Number(process.env.SEED ?? Date.now() % 1e6)
+const seed = Number(process.env.SEED ?? 7)
 
 interface Scene {
   readonly there: Lab

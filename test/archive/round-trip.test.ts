@@ -13,7 +13,7 @@ import { describeTree, type Lab, labOf, mutate, randomOf } from '../snapshot/fix
 import { exportFrom, importInto, statesOf } from './lab.ts'
 
 const rounds = Number(process.env.ROUNDS ?? 2)
-const seed = Number(process.env.SEED ?? Date.now() % 1e6)
+const seed = Number(process.env.SEED ?? 7)
 
 async function treeOf(lab: Lab, snapshot: SnapshotRecord): Promise<string[]> {
   const rw = join(lab.dir, 'built')

@@ -5,7 +5,7 @@
 // asked while the job does not wait goes out together. Programs, and the thread that serves them,
 // come first.
 
-import { setPriority } from 'node:os'
+import { getPriority, setPriority } from 'node:os'
 import { parentPort } from 'node:worker_threads'
 import type { Depot } from './depot.ts'
 import { JOBS, type JobName, type Report } from './jobs.ts'
@@ -21,7 +21,8 @@ const REPORT_MS = 100
 /** As nice(1) has it: on Linux, of this thread alone. */
 const NICE = 5
 
-setPriority(NICE)
+// Who is nicer already stays so: only root may become less nice.
+if (getPriority() < NICE) setPriority(NICE)
 const port = parentPort!
 const post = (message: FromThread, transfer: ArrayBuffer[] = []) =>
   port.postMessage(message, transfer)

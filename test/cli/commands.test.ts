@@ -304,3 +304,12 @@ t.test('a mount cannot cover its own store, or lie in it', async (t) => {
   for (const at of [store, dir, join(store, 'run')])
     t.match(svsfs(store, 'mount', at), { status: 3, err: /SVS_MOUNT_POINT_INVALID/ }, at)
 })
+
+t.test('a state is made by whoever runs nicer than its threads would', async (t) => {
+  const store = join(throwAway(t), 'store')
+  t.equal(svsfs(store, 'layer', 'create', 'a', '--empty').status, 0)
+  const words = ['-n', '12', process.execPath, PROGRAM, 'snapshot', 'a']
+  const env = { ...process.env, SVSFS_STORE: store }
+  const { status, stderr } = spawnSync('nice', words, { env, encoding: 'utf8' })
+  t.match({ status, stderr }, { status: 0, stderr: '' })
+})

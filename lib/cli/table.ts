@@ -175,6 +175,11 @@ export const COMMANDS: readonly (Leaf | Group)[] = [
     async () => (await status()).which,
   ),
   leaf(
+    'du',
+    'show what layers, states, caches and the catalogue take of the disk',
+    async () => (await import('./du-command.ts')).du,
+  ),
+  leaf(
     'events',
     'show what happened: activation, restores, mounts, failures',
     async () => (await status()).events,

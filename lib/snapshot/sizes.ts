@@ -21,6 +21,14 @@ export async function sizesOf(
   catalogue: Catalogue,
   onProgress: (text: string) => void = () => {},
 ): Promise<Map<string, Sizes>> {
+  return (await needsOf(catalogue, onProgress)).sizes
+}
+
+/** The same, and what all states together need. */
+export async function needsOf(
+  catalogue: Catalogue,
+  onProgress: (text: string) => void,
+): Promise<{ readonly sizes: Map<string, Sizes>; readonly bytes: number }> {
   const count = new Count(catalogue)
   const states = await catalogue.allSnapshots()
   for (const [at, state] of states.entries()) {
@@ -34,7 +42,7 @@ export async function sizesOf(
       held.release()
     }
   }
-  return count.sizes()
+  return { sizes: count.sizes(), bytes: count.bytes() }
 }
 
 class Count {
@@ -56,6 +64,12 @@ class Count {
       for (const chunk of await this.#list(scope, piece)) needed.add(chunk)
     for (const chunk of needed) (await this.#chunk(chunk)).users += 1
     this.#states.set(state, needed)
+  }
+
+  bytes(): number {
+    let sum = 0
+    for (const { size } of this.#chunks.values()) sum += size
+    return sum
   }
 
   sizes(): Map<string, Sizes> {

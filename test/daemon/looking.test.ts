@@ -7,6 +7,7 @@ import t from 'tap'
 import { cat } from '../../lib/cli/cat-command.ts'
 import type { Paint } from '../../lib/cli/colors.ts'
 import type { Context } from '../../lib/cli/command.ts'
+import { du } from '../../lib/cli/du-command.ts'
 import { log } from '../../lib/cli/log-command.ts'
 import { Output } from '../../lib/cli/output.ts'
 import { drawTimeline } from '../../lib/cli/timeline-drawing.ts'
@@ -14,6 +15,7 @@ import { type Answer, type MethodName, type Params, perform } from '../../lib/da
 import type { Control } from '../../lib/daemon/control.ts'
 import type { TimelineState } from '../../lib/daemon/log-methods.ts'
 import { PROGRAM } from '../cli/run-cli.ts'
+import { randomBytes, randomOf } from '../snapshot/fixture.ts'
 import { newStore, nobody, type Test, throwAway } from './place.ts'
 
 const ask = <Name extends MethodName>(
@@ -273,4 +275,50 @@ t.test('a drawing fits the terminal, whatever states are called', async (t) => {
   }
   const coloured = drawTimeline(answer, 80, (_, text) => `<${text}>`)
   t.match(coloured[1], /^● {2,}<0000000000>/)
+})
+
+t.test('what a store costs is all that its disk has of it', async (t) => {
+  const { control, rw, act, root } = await storeWithLayer(t)
+  writeFileSync(join(rw, 'large'), randomBytes(randomOf(3), 300_000))
+  sh(rw, 'ln large again; truncate -s 1G sparse; mkdir -p deep/er; chmod 700 deep')
+  await act('echo 1 > one')
+  await act('echo 2 > two')
+  await ask(control, 'sublayer.make', { layer: 'app', sublayer: 'other', state: 'latest' })
+  const gone = { layer: 'gone', source: { kind: 'empty' } } as const
+  await ask(control, 'layer.create', gone)
+  await ask(control, 'layer.delete', { layer: 'gone' })
+  const [first, second] = await ask(control, 'snapshots', { layer: 'app', sizes: true })
+  const answer = await ask(control, 'du', {})
+
+  const [disk] = sh(root, 'du -s --block-size=1 .').toString().split('\t')
+  const files = Number(sh(root, 'find . | wc -l').toString())
+  t.same(answer.total, { disk: Number(disk), files })
+  t.same([answer.unread, answer.store], [0, root])
+  const part = (what: string, name = '') =>
+    answer.parts.find((one) => one.what === what && one.name === name)
+  t.match(part('read-only', '1'), { layer: 'app', current: true })
+  t.match(part('writable', 'main'), { layer: 'app', current: true })
+  const large = part('writable', 'main')?.disk ?? 0
+  t.ok(large >= 300_000 && large < 500_000, 'two names are one file, and holes are nothing')
+  t.match(part('writable', 'other'), { layer: 'app', current: false })
+  t.match(part('deleted'), { layer: 'gone', files: Number })
+  t.ok((part('catalogue')?.disk ?? 0) > 300_000)
+
+  // By the catalogue: as the list of states has it.
+  const [states] = answer.states
+  t.equal(states?.own, (first?.sizes?.own ?? 0) + (second?.sizes?.own ?? 0))
+  t.equal(states?.states.length, 2)
+  t.equal(answer.shared, first?.sizes?.shared)
+  t.equal(answer.needed, answer.shared + (states?.own ?? 0))
+  await ask(control, 'state.delete', { layer: 'app', state: 'latest' })
+  const later = await ask(control, 'du', {})
+  t.equal(later.needed, answer.needed - (first?.sizes?.own ?? 0))
+  t.equal(later.shared, 0)
+
+  const said: string[] = []
+  const table = (_: unknown, rows: readonly (readonly string[])[]) =>
+    void said.push(...rows.map((row) => row.slice(2).join(' ')))
+  du.print(answer, { table, line: (text = '') => void said.push(text) } as Output, null)
+  t.ok(said.includes('app read-only part, version 1'))
+  t.ok(said.includes('gone deleted, can be brought back: svsfs undo; svsfs gc --all removes it'))
 })

@@ -48,8 +48,8 @@ export class DiskWalk {
     const { mode, blocks, nlink, ino, dev } = this.#stat
     if (dev !== disk) return
     const isDir = (mode & S.IFMT) === S.IFDIR
-    if (isDir || nlink < 2 || !this.#seen.has(`${ino}`)) sum.disk += blocks * 512
-    if (!isDir && nlink > 1) this.#seen.add(`${ino}`)
+    if (isDir || nlink < 2 || !this.#seen.has(`${dev}:${ino}`)) sum.disk += blocks * 512
+    if (!isDir && nlink > 1) this.#seen.add(`${dev}:${ino}`)
     sum.files += 1
     if (isDir) await this.#enter(dir, name, path, disk, sum)
   }

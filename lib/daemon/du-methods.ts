@@ -46,6 +46,7 @@ export interface DuPart extends DiskUse {
 }
 
 export interface DuStates {
+  /** Also one that is deleted and can be brought back. */
   readonly layer: string
   readonly states: readonly (Sizes & { readonly id: string })[]
   /** Sum of what each needs alone. */
@@ -81,13 +82,15 @@ async function du(control: Control, _: object, call: Call): Promise<DuAnswer> {
     call.progress(`measuring layer ${layer.name}`)
     parts.push(...(await layerParts(walk, places, layer)))
   }
-  for (const { record } of await catalogue.removedLayers()) {
+  const removed = (await catalogue.removedLayers()).map(({ record }) => record)
+  for (const record of removed) {
     const use = await walk.measure(bytesOf(layerPlaces(places, record.id).root))
     parts.push({ what: 'deleted', layer: record.name, name: '', current: false, ...use })
   }
   parts.push(...(await storeParts(walk, places)))
   const { sizes, bytes } = await needsOf(catalogue, (text) => call.progress(text))
-  const states = await Promise.all(layers.map((layer) => statesOf(control, layer, sizes)))
+  const owners = [...layers, ...removed]
+  const states = await Promise.all(owners.map((layer) => statesOf(control, layer, sizes)))
   const own = [...sizes.values()].reduce((sum, each) => sum + each.own, 0)
   const sum = (field: keyof DiskUse) => parts.reduce((all, part) => all + part[field], 0)
   return {

@@ -9,6 +9,7 @@
 
 import { z } from 'zod'
 import { type RelPath, shown } from '../base/path.ts'
+import type { Holding } from '../snapshot/claims.ts'
 import type { Difference, DiffSide } from '../snapshot/diff.ts'
 import type { PathChange } from '../snapshot/path-change.ts'
 import type { LayerRecord, SnapshotRecord } from '../snapshot/records.ts'
@@ -183,9 +184,10 @@ class History {
     return control.queue.run(this.#layer.id, async () => {
       const { catalogue } = control
       const layer = await catalogue.layer(this.#layer.id)
-      const held = await Promise.all([before, after].map((one) => one && catalogue.hold(one)))
+      const is = await catalogue.hold(after)
+      let was: Holding | null = null
       try {
-        const [was = null, is = null] = held
+        was = before === null ? null : await catalogue.hold(before)
         // Deleted since the list was read.
         if (layer === null || is === null || (before !== null && was === null)) return null
         const { version } = versionOf(layer, after)
@@ -195,7 +197,8 @@ class History {
         const lists = { before: was?.pieces ?? null, after: is.pieces }
         return await runJob('pathChange', { ...lists, ro, index, path }, catalogue)
       } finally {
-        for (const one of held) one?.release()
+        is?.release()
+        was?.release()
       }
     })
   }

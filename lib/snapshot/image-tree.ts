@@ -13,11 +13,8 @@ import { asDamage, type StillBytes, type StillNode, type StillTree } from '../fu
 import { type MarkPrefix, markAttributes } from '../layer/marks.ts'
 import { FileCut } from './file-data.ts'
 import { type Image, type ImageDirs, type ImageEntry, openImage } from './image.ts'
-import { TYPE_OF } from './kinds.ts'
 import type { Entry } from './records.ts'
-
-/** What a directory says that it has. */
-const DIRECTORY = 4096
+import { shownAttr } from './shown-attr.ts'
 
 interface Growing extends StillNode {
   readonly children: Map<string, number> | null
@@ -76,23 +73,11 @@ function nodeOf({ entry, ino }: ImageEntry, prefix: MarkPrefix): Growing {
 
 // A metacopy is told by its taking no room: its bytes are looked for below.
 function attrOf(entry: Entry, ino: number): Attr {
-  const { kind, mode, uid, gid, atime, atimeNsec, mtime, mtimeNsec, number } = entry
-  const size = kind === 'dir' ? DIRECTORY : (entry.size ?? entry.target?.length ?? 0)
+  const shown = shownAttr(entry, 1)
   return {
-    ino: number || ino,
-    size,
-    blocks: entry.marks?.metacopy === true ? 0 : Math.ceil(size / 512),
-    atime,
-    atimeNsec,
-    mtime,
-    mtimeNsec,
-    ctime: mtime,
-    ctimeNsec: mtimeNsec,
-    mode: TYPE_OF[kind] | mode,
-    nlink: kind === 'dir' ? 2 : 1,
-    uid,
-    gid,
-    rdev: kind === 'whiteout' ? 0 : (entry.rdev ?? 0),
-    blksize: 4096,
+    ...shown,
+    ino: entry.number || ino,
+    blocks: entry.marks?.metacopy === true ? 0 : shown.blocks,
+    rdev: entry.kind === 'whiteout' ? 0 : shown.rdev,
   }
 }

@@ -11,9 +11,9 @@ import type { Attr } from '../fuse/filesystem.ts'
 import { Below, type BelowIndex } from './below.ts'
 import type { Sources } from './content.ts'
 import { Damage, type DepotReader } from './depot.ts'
-import { TYPE_OF } from './kinds.ts'
 import { Ranges } from './ranges.ts'
-import type { Entry, Piece } from './records.ts'
+import type { Piece } from './records.ts'
+import { shownAttr } from './shown-attr.ts'
 import { type Shown, type ShownBytes, ShownTree } from './shown-tree.ts'
 import { StateList } from './state-list.ts'
 import { hasSeveralNames, readPiece } from './tree.ts'
@@ -41,9 +41,6 @@ export interface ShownName {
   /** The same for all names of one file; null where it has one. */
   readonly links: string | null
 }
-
-/** What a directory says that it has. */
-const DIRECTORY = 4096
 
 export class StateReader {
   readonly #state: ReadState
@@ -110,7 +107,14 @@ export class StateReader {
   async #named({ entry, bytes, links }: Shown): Promise<ShownName> {
     const nlink = links === null ? 1 : await this.#namesOf(links)
     const { target = '', xattrs = {} } = entry
-    return { name: baseName(entry.path), attr: attrOf(entry, nlink), target, xattrs, bytes, links }
+    return {
+      name: baseName(entry.path),
+      attr: shownAttr(entry, nlink),
+      target,
+      xattrs,
+      bytes,
+      links,
+    }
   }
 
   async #namesOf(links: string): Promise<number> {
@@ -143,27 +147,4 @@ export class StateReader {
 
 function count(counts: Map<string, number>, key: string): void {
   counts.set(key, (counts.get(key) ?? 0) + 1)
-}
-
-function attrOf(entry: Entry, nlink: number): Attr {
-  const { kind, mode, uid, gid, atime, atimeNsec, mtime, mtimeNsec, number } = entry
-  const isDir = kind === 'dir'
-  const size = isDir ? DIRECTORY : (entry.size ?? entry.target?.length ?? 0)
-  return {
-    ino: number,
-    size,
-    blocks: Math.ceil(size / 512),
-    atime,
-    atimeNsec,
-    mtime,
-    mtimeNsec,
-    ctime: mtime,
-    ctimeNsec: mtimeNsec,
-    mode: TYPE_OF[kind] | mode,
-    nlink: isDir ? 2 : nlink,
-    uid,
-    gid,
-    rdev: entry.rdev ?? 0,
-    blksize: 4096,
-  }
 }

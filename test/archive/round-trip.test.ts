@@ -3,28 +3,15 @@
 //   SEED=7 ROUNDS=500 node dist/test/archive/round-trip.test.js     a longer random run
 
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { inspectArchive } from '../../lib/archive/inspect.ts'
-import type { SnapshotRecord } from '../../lib/snapshot/records.ts'
-import { buildState } from '../../lib/snapshot/restore.ts'
-import { describeTree, type Lab, labOf, mutate, randomOf } from '../snapshot/fixture.ts'
+import { type Lab, labOf, mutate, randomOf, treeOf } from '../snapshot/fixture.ts'
 import { exportFrom, importInto, statesOf } from './lab.ts'
 
 const rounds = Number(process.env.ROUNDS ?? 2)
 const seed = Number(process.env.SEED ?? 7)
-
-async function treeOf(lab: Lab, snapshot: SnapshotRecord): Promise<string[]> {
-  const rw = join(lab.dir, 'built')
-  mkdirSync(rw)
-  try {
-    await buildState({ catalogue: lab.catalogue, snapshot, ro: lab.dirs.ro, rw, numbers: null })
-    return describeTree(rw)
-  } finally {
-    rmSync(rw, { recursive: true })
-  }
-}
 
 /** Two labs with the same files in their read-only part. */
 async function pair(t: Test): Promise<[Lab, Lab]> {

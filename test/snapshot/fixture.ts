@@ -15,7 +15,7 @@ import { type Catalogue, openCatalogue } from '../../lib/snapshot/catalogue.ts'
 import { readFull } from '../../lib/snapshot/file-data.ts'
 import type { LayerRecord, SnapshotRecord } from '../../lib/snapshot/records.ts'
 import { applyRedo } from '../../lib/snapshot/redo.ts'
-import { finishRestore, prepareRestore } from '../../lib/snapshot/restore.ts'
+import { buildState, finishRestore, prepareRestore } from '../../lib/snapshot/restore.ts'
 import { takeSnapshot } from '../../lib/snapshot/snapshot.ts'
 
 export const isRoot = process.geteuid?.() === 0
@@ -253,4 +253,19 @@ function hashFile(path: number, size: number): string {
   readFull(fd, bytes, 0)
   sys.close(fd)
   return bytes.toString('base64')
+}
+
+/** The tree that a state of the lab becomes where it is made anew, as `describeTree` tells it. */
+export async function treeOf(
+  { catalogue, dir, dirs }: Lab,
+  snapshot: SnapshotRecord,
+): Promise<string[]> {
+  const rw = join(dir, 'built')
+  mkdirSync(rw)
+  try {
+    await buildState({ catalogue, snapshot, ro: dirs.ro, rw, numbers: null })
+    return describeTree(rw)
+  } finally {
+    rmSync(rw, { recursive: true, force: true })
+  }
 }

@@ -1,7 +1,7 @@
 // Lists of states that rest on those of the states before: what they cost, what keeps them, and what
 // damage does to them.
 
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t from 'tap'
@@ -12,13 +12,12 @@ import { type Frame, putFrame, readFormer, readFrame } from '../../lib/snapshot/
 import { collectGarbage } from '../../lib/snapshot/gc.ts'
 import { putJson } from '../../lib/snapshot/key-value.ts'
 import { key } from '../../lib/snapshot/keys.ts'
-import type { Piece, SnapshotRecord } from '../../lib/snapshot/records.ts'
+import type { Piece } from '../../lib/snapshot/records.ts'
 import { clearDamage, mendLists, storeLive } from '../../lib/snapshot/repair.ts'
-import { buildState } from '../../lib/snapshot/restore.ts'
 import { sizesOf } from '../../lib/snapshot/sizes.ts'
 import { listChunks, stampChunks } from '../../lib/snapshot/tree.ts'
 import { verify } from '../../lib/snapshot/verify.ts'
-import { describeTree, type Lab, labOf, randomBytes, randomOf } from './fixture.ts'
+import { describeTree, type Lab, labOf, randomBytes, randomOf, treeOf } from './fixture.ts'
 
 class Chunks implements Depot {
   readonly all = new Map<string, Buffer>()
@@ -68,17 +67,6 @@ async function bytesIn({ catalogue }: Lab): Promise<number> {
   for await (const at of catalogue.keys({ gte: 'a', lt: 'z' }))
     bytes += at.length + ((await catalogue.value(at))?.length ?? 0)
   return bytes
-}
-
-async function built({ catalogue, dir, dirs }: Lab, snapshot: SnapshotRecord): Promise<string[]> {
-  const rw = join(dir, 'built')
-  mkdirSync(rw)
-  try {
-    await buildState({ catalogue, snapshot, ro: dirs.ro, rw, numbers: null })
-    return describeTree(rw)
-  } finally {
-    rmSync(rw, { recursive: true })
-  }
 }
 
 const faultsOf = async ({ catalogue, dir, dirs }: Lab) =>
@@ -145,10 +133,10 @@ t.test('a state of many names', async (t) => {
   const fifth = await change(lab, ['d5/f6'])
 
   await t.test('of an earlier version is read, and the next rests on its pieces', async (t) => {
-    t.same(await built(lab, fourth.snapshot), fourth.tree)
+    t.same(await treeOf(lab, fourth.snapshot), fourth.tree)
     const pieces = await catalogue.pieces(fifth.snapshot.id)
     t.ok(pieces.filter(({ listOn }) => listOn !== undefined).length >= 2)
-    t.same(await built(lab, fifth.snapshot), fifth.tree)
+    t.same(await treeOf(lab, fifth.snapshot), fifth.tree)
   })
 
   await t.test('keeps what it rests on when that state goes', async (t) => {
@@ -157,7 +145,7 @@ t.test('a state of many names', async (t) => {
       await collectGarbage(catalogue)
       t.same(await faultsOf(lab), [], 'all that is left is whole')
     }
-    t.same(await built(lab, third.snapshot), third.tree)
+    t.same(await treeOf(lab, third.snapshot), third.tree)
   })
 
   await t.test('is made whole from the live tree when that is damaged', async (t) => {
@@ -180,7 +168,7 @@ t.test('a state of many names', async (t) => {
       'stamps are not missed',
     )
     t.same(hurtBy(left, below), [third, fourth].map(({ snapshot }) => snapshot.id).sort())
-    t.same(await built(lab, fifth.snapshot), fifth.tree)
+    t.same(await treeOf(lab, fifth.snapshot), fifth.tree)
   })
 
   for (const { snapshot } of [third, fourth, fifth]) await catalogue.deleteSnapshot(snapshot)

@@ -1,6 +1,6 @@
 // Garbage: what goes, what stays, and what may happen meanwhile.
 
-import { chmodSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
@@ -12,27 +12,15 @@ import { key } from '../../lib/snapshot/keys.ts'
 import { Pace } from '../../lib/snapshot/pace.ts'
 import { recodeState } from '../../lib/snapshot/recode.ts'
 import type { Content, SnapshotRecord } from '../../lib/snapshot/records.ts'
-import { buildState } from '../../lib/snapshot/restore.ts'
 import { sizesOf } from '../../lib/snapshot/sizes.ts'
 import { verify } from '../../lib/snapshot/verify.ts'
 import type { SnapshotWriter } from '../../lib/snapshot/writer.ts'
-import { describeTree, type Lab, labOf, mutate, randomBytes, randomOf } from './fixture.ts'
+import { labOf, mutate, randomBytes, randomOf, treeOf } from './fixture.ts'
 
 async function countOf(catalogue: Catalogue, prefix: string): Promise<number> {
   let count = 0
   for await (const _ of catalogue.keys({ gte: `${prefix}/`, lt: `${prefix}0` })) count += 1
   return count
-}
-
-async function treeOf({ catalogue, dir, dirs }: Lab, snapshot: SnapshotRecord): Promise<string[]> {
-  const rw = join(dir, 'built')
-  mkdirSync(rw)
-  try {
-    await buildState({ catalogue, snapshot, ro: dirs.ro, rw, numbers: null })
-    return describeTree(rw)
-  } finally {
-    rmSync(rw, { recursive: true, force: true })
-  }
 }
 
 t.test('garbage goes, and what states need stays', async (t) => {

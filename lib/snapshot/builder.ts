@@ -12,11 +12,12 @@ import { must, O, sys } from '../host/sys.ts'
 import type { MarkPrefix } from '../layer/marks.ts'
 import { type AttributesToSet, setAttributes, xattrsOf } from './attributes.ts'
 import { Below } from './below.ts'
-import { makeContent, type Sources } from './content.ts'
+import { makeContent } from './content.ts'
 import { Damage } from './depot.ts'
 import { TYPE_OF } from './kinds.ts'
 import { writeFull } from './readable.ts'
 import type { Entry } from './records.ts'
+import type { Sources } from './sources.ts'
 
 const stat = new Stat()
 

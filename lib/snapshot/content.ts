@@ -10,62 +10,40 @@
 // not be shown to anybody. Memory is bounded by the largest window, and work by how many contents
 // one may need, whatever a record says.
 
-import { Failure } from '../base/failure.ts'
 import { shown } from '../base/path.ts'
 import { AT_FDCWD, must, O, sys } from '../host/sys.ts'
-import { BadFrame, decompress, LARGEST_WINDOW } from '../host/zstd.ts'
+import { BadFrame, decompress } from '../host/zstd.ts'
 import { unpack } from './codec.ts'
-import { Damage, type DepotReader, readChunks, sha256 } from './depot.ts'
+import { holesOfParts } from './content-shape.ts'
+import { Damage, type DepotReader, readChunks } from './depot.ts'
 import { beginId, dataWithin, readFull } from './file-data.ts'
+import {
+  type Chain,
+  checkDepth,
+  closeAll,
+  contentOf,
+  countMade,
+  first,
+  IN_MEMORY,
+  type Known,
+  next,
+  type OpenContent,
+  Opened,
+  type Opening,
+  prepared,
+} from './making.ts'
 import { layOver } from './over.ts'
 import { applyPatch } from './patch.ts'
-import { inMemory, openLower, type Readable, writeFull } from './readable.ts'
-import type { Content, Part, Reference } from './records.ts'
+import { inMemory, writeFull } from './readable.ts'
+import type { Part, Reference } from './records.ts'
+import { makePrefix, readLower, wrong } from './reference-bytes.ts'
+import { lent, scratch } from './scratch.ts'
+import { LARGEST_PACK, LARGEST_PART, type Sink, type Sources } from './sources.ts'
 
-/** Longest part, and longest frame: a record that claims more is damaged. */
-export const LARGEST_PART = 32 * 1024 * 1024
-/** Largest content of which others are slices. */
-export const LARGEST_PACK = 8 * 1024 * 1024
-/** Contents that one part refers to are in memory up to so many bytes together. */
-const IN_MEMORY = 8 * 1024 * 1024
 /** Packs that are kept at hand. */
 const AT_HAND = 24 * 1024 * 1024
-/** Longer chains are not made, so a record that has one is damaged (or made to loop). */
-const DEEPEST = 32
-/** Contents that are made for one, at most; and references of one part. */
-const MOST_MADE = 50_000
+/** References of one part, at most. */
 const MOST_REFERENCES = 8192
-/** What is made again before it can be read lies in so many nameless files at most. */
-const MOST_OPEN = 128
-
-/** What a content is made from, beside the depot. */
-export interface Sources {
-  readonly depot: DepotReader
-  /** Digest of the read-only sublayer under which contents are kept. */
-  readonly scope: string
-  /** Its trees, top first; absolute. */
-  readonly ro: readonly string[]
-  /** A directory on a disk with room, for nameless files. */
-  readonly temporary: string
-}
-
-/** Called with stretches of data in ascending order; holes are left out. */
-export type Sink = (bytes: Buffer, offset: number) => void
-
-/** How far from what was asked for, what it has cost so far, and what is read stretch by stretch. */
-interface Chain {
-  readonly depth: number
-  readonly cost: { made: number }
-  readonly known: Map<string, Known>
-}
-
-const first = (): Chain => ({ depth: 0, cost: { made: 0 }, known: new Map() })
-const next = (chain: Chain): Chain => ({ ...chain, depth: chain.depth + 1 })
-
-function closeAll({ known }: Chain): void {
-  for (const { opened } of known.values()) opened.close()
-  known.clear()
-}
 
 /** Makes a content, and checks it. Returns its size. Throws Damage, SVS_RO_CHANGED. */
 export async function makeContent(sources: Sources, id: string, sink: Sink): Promise<number> {
@@ -75,19 +53,6 @@ export async function makeContent(sources: Sources, id: string, sink: Sink): Pro
   } finally {
     closeAll(chain)
   }
-}
-
-async function contentOf(sources: Sources, id: string, chain: Chain): Promise<Content> {
-  const content = await sources.depot.content(sources.scope, id)
-  if (content === null) throw new Damage(`content ${id.slice(0, 16)} is missing`)
-  if (chain.depth > DEEPEST) throw new Damage('a chain of contents without end')
-  countMade(chain)
-  return content
-}
-
-function countMade({ cost }: Chain): void {
-  cost.made += 1
-  if (cost.made > MOST_MADE) throw new Damage('a content that needs too many others')
 }
 
 async function make(sources: Sources, id: string, sink: Sink, chain: Chain): Promise<number> {
@@ -119,36 +84,6 @@ async function make(sources: Sources, id: string, sink: Sink, chain: Chain): Pro
   }
 }
 
-// Chunks and contents were held against their names: what is left to be wrong is a file of `ro`.
-function wrong(parts: readonly Part[], why: string, cause?: unknown): Error {
-  const lower = parts.flatMap(({ references = [] }) =>
-    references.filter(({ source }) => source === 'ro'),
-  )
-  if (lower.length > 0) return changed(lower[0]!, 'what refers to it comes out wrong')
-  return new Damage(why, { cause })
-}
-
-/** Offset and length of each hole of what a content makes, in order. */
-export function holesOfParts({ parts }: Content): number[] {
-  const holes: number[] = []
-  let at = 0
-  for (const part of parts) {
-    if (part.codec === 'hole') addHole(holes, at, part.length)
-    const inside = part.holes ?? []
-    for (let index = 0; index + 1 < inside.length; index += 2)
-      addHole(holes, at + inside[index]!, inside[index + 1]!)
-    at += part.length
-  }
-  return holes
-}
-
-// Two that meet are one hole of the file.
-function addHole(holes: number[], offset: number, length: number): void {
-  const last = holes.length - 2
-  if (last >= 0 && holes[last]! + holes[last + 1]! === offset) holes[last + 1]! += length
-  else holes.push(offset, length)
-}
-
 // Gives all bytes of a part to `use`, which must not wait.
 async function makeWhole(
   sources: Sources,
@@ -167,23 +102,6 @@ async function makeWhole(
   })
 }
 
-/** Memory for parts that are made while others are: given back, and used again. */
-const spare: Buffer[] = []
-
-async function lent<T>(size: number, use: (bytes: Buffer) => Promise<T>): Promise<T> {
-  if (size > LARGEST_PART) throw new Damage('a part of no such size')
-  const memory = spare.pop()
-  const whole = memory !== undefined && memory.length >= size ? memory : fresh(size)
-  try {
-    return await use(whole.subarray(0, size))
-  } finally {
-    if (spare.length < MOST_SPARE) spare.push(whole)
-  }
-}
-
-const fresh = (size: number): Buffer => Buffer.allocUnsafeSlow(size)
-const MOST_SPARE = 2
-
 // Fills `into`, which is as long as the part.
 async function makeOver(sources: Sources, part: Part, into: Buffer, chain: Chain): Promise<void> {
   const { references = [], chunks = [] } = part
@@ -201,18 +119,10 @@ async function makeOver(sources: Sources, part: Part, into: Buffer, chain: Chain
   }
 }
 
-/** A content that is read stretch by stretch. */
-interface Known {
-  readonly content: Content
-  /** Where each part begins. */
-  readonly starts: readonly number[]
-  readonly opened: Opened
-}
-
 async function knownOf(sources: Sources, id: string, chain: Chain): Promise<Known> {
   const found = chain.known.get(id)
   if (found !== undefined) {
-    if (chain.depth > DEEPEST) throw new Damage('a chain of contents without end')
+    checkDepth(chain)
     return found
   }
   const content = await contentOf(sources, id, chain)
@@ -355,14 +265,6 @@ async function sliceOf(
   return whole.subarray(reference.offset, reference.offset + length)
 }
 
-/** Where a content lies that is one slice of another; null for any other. */
-export function sliceIn({ parts }: Content): { content: string; offset: number } | null {
-  const [part] = parts
-  const reference = part?.references?.[0]
-  if (parts.length !== 1 || part?.codec !== 'slice' || reference?.content === undefined) return null
-  return { content: reference.content, offset: reference.offset }
-}
-
 /** Packs that were made last, by whose depot they came from. */
 const atHand = new WeakMap<DepotReader, Map<string, Buffer>>()
 
@@ -398,121 +300,6 @@ async function madeOf(sources: Sources, id: string, most: number, chain: Chain):
   await make(sources, id, (data, offset) => void data.copy(bytes, offset), chain)
   return bytes
 }
-
-const kept = {
-  part: Buffer.alloc(0),
-  prefix: Buffer.alloc(0),
-  // What is being stored keeps its own, because what it refers to is made meanwhile.
-  unit: Buffer.alloc(0),
-  window: Buffer.alloc(0),
-}
-
-/** Memory that is used again: fresh memory is slow to touch. Good until asked for again. */
-export function scratch(use: keyof typeof kept, size: number): Buffer {
-  if (kept[use].length < size) kept[use] = Buffer.allocUnsafeSlow(size)
-  return kept[use].subarray(0, size)
-}
-
-function makePrefix(
-  sources: Sources,
-  references: readonly Reference[],
-  opened: Opened,
-): Buffer | null {
-  if (references.length === 0) return null
-  const length = references.reduce((sum, reference) => sum + reference.length, 0)
-  if (length > LARGEST_WINDOW) throw new Damage('references beyond any window')
-  const prefix = scratch('prefix', length)
-  let at = 0
-  for (const reference of references) {
-    const stretch = prefix.subarray(at, at + reference.length)
-    if (reference.source === 'ro') readLower(sources, reference, stretch)
-    else readStretch(reference, opened.get(reference)!, stretch)
-    at += reference.length
-  }
-  return prefix
-}
-
-// Opened for this alone: a part may refer to more files than a process may have open.
-function readLower(sources: Sources, reference: Reference, into: Buffer): void {
-  const file = openLower(sources.ro, reference.path)
-  if (file === null) throw changed(reference, 'it is missing')
-  try {
-    readStretch(reference, file, into)
-  } finally {
-    file.close()
-  }
-}
-
-function readStretch(reference: Reference, source: Readable, into: Buffer): void {
-  if (reference.offset + reference.length > source.size) throw changed(reference, 'it is shorter')
-  source.read(into, reference.offset)
-  if (reference.digest !== '' && sha256(into) !== reference.digest)
-    throw changed(reference, 'its bytes differ')
-}
-
-const nameOf = ({ content }: Reference): string => content ?? ''
-
-function changed(reference: Reference, why: string): Error {
-  if (reference.source === 'ro')
-    return new Failure('SVS_RO_CHANGED', shown(reference.path ?? ''), why)
-  return new Damage(`content ${reference.content?.slice(0, 16)}: ${why}`)
-}
-
-/** The contents that one content refers to, while it is made. */
-class Opened {
-  readonly #all = new Map<string, Opening>()
-
-  /** Bytes that may still be held in memory. */
-  get room(): number {
-    let room = IN_MEMORY
-    for (const { inMemory, size } of this.#all.values()) if (inMemory) room -= size
-    return room
-  }
-
-  get(reference: Reference): Opening | undefined {
-    return this.#all.get(nameOf(reference))
-  }
-
-  add(reference: Reference, source: Opening): void {
-    this.#all.set(nameOf(reference), source)
-    if (this.#all.size > MOST_OPEN) throw new Damage('a part that refers to too many contents')
-  }
-
-  /** Closes what the next part does not refer to. */
-  keep(references: readonly Reference[]): void {
-    const names = new Set(references.map(nameOf))
-    for (const [name, source] of this.#all) {
-      if (names.has(name)) continue
-      source.close()
-      this.#all.delete(name)
-    }
-  }
-
-  close(): void {
-    this.keep([])
-  }
-}
-
-/** A content that is open for reading. */
-export interface OpenContent extends Readable {
-  /** Before a stretch is read. Throws Damage, SVS_RO_CHANGED. */
-  prepare(offset: number, length: number): Promise<void>
-}
-
-interface Opening extends OpenContent {
-  readonly inMemory: boolean
-}
-
-/** What needs no preparation, as if it were a content. */
-export const prepared = (source: Readable | null): OpenContent | null =>
-  source === null
-    ? null
-    : {
-        size: source.size,
-        prepare: () => Promise.resolve(),
-        read: (into, offset) => source.read(into, offset),
-        close: () => source.close(),
-      }
 
 async function openReference(
   sources: Sources,

@@ -17,12 +17,12 @@ import type { MarkPrefix } from '../layer/marks.ts'
 import { setAttributes } from './attributes.ts'
 import { Below, type BelowIndex } from './below.ts'
 import { attributesOf, makeEntry, namedDamage } from './builder.ts'
-import type { Sources } from './content.ts'
 import type { DepotReader } from './depot.ts'
 import type { Report } from './jobs.ts'
 import { mustShow } from './parts.ts'
 import type { Entry, Piece } from './records.ts'
 import { type Shown, ShownTree } from './shown-tree.ts'
+import type { Sources } from './sources.ts'
 import { StateList } from './state-list.ts'
 
 export interface CopyOutJob {

@@ -13,7 +13,6 @@
 import type { RelPath } from '../base/path.ts'
 import { compress, hasZstd } from '../host/zstd.ts'
 import { type Packed, pack } from './codec.ts'
-import { LARGEST_PART, type Sources, scratch } from './content.ts'
 import { type Depot, putChunks, sha256 } from './depot.ts'
 import { beginId, dataWithin, type FileData } from './file-data.ts'
 import type { Samples } from './fingerprints.ts'
@@ -21,7 +20,9 @@ import { LONGEST_CHAIN, type Origins, type Stretch } from './origins.ts'
 import { packRuns, runsOf } from './over.ts'
 import { makePatch } from './patch.ts'
 import type { Content, Part, Reference } from './records.ts'
+import { scratch } from './scratch.ts'
 import type { Shelf } from './shelf.ts'
+import { LARGEST_PART, type Sources } from './sources.ts'
 
 /** Parts without references are shorter, so that a stretch of a large file needs less read. */
 const PLAIN_PART = 8 * 1024 * 1024

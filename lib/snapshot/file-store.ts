@@ -9,7 +9,7 @@
 // encoded at a time, as all use the memory of one part; what is named is stored when `end` returns.
 
 import { type RelPath, shown } from '../base/path.ts'
-import { LARGEST_PART, type Sources, sliceIn } from './content.ts'
+import { sliceIn } from './content-shape.ts'
 import { type Counterpart, encode, type Workshop } from './delta.ts'
 import type { Depot } from './depot.ts'
 import { contentId, type FileData } from './file-data.ts'
@@ -19,6 +19,7 @@ import { LONGEST_CHAIN, Origins } from './origins.ts'
 import { Packer } from './packer.ts'
 import type { Content, Entry, Piece } from './records.ts'
 import { Shelf } from './shelf.ts'
+import { LARGEST_PART, type Sources } from './sources.ts'
 import type { Listed, Stamp } from './tree.ts'
 
 /** Below this a reference costs more than it saves. */

@@ -11,11 +11,13 @@
 import { baseName, type RelPath } from '../base/path.ts'
 import { AT_FDCWD, must, O, S, sys } from '../host/sys.ts'
 import { walk } from '../layer/walk.ts'
-import { makeContent, type Sources, sliceIn } from './content.ts'
+import { makeContent } from './content.ts'
+import { sliceIn } from './content-shape.ts'
 import { Damage } from './depot.ts'
 import { densityFor, type Samples, SampleTable, samplesOf } from './fingerprints.ts'
 import { openLower } from './readable.ts'
 import type { Content, Piece } from './records.ts'
+import type { Sources } from './sources.ts'
 import { readTree } from './tree.ts'
 
 /** A stretch of bytes that new ones may refer to. */

@@ -8,12 +8,12 @@
 // turn (file-store.ts): two packs are never filled at once.
 
 import type { RelPath } from '../base/path.ts'
-import { LARGEST_PACK } from './content.ts'
 import { type Counterpart, encodeUnit, type Workshop } from './delta.ts'
 import { sha256 } from './depot.ts'
 import type { FileData } from './file-data.ts'
 import type { Stretch } from './origins.ts'
 import type { Content, Part } from './records.ts'
+import { LARGEST_PACK } from './sources.ts'
 
 const PACK_BYTES = LARGEST_PACK / 2
 /** So many names in one pack, and so many references: the record of a pack must stay small. */

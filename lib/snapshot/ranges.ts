@@ -8,14 +8,11 @@
 // Rule: one read at a time. What could not be read is forgotten, and looked up anew the next time: it may
 // have been stored in another form meanwhile, or mended.
 
-import {
-  holesOfParts,
-  LARGEST_PACK,
-  type OpenContent,
-  openContent,
-  type Sources,
-} from './content.ts'
+import { openContent } from './content.ts'
+import { holesOfParts } from './content-shape.ts'
 import { Damage } from './depot.ts'
+import type { OpenContent } from './making.ts'
+import { LARGEST_PACK, type Sources } from './sources.ts'
 
 /** Bytes of large contents that are kept open together; the one that is read may be larger. */
 const MOST_KEPT = 1024 * 1024 * 1024

@@ -4,11 +4,13 @@
 // Rule: what cannot be read any more is told, not thrown: a new state must not depend on it.
 
 import { Failure } from '../base/failure.ts'
-import { ContentRanges, type OpenContent, openContent, prepared, type Sources } from './content.ts'
+import { ContentRanges, openContent } from './content.ts'
 import { Damage } from './depot.ts'
 import { FileCut } from './file-data.ts'
+import { type OpenContent, prepared } from './making.ts'
 import type { Stretch } from './origins.ts'
 import { openLower } from './readable.ts'
+import type { Sources } from './sources.ts'
 
 /** Large contents lie in nameless files, small ones in memory: few, so that neither is much. */
 const MOST_OPEN = 4

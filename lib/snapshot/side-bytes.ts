@@ -8,13 +8,13 @@
 
 import type { RelPath } from '../base/path.ts'
 import type { Below } from './below.ts'
-import type { Sources } from './content.ts'
 import type { DepotReader } from './depot.ts'
 import type { DiffWish } from './diff.ts'
 import type { FileData } from './file-data.ts'
 import type { Image } from './image.ts'
 import { Ranges } from './ranges.ts'
 import type { Side } from './renames.ts'
+import type { Sources } from './sources.ts'
 
 export interface SideSource {
   /** Of the layer as it is now; null where both sides are states. */

@@ -1,4 +1,4 @@
-// All tests: every test/**/*.test.ts as a process of its own, three at a time.
+// All tests: every test/**/*.test.ts as a process of its own, four at a time.
 //
 //   node dist/test/all.js [WORD…]     only files whose name contains one of the words
 //
@@ -21,8 +21,8 @@ import { findPlace } from './runner/place.ts'
 import { type Outcome, runFile, type Skipped } from './runner/run-file.ts'
 import { readableByAll, secondUser, type User } from './runner/second-user.ts'
 
-// Files wait for daemons and disks as long as they compute.
-const AT_ONCE = 3
+// Files wait for daemons and disks longer than they compute.
+const AT_ONCE = 4
 const SECONDS_A_FILE = 480
 /** What the stores of a few tests may need at a time, and a copy of the project. */
 const ROOM_BYTES = 2e9

@@ -25,6 +25,8 @@ const ROOM_BYTES = 2e9
 /** The exit status where nobody hears a reason: that of a program ended by SIGPIPE. */
 const SILENT = 141
 
+type Stores = Pick<Stage, 'svsfs' | 'elsewhere'>
+
 interface Wishes {
   readonly tools: boolean
   readonly screenshot: string | undefined
@@ -36,10 +38,13 @@ async function main(): Promise<void> {
   })
   const place = chooseDirectory()
   process.env[MARK] = place
-  const svsfs = new Svsfs(join(place, 'store'))
+  const stores = {
+    svsfs: new Svsfs(join(place, 'store')),
+    elsewhere: new Svsfs(join(place, 'elsewhere')),
+  }
   const page = await servePage()
   let cleaned: Promise<void> | null = null
-  const clean = () => (cleaned ??= cleanUp(place, svsfs, page))
+  const clean = () => (cleaned ??= cleanUp(place, stores, page))
   const giveUp = (why: string, status: number) => {
     if (status !== SILENT) console.log(`\n${why}: cleans up`)
     void clean().finally(() => process.exit(status))
@@ -51,7 +56,7 @@ async function main(): Promise<void> {
   // Nobody reads any more, as after `| head`.
   process.stdout.on('error', () => giveUp('', SILENT))
   try {
-    await play(place, svsfs, page, { tools: values.tools, screenshot: values.screenshot })
+    await play(place, stores, page, { tools: values.tools, screenshot: values.screenshot })
   } catch (err) {
     if (cleaned !== null) return // what an interrupted step says is of no interest
     throw err
@@ -60,11 +65,11 @@ async function main(): Promise<void> {
   }
 }
 
-async function play(place: string, svsfs: Svsfs, page: Page, wishes: Wishes): Promise<void> {
+async function play(place: string, stores: Stores, page: Page, wishes: Wishes): Promise<void> {
   const clock = new Clock()
-  const stage = makeStage(place, svsfs, clock)
+  const stage = makeStage(place, stores, clock)
   if (wishes.tools || !(await tellOfFirefox(place, stage, page, wishes))) {
-    await tell(stage, toolsHere(place, svsfs))
+    await tell(stage, (store) => toolsHere(place, store))
   }
   console.log(`\nEverything held. ${clock.total()}`)
 }
@@ -78,7 +83,7 @@ async function tellOfFirefox(
 ): Promise<boolean> {
   const screenshot = join(place, 'screenshot.png')
   try {
-    await tell(stage, firefox(stage.svsfs, page, screenshot))
+    await tell(stage, (store) => firefox(store, page, screenshot))
   } catch (err) {
     if (!(err instanceof CommandFailed && err.isAbout('SVS_PACKAGE'))) throw err
     console.log(`\nFirefox cannot be had here: ${err.message}`)
@@ -95,12 +100,14 @@ function toolsHere(place: string, svsfs: Svsfs) {
   return tools(svsfs, join(place, 'tools'), missing)
 }
 
-function makeStage(place: string, svsfs: Svsfs, clock: Clock): Stage {
+function makeStage(place: string, stores: Stores, clock: Clock): Stage {
   const mountPoint = join(place, 'view')
-  mkdirSync(mountPoint)
+  const post = join(place, 'post')
+  for (const dir of [mountPoint, post]) mkdirSync(dir)
   let number = 0
   return {
-    svsfs,
+    ...stores,
+    post,
     mountPoint,
     base: makeBase(place),
     step(title, facts, proves) {
@@ -130,9 +137,9 @@ function chooseDirectory(): string {
 
 const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`
 
-async function cleanUp(place: string, svsfs: Svsfs, page: Page): Promise<void> {
+async function cleanUp(place: string, { svsfs, elsewhere }: Stores, page: Page): Promise<void> {
   page.close()
-  svsfs.stop()
+  for (const each of [svsfs, elsewhere]) each.stop()
   try {
     if (exists(svsfs.store)) await svsfs.ask('umount', '--all')
   } catch (err) {

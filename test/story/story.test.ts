@@ -17,18 +17,21 @@ const missing = ['git', 'sqlite3', 'bwrap', 'fusermount3'].filter(
 )
 
 t.test(
-  'git and sqlite3 in a layer are snapshotted, wrecked, put back and rolled forward',
+  'git and sqlite3 in a layer are snapshotted, wrecked, put back, rolled forward and sent',
   { skip: missing.length > 0 && `not installed: ${missing.join(', ')}` },
   async (t) => {
     const place = mkdtempSync(join(tmpdir(), 'story-'))
     const svsfs = new Svsfs(join(place, 'store'))
+    const elsewhere = new Svsfs(join(place, 'elsewhere'))
     t.teardown(async () => {
       svsfs.stop()
+      elsewhere.stop()
       if (mountsBelow(place).length > 0) await svsfs.ask('umount', '--all')
       removeTree(place)
     })
     const mountPoint = join(place, 'view')
-    mkdirSync(mountPoint)
+    const post = join(place, 'post')
+    for (const dir of [mountPoint, post]) mkdirSync(dir)
     // An ordinary user's base cannot contain the mount point; root's can, and does here.
     const base = isRoot ? '/' : join(place, 'base')
     if (!isRoot) {
@@ -37,6 +40,8 @@ t.test(
     }
     const step = (title: string, facts: readonly string[]) =>
       t.pass(`${title}: ${facts.join('; ')}`)
-    await tell({ svsfs, mountPoint, base, step }, tools(svsfs, join(place, 'tools')))
+    await tell({ svsfs, elsewhere, post, mountPoint, base, step }, (store) =>
+      tools(store, join(place, 'tools')),
+    )
   },
 )

@@ -1,13 +1,14 @@
 // The story that svsfs exists for, told once for any application: installed as a layer, used,
-// snapshotted, wrecked, put back, rolled forward, switched off.
+// snapshotted, wrecked, put back, rolled forward, sent to another store, switched off.
 //
 //   create ─ mount ─ work ─ SNAPSHOT ─ work ─ SNAPSHOT ─ wreck ─ RESTORE ─ look ─ RESTORE ─ look ─ off
 //                           first              second             first          second
+//                             └──────── EXPORT ──┴─▶ another store: create ─ IMPORT ─ look
 //
 // Rule: every claim that a step prints has been checked before it is printed.
 
 import assert from 'node:assert/strict'
-import { lstatSync, readdirSync } from 'node:fs'
+import { lstatSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { mountType } from '../runner/mounts.ts'
 import type { Svsfs } from './svsfs.ts'
@@ -36,6 +37,10 @@ export interface Application {
 /** Where a story takes place. All of it is thrown away afterwards by who made it. */
 export interface Stage {
   readonly svsfs: Svsfs
+  /** The store of a machine that has none of it yet. */
+  readonly elsewhere: Svsfs
+  /** An empty directory for what goes from one to the other. */
+  readonly post: string
   readonly mountPoint: string
   readonly base: string
   /** Called at the end of each step with what it did and what that proves. */
@@ -49,7 +54,9 @@ export const NOTHING = 'nothing'
 const FIRST = 'after the first visit'
 const SECOND = 'after the second visit'
 
-export async function tell(stage: Stage, app: Application): Promise<void> {
+/** `make` gives the application as it is in a store. */
+export async function tell(stage: Stage, make: (svsfs: Svsfs) => Application): Promise<void> {
+  const app = make(stage.svsfs)
   await create(stage, app)
   await mount(stage, app)
   const values = { first: `first-${process.pid}`, second: `second-${Date.now()}` }
@@ -59,6 +66,7 @@ export async function tell(stage: Stage, app: Application): Promise<void> {
   await wreck(stage, app)
   await restore(stage, app, first, values.first, 'puts the first state back')
   await restore(stage, app, second, values.second, 'rolls forward to the second state')
+  await send(stage, make(stage.elsewhere), { first, second }, values.second)
   await deactivate(stage, app)
   await unmount(stage, app)
 }
@@ -180,6 +188,37 @@ async function restore(stage: Stage, app: Application, id: string, value: string
     'the state is back, live and under the mount, as the application itself reports it',
   )
 }
+
+async function send(
+  { svsfs, elsewhere, post, step }: Stage,
+  there: Application,
+  { first, second }: { first: string; second: string },
+  value: string,
+): Promise<void> {
+  const [whole, change] = [join(post, 'first.vpa'), join(post, 'first-to-second.vpa')]
+  const key = (await svsfs.ask('key', 'create', 'story')) as { text: string }
+  await svsfs.ask('export', there.layer, first, '-o', whole)
+  await svsfs.ask('export', there.layer, second, '--from', first, '-o', change)
+  await elsewhere.ask('key', 'trust', key.text)
+  for (const recipe of there.recipes)
+    await elsewhere.ask('layer', 'create', recipe, '--recipe', recipe)
+  await elsewhere.ask('layer', 'create', there.layer, ...there.create)
+  await elsewhere.ask('import', whole, change, '--restore')
+  await elsewhere.ask('activate', ...there.recipes, there.layer)
+  assert.equal(await there.look(), value)
+  step(
+    'sends both states to another store, the second as what it has over the first',
+    [
+      `svsfs export ${there.layer} ${first}: ${kilobytes(whole)}`,
+      `svsfs export ${there.layer} ${second} --from ${first}: ${kilobytes(change)}`,
+      `svsfs import there; ${there.layer} finds "${value}"`,
+      await there.check(),
+    ],
+    'a signed file of little more than the change takes a state to another machine',
+  )
+}
+
+const kilobytes = (file: string): string => `${Math.ceil(statSync(file).size / 1000)} kB`
 
 async function deactivate({ svsfs, mountPoint, base, step }: Stage, app: Application) {
   const own = (await pathsOf(svsfs, app.layer)).filter((path) => !exists(join(base, path)))

@@ -7,8 +7,8 @@
 //   wreck    the database cut in half, objects and HEAD of the repository gone
 
 import assert from 'node:assert/strict'
-import { mkdirSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { type Application, NOTHING } from './story.ts'
 import type { Svsfs } from './svsfs.ts'
 
@@ -67,8 +67,10 @@ echo "git: fsck clean, $(git -C repository rev-list --count HEAD) commits; sqlit
  * where the machine has none.
  */
 export function tools(svsfs: Svsfs, from: string, recipes: readonly string[] = []): Application {
-  mkdirSync(join(from, PLACE), { recursive: true })
-  writeFileSync(join(from, PLACE, 'about.txt'), 'A database and a repository live here.\n')
+  const about = join(from, PLACE, 'about.txt')
+  mkdirSync(dirname(about), { recursive: true })
+  // Made once: its times are in the digest of the layer.
+  if (!existsSync(about)) writeFileSync(about, 'A database and a repository live here.\n')
   const script = async (text: string, ...words: string[]) =>
     (await svsfs.mustRun(LAYER, 'sh', '-c', text, 'story', ...words)).trim()
   return {

@@ -139,6 +139,10 @@ export const FAILURES = {
     1,
     'no room left to keep the changes of layer %s as a state first; svsfs reset --no-snapshot throws them away without one',
   ],
+  SVS_RESTORE_NO_ROOM: [
+    1,
+    'no room left to keep what layer %s is now as a state first; free some space, or throw its changes away (svsfs reset %s --no-snapshot), and restore it then',
+  ],
   SVS_RESTORE_UNFINISHED: [
     1,
     'the restore of layer %s is not finished: %s; it will be, when the store is opened next',

@@ -26,6 +26,7 @@ import {
 import type { Progress } from '../snapshot/scan.ts'
 import type { Taken } from '../snapshot/snapshot.ts'
 import type { Control } from './control.ts'
+import { isDiskFull } from './errors.ts'
 import type { Call } from './method.ts'
 import { STACKS } from './queue.ts'
 import {
@@ -93,7 +94,7 @@ export async function restoreState(
   const pass = (frozen: Frozen | null, now?: string) =>
     restorePass(control, layer, { target, parts }, frozen, call, now)
   const first = await withImage(control, layer, async (frozen) => {
-    const taken = await takeFrom(control, layer, wish, call, frozen)
+    const taken = await takeFrom(control, layer, wish, call, frozen).catch(whyNotKept(layer))
     return { taken, pass: inPlace ? await pass(frozen, stateOf(taken, frozen)) : null }
   })
   const done =
@@ -114,6 +115,12 @@ export async function restoreState(
   const { mounts, changed } = done
   return { before: done.rest ?? first.taken.snapshot, mounts, changed, paths: brought ?? null }
 }
+
+const whyNotKept =
+  ({ name }: LayerRecord) =>
+  (cause: unknown): never => {
+    throw isDiskFull(cause) ? new Failure('SVS_RESTORE_NO_ROOM', name, name, { cause }) : cause
+  }
 
 /** Id of the state, where its list says what is there now, inodes and all. */
 function stateOf({ kind, snapshot, by }: Taken, frozen: Frozen | null): string | undefined {

@@ -39,6 +39,12 @@ t.test('on a full disk', { skip: root ? false : 'needs root: a disk of its own' 
   const first = await open(disk)
   for (const layer of ['a', 'b'])
     await perform(first, 'layer.create', { layer, source: { kind: 'empty' } }, nobody)
+  const { id: state } = (await perform(
+    first,
+    'snapshot',
+    { layer: 'a', always: true },
+    nobody,
+  )) as { id: string }
   const { id, rw } = await first.layer('a')
   await first.close()
   t.equal(statSync(places.spare).size, 8 * MIB, 'room is kept')
@@ -56,7 +62,7 @@ t.test('on a full disk', { skip: root ? false : 'needs root: a disk of its own' 
     t.ok(existsSync(grown))
   })
 
-  await t.test('a reset says how it goes without a state, and goes', async (t) => {
+  await t.test('a restore and a reset say how it goes without a state, and it goes', async (t) => {
     const control = await open(disk)
     // What cannot be compressed does not fit into the catalogue.
     rmSync(grown)
@@ -68,8 +74,12 @@ t.test('on a full disk', { skip: root ? false : 'needs root: a disk of its own' 
       code: 'SVS_RESET_NO_ROOM',
       message: /--no-snapshot/,
     })
+    const restore = () => perform(control, 'restore', { layer: 'a', state }, nobody)
+    await t.rejects(restore(), { code: 'SVS_RESTORE_NO_ROOM', message: /reset a --no-snapshot/ })
+    t.ok(existsSync(grown), 'nothing is changed')
     await perform(control, 'reset', { layer: 'a', snapshot: false }, nobody)
     t.notOk(existsSync(grown))
+    await restore()
     await control.close()
   })
 

@@ -1,7 +1,7 @@
 // Which way imports run: only to one's own folder or to a lower rank, so that any folder can
 // be read with nothing above it in mind.
 //
-//   7 bin   6 cli web   5 daemon   4 run deploy archive   3 union snapshot   2 fuse layer   1 host   0 base
+//   7 bin   6 cli web   5 daemon   4 run deploy archive   3 union snapshot   2 fuse layer   1 host contents   0 base
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
@@ -13,6 +13,7 @@ const project = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
 const RANK: Readonly<Record<string, number>> = {
   'lib/base': 0,
   'lib/host': 1,
+  'lib/contents': 1,
   'lib/fuse': 2,
   'lib/layer': 2,
   'lib/union': 3,

@@ -1,7 +1,7 @@
 // svsfs diff: what differs between two states, or between one and now.
 //
 //   A app/new.conf            added            --stat   bytes of both sides
-//   M app/old.conf  (attr)    changed          --patch  text line by line (text-diff.ts)
+//   M app/old.conf  (attr)    changed          --patch  what files hold (contents.ts)
 //   R app/b ← app/a           renamed
 //
 // Rule: names go to the terminal with nothing in them that steers it.
@@ -12,8 +12,8 @@ import { namedState, splitRange } from '../snapshot/state-name.ts'
 import { atOption, stateAt } from './at-time.ts'
 import { createColors, type Paint } from './colors.ts'
 import { type CommandRow, option } from './command.ts'
+import { contentLines, type ReadDifference, readContents } from './contents.ts'
 import { type Output, printable } from './output.ts'
-import { textDifference } from './text-diff.ts'
 import { size } from './words.ts'
 
 interface DiffWish {
@@ -24,18 +24,24 @@ interface DiffWish {
   readonly paths: string[] | null
   readonly stat: boolean
   readonly patch: boolean
+  readonly text: boolean
   readonly exitCode: boolean
   readonly color: boolean | null
 }
 
-export const diff: CommandRow<DiffWish, DiffAnswer> = {
+type Found = DiffAnswer & { readonly differences: readonly ReadDifference[] }
+
+export const diff: CommandRow<DiffWish, Found> = {
   about: `RANGE is A..B, or A for what differs between A and now. A and B are states as svsfs restore takes them; "ro" is the layer as it was installed, "now" the layer as it is. Without a range it is what changed since the state that the layer came from. NAME@A..B is the same.
 
-A is added, M changed, D deleted, R renamed, m other attributes alone. A file counts as renamed by its inode number, or where the bytes of one that is gone are those of one that came; what lies in a renamed directory is not named again. Paths, from the layer's root on or where a mount shows them, name what is wanted.`,
+A is added, M changed, D deleted, R renamed, m other attributes alone. A file counts as renamed by its inode number, or where the bytes of one that is gone are those of one that came; what lies in a renamed directory is not named again. Paths, from the layer's root on or where a mount shows them, name what is wanted.
+
+--patch shows what files of at most 1 MiB hold: settings (JSON, TOML, INI and .desktop, prefs.js, property lists, .reg) key by key, other text line by line. A file that is not what it seems to be is text.`,
   options: [
     atOption(),
     option('--stat', 'with the bytes of both sides'),
-    option('-p, --patch', 'with the lines that differ, of text of at most 1 MiB'),
+    option('-p, --patch', 'with what differs in them: settings key by key, text line by line'),
+    option('--text', 'as --patch, but settings as lines of text'),
     option('--exit-code', 'exit with 1 where something differs'),
     option('--color', 'with colours, also where no terminal is'),
     option('--no-color', 'without colours (so does NO_COLOR in the environment)'),
@@ -44,6 +50,7 @@ A is added, M changed, D deleted, R renamed, m other attributes alone. A file co
     'svsfs diff firefox                       # what changed since the last state',
     'svsfs diff firefox clean --stat          # since the state that is labelled clean',
     'svsfs diff firefox@-2..-1 etc --patch',
+    'svsfs diff firefox -2..-1 --patch --json   # settings as before and after of each key',
     'svsfs diff firefox ro..latest --exit-code',
   ],
   parse: (words) => {
@@ -64,16 +71,18 @@ A is added, M changed, D deleted, R renamed, m other attributes alone. A file co
       to: ends === null ? 'now' : ends.to || 'now',
       paths: paths.length === 0 ? null : paths,
       stat: words.flag('stat'),
-      patch: words.flag('patch'),
+      patch: words.flag('patch') || words.flag('text'),
+      text: words.flag('text'),
       exitCode: words.flag('exitCode'),
       color: words.choice('color'),
     }
   },
-  run: async ({ session, exit }, { layer, at, from: first, to, paths, patch, exitCode }) => {
-    const from = at === null ? first : await stateAt(at)
+  run: async ({ session, exit }, wish) => {
+    const { layer, at, to, paths, patch, text, exitCode } = wish
+    const from = at === null ? wish.from : await stateAt(at)
     const found = await session.call('diff', { layer, from, to, paths, contents: patch })
     if (exitCode && found.differences.length > 0) exit(1)
-    return found
+    return patch ? readContents(found, text) : found
   },
   print: ({ differences, from, to }, out, { stat, patch, color }) => {
     const paint = createColors(color)
@@ -81,7 +90,7 @@ A is added, M changed, D deleted, R renamed, m other attributes alone. A file co
       out.note(`nothing differs between ${from?.id ?? 'ro'} and ${to?.id ?? 'now'}`)
     for (const one of differences) {
       out.line(lineOf(one, stat, paint))
-      if (patch) for (const line of textDifference(one, paint)) out.line(line)
+      if (patch) for (const line of contentLines(one, paint)) out.line(line)
     }
     if (stat) printSum(differences, out)
   },

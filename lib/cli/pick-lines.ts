@@ -8,9 +8,9 @@
 import type { DiffAnswer, DifferenceLine } from '../daemon/diff-methods.ts'
 import type { StateLine } from '../daemon/state-methods.ts'
 import type { Paint } from './colors.ts'
+import { contentLines, type ReadDifference } from './contents.ts'
 import { printable } from './output.ts'
 import { differenceWords } from './state-commands.ts'
-import { textDifference } from './text-diff.ts'
 import { ago, plural, size } from './words.ts'
 
 const WIDE =
@@ -121,11 +121,15 @@ export function wayBackWords(since: DiffAnswer): string {
   return said.join(', ') || 'nothing changes'
 }
 
-/** What restoring would do, by what changed since: the way back. With lines of text files. */
-export function wayBack({ differences }: DiffAnswer, columns: number, paint: Paint): string[] {
+/** What restoring would do, by what changed since: the way back. With settings, and lines of text files. */
+export function wayBack(
+  { differences }: { readonly differences: readonly ReadDifference[] },
+  columns: number,
+  paint: Paint,
+): string[] {
   if (differences.length === 0) return ['nothing: the layer is as it was then']
   return differences.flatMap((one) => {
-    const { mark, path, from, before, after } = one
+    const { mark, path, from } = one
     const name = path.slice(1) || '.'
     const said: Readonly<Record<DifferenceLine['mark'], string>> = {
       A: `- ${name}  removed`,
@@ -137,15 +141,15 @@ export function wayBack({ differences }: DiffAnswer, columns: number, paint: Pai
     const colour = mark === 'A' ? 'red' : mark === 'D' ? 'green' : 'yellow'
     const line = paint(colour, cut(said[mark], columns))
     if (mark !== 'M' && one.also !== 'M') return [line]
-    const lines = textDifference({ ...one, before: after, after: before }, (_, text) => text)
+    const lines = contentLines(one, (_, text) => text, true)
     return [line, ...lines.map((each) => lineOf(each, columns, paint))]
   })
 }
 
 function lineOf(line: string, columns: number, paint: Paint): string {
+  const sign = line.trimStart()[0]
   const text = cut(`  ${line}`, columns)
-  if (line.startsWith('+')) return paint('green', text)
-  return line.startsWith('-') ? paint('red', text) : text
+  return sign === '+' ? paint('green', text) : sign === '-' ? paint('red', text) : text
 }
 
 /** As many lines as there is room for; the last says how many more there are. */

@@ -130,7 +130,7 @@ t.test('a person looks first, is told what will be lost, and can end it anywhere
   const looked = open()
   await looked.until(/since then until now: 1 changed/)
   looked.type(KEYS.tab)
-  await looked.until(/~ set\.ini {2}as it was[\s\S]*-home=b[\s\S]*\+home=a/)
+  await looked.until(/~ set\.ini {2}as it was[\s\S]*home: b → a/)
   looked.type(KEYS.enter)
   await looked.until(
     /lost here, and kept as a state first: 1 file: \/set\.ini[\s\S]*Restore app to/,

@@ -1,7 +1,8 @@
-// Differences line by line, as svsfs diff --patch prints them.
+// Differences line by line and setting by setting, as svsfs diff --patch prints them.
 
 import t from 'tap'
 import { createColors } from '../../lib/cli/colors.ts'
+import { contentLines, readContents } from '../../lib/cli/contents.ts'
 import { textDifference } from '../../lib/cli/text-diff.ts'
 import type { DifferenceLine, SideLine } from '../../lib/daemon/diff-methods.ts'
 
@@ -46,3 +47,26 @@ t.test('what is no text is named, and nothing steers the terminal', async (t) =>
   const [, line] = textDifference(changed(null, side('\x1b[2J\u202e\n')), plain)
   t.equal(line, '+\ufffd[2J\ufffd')
 })
+
+t.test(
+  'settings are told by their keys, as text where that is wanted or all there is',
+  async (t) => {
+    const change = (before: string | null, after: string | null, path = '/prefs.js') => ({
+      ...changed(before === null ? null : side(before), after === null ? null : side(after)),
+      path,
+    })
+    const lines = async (one: DifferenceLine, text = false, back = false) => {
+      const { differences } = await readContents({ differences: [one] }, text)
+      return contentLines(differences[0]!, plain, back)
+    }
+    const pref = (value: string) => `user_pref("home", ${value});\nuser_pref("other", 1);\n`
+    const one = change(pref('"a"'), pref('"\\u001b[2J → "').replace('other', 'new'))
+    t.same(await lines(one), ['  home: a → "\\u001b[2J → "', '  - other: 1', '  + new: 1'])
+    t.match(await lines(one, false, true), [/^ {2}home: .* → a$/, '  + other: 1', '  - new: 1'])
+    t.match(await lines(one, true), ['@@ -1,2 +1,2 @@', /^-user_pref/])
+    t.same(await lines(change(pref('1'), pref('"1"'))), ['  home: 1 → "1"'])
+    t.same(await lines(change(null, pref('true'))), ['  + home: true', '  + other: 1'])
+    t.match(await lines(change('{"a":1}', '{"a":', '/a.json')), [/^@@/, '-{"a":1}'])
+    t.match(await lines(change('{"a":1}', '{ "a": 1 }', '/a.json')), [/^@@/])
+  },
+)

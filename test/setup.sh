@@ -26,6 +26,7 @@ packages() {
 fuse3        fusermount3      <demo test bench> mounts for ordinary users, and umount
 bubblewrap   bwrap            <demo test bench> svsfs run: a program with the view as its root
 libfuse2     libfuse.so.2     <test bench>      the second transport (npm package fuse-native)
+systemd      systemd-analyze  <test>            tests let it check the units of svsfs enable; nothing is started
 attr         setfattr         <test>            tests look at extended attributes from outside
 e2fsprogs    mkfs.ext4        <test>            tests fill small disks up, and break one
 git          git              <test bench>      the story of the tests: a repository is damaged and put back

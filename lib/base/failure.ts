@@ -112,6 +112,10 @@ export const FAILURES = {
     4,
     'there is nothing to undo of %s (svsfs undo --list shows what there is)',
   ],
+  SVS_NOT_ENABLED: [
+    3,
+    'no unit of svsfs mounts %s: there is no %s; svsfs enable makes it, --user names those of a user',
+  ],
   SVS_NOT_MOUNTED: [3, 'svsfs is not mounted at %s (svsfs status shows the mounts)'],
   SVS_NO_DAEMON: [6, '%s needs the daemon of the store, which svsfs mount starts'],
   SVS_NO_TERMINAL: [2, 'there is no terminal to ask at; pass %s instead'],
@@ -188,6 +192,7 @@ export const FAILURES = {
     3,
     'layer %s has no writable sublayer %s (svsfs layer sublayers lists them)',
   ],
+  SVS_SYSTEMD_FAILED: [1, 'systemctl %s %s failed: %s; systemctl status has more'],
   SVS_TOOL_MISSING: [8, '%s is not installed; as root: apt-get install %s'],
   SVS_TRANSPORT_MIXED: [
     5,

@@ -7,14 +7,14 @@
 
 const GROUPS: readonly (readonly [string, readonly string[]])[] = [
   ['Layers:', ['layer', 'activate', 'deactivate', 'priority', 'reset', 'update']],
-  ['Mounts and programs:', ['mount', 'umount', 'run', 'overlay', 'settle']],
+  ['Mounts and programs:', ['mount', 'umount', 'enable', 'disable', 'run', 'overlay', 'settle']],
   [
     'States, and the way back:',
     ['snapshot', 'snapshots', 'timeline', 'restore', 'undo', 'state', 'freeze', 'freezes', 'thaw'],
   ],
   ['Looking and comparing:', ['status', 'which', 'events', 'diff', 'cat', 'log', 'du', 'top']],
   ['Other machines:', ['export', 'inspect', 'import', 'key']],
-  ['Upkeep:', ['doctor', 'config', 'schedule', 'forget', 'gc', 'verify', 'recode']],
+  ['Upkeep:', ['doctor', 'config', 'schedule', 'forget', 'gc', 'verify', 'recode', 'daemon']],
 ]
 
 export const OTHERS = 'This program:'

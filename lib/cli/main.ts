@@ -51,7 +51,7 @@ interface Habits {
 async function dispatch(name: string, args: readonly string[], habits: Habits): Promise<void> {
   if (args[0] === 'daemon' && process.send !== undefined)
     return (await import('./daemon-command.ts')).daemon()
-  if (/^mount\.(fuse\.)?svsfs(\.js)?$/.test(name)) return overlay(args)
+  if (/^mount\.(fuse\.)?svsfs(\.js)?$/.test(name)) return overlay(args, true)
   const rest = withoutCommon(args)
   if (rest[0] === 'overlay') return overlay(rest.slice(1))
   const { makeProgram } = await import('./program.ts')
@@ -67,8 +67,8 @@ async function dispatch(name: string, args: readonly string[], habits: Habits): 
   await program.parseAsync(args, { from: 'user' })
 }
 
-async function overlay(args: readonly string[]): Promise<void> {
-  return (await import('./overlay-command.ts')).overlay(args)
+async function overlay(args: readonly string[], helper = false): Promise<void> {
+  return (await import('./overlay-command.ts')).overlay(args, helper)
 }
 
 const WORDLESS = /^(--json|--quiet|--verbose|-[qv]+|--store=.*)$/s

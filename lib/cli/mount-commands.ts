@@ -193,7 +193,8 @@ interface UmountWish {
 }
 
 export const umount: CommandRow<UmountWish, UmountAnswer> = {
-  about: 'The daemon of the store ends with its last mount.',
+  about:
+    'The daemon of the store ends with its last mount, unless it is a service (svsfs daemon). A mount that svsfs enable has made comes back with the next boot; svsfs disable ends that.',
   options: [
     option('--all', 'all mounts of the store'),
     option('--lazy', 'also where programs still use it; they keep what they have open'),
@@ -211,11 +212,11 @@ export const umount: CommandRow<UmountWish, UmountAnswer> = {
     const { storeExists } = await import('../daemon/store.ts')
     if (storeExists(session.places.root)) {
       const answer = await session.call('umount', { mountPoint, lazy })
-      if (answer.left === 0) await session.untilFree()
+      if (answer.ends) await session.untilFree()
       return answer
     }
     const { umountForeign } = await import('../daemon/mount-methods.ts')
-    return { mountPoints: [await umountForeign(mountPoint, lazy)], left: 0 }
+    return { mountPoints: [await umountForeign(mountPoint, lazy)], left: 0, ends: true }
   },
   print: ({ mountPoints }, out) => {
     for (const place of mountPoints) out.line(`unmounted ${place}`)
@@ -225,6 +226,6 @@ export const umount: CommandRow<UmountWish, UmountAnswer> = {
 
 async function umountAll({ session }: Context, lazy: boolean): Promise<UmountAnswer> {
   const answer = await session.call('umount.all', { lazy })
-  await session.untilFree()
+  if (answer.ends) await session.untilFree()
   return answer
 }

@@ -3,7 +3,8 @@
 //   mount.fuse.svsfs [SOURCE] MOUNTPOINT -o lowerdir=A:B,upperdir=U,workdir=W   (mount(8), Podman)
 //   svsfs SOURCE MOUNTPOINT -o lowerdir=…                                       (mount.fuse3)
 //
-// Rule: prints nothing when all is well, and ends when the mount answers; with -f it serves.
+// Rule: prints nothing when all is well, and ends when the mount answers; with -f it serves. As a helper of
+// mount(8), whose -f means "all but the mount itself", it checks the words and directories and leaves it at that.
 
 import { resolve } from 'node:path'
 import { Failure } from '../base/failure.ts'
@@ -27,7 +28,8 @@ Options:
                        (uidmapping, gidmapping, squash_to_*, xattr_permissions, allow_root,
                        sync, remount). A backslash takes the next character as it is:
                        \\: in a list, \\, in an option
-  -f, --foreground     do not detach: serve until unmounted or interrupted
+  -f, --foreground     do not detach: serve until unmounted or interrupted; as
+                       mount.fuse.svsfs -f is mount(8)'s: only check, mount nothing
   -d, --trace          with -f: a line for each request and reply
   --transport <name>   direct (default) or fuse-native
   -t <type>            ignored, as mount(8) passes it
@@ -83,9 +85,10 @@ export function overlayWords(args: readonly string[]): OverlayWords | 'help' | '
   return { source, mountPoint, options: options.join(','), foreground, trace, transport }
 }
 
-/** Mounts as the words say. */
-export async function overlay(args: readonly string[]): Promise<void> {
-  const words = overlayWords(args)
+/** Mounts as the words say. `helper`: called by mount(8), whose -f is another. */
+export async function overlay(args: readonly string[], helper = false): Promise<void> {
+  const pretended = helper && args.some(isFake)
+  const words = overlayWords(pretended ? args.filter((word) => !isFake(word)) : args)
   if (words === 'help') return void process.stdout.write(`${OVERLAY_HELP}\n`)
   if (words === 'version') return void process.stdout.write(`svsfs overlay ${version()}\n`)
   const { overlayOptions } = await import('../daemon/overlay-options.ts')
@@ -97,12 +100,15 @@ export async function overlay(args: readonly string[]): Promise<void> {
     options: { ...options, trace: options.trace || words.trace },
     transport: words.transport,
   })
+  if (pretended) return
   if (words.foreground) return serve(order)
   const { startDetached } = await import('../daemon/detach.ts')
   const { openSync } = await import('node:fs')
   const log = openSync(process.env.SVSFS_LOG ?? '/dev/null', 'a', 0o600)
   await startDetached({ kind: 'overlay', overlay: order }, log)
 }
+
+const isFake = (word: string): boolean => /^-[nsv]*f[nsvf]*$/.test(word)
 
 /** Serves in this process until the mount is gone. `ready` is called when it answers. */
 export async function serve(order: OverlayOrder, ready = async () => {}): Promise<void> {

@@ -27,6 +27,7 @@ export interface Group {
 const leaf = (usage: string, summary: string, row: Leaf['row']): Leaf => ({ usage, summary, row })
 
 const archives = () => import('./archive-commands.ts')
+const enabling = () => import('./enable-commands.ts')
 const freezes = () => import('./freeze-commands.ts')
 const keys = () => import('./key-commands.ts')
 const layers = () => import('./layer-commands.ts')
@@ -167,6 +168,17 @@ export const COMMANDS: readonly (Leaf | Group)[] = [
     'umount [dir]',
     'take a mount away, or all of the store',
     async () => (await mounts()).umount,
+  ),
+  leaf(
+    'enable [dir]',
+    'mount at every boot: writes and enables units of systemd',
+    async () => (await enabling()).enable,
+  ),
+  leaf('disable <dir>', 'do so no more', async () => (await enabling()).disable),
+  leaf(
+    'daemon',
+    'be the daemon of the store, for systemd',
+    async () => (await import('./serve-command.ts')).serve,
   ),
   leaf('status', 'show the store, its mounts and its layers', async () => (await status()).status),
   leaf(

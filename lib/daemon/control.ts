@@ -58,6 +58,8 @@ export class Control {
   engine: Engine | null = null
   mounts: Mounts | null = null
   transport: MountSpec['transport'] | null = null
+  /** It goes on without a mount, until it is ended. */
+  stays = false
   /** Asks the daemon to end, once the answer is on its way. */
   stop: (() => void) | null = null
 

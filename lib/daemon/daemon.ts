@@ -2,8 +2,8 @@
 //
 //   start.ts ─▶ catalogue ─▶ socket ─▶ ready ─▶ … ─▶ last mount gone ─▶ stop
 //
-// Rule: it ends by itself with its last mount, on `stop`, SIGTERM or SIGINT, always the same
-// way: no new requests, mounts away, catalogue closed, lock released, exit.
+// Rule: it ends by itself with its last mount (unless it is a service, which stays), on `stop`,
+// SIGTERM or SIGINT, always the same way: no new requests, mounts away, catalogue closed, lock released, exit.
 
 import type { Log } from '../base/log.ts'
 import { bytesOf } from '../base/path.ts'
@@ -40,12 +40,14 @@ export class Daemon {
     engine: Engine
     transport: MountSpec['transport']
     log: Log
+    stays: boolean
   }): Promise<Daemon> {
-    const { store, engine, transport, log } = parts
+    const { store, engine, transport, log, stays } = parts
     let control: Control | null = null
     try {
       control = await controlOf(store, log)
       control.serveMounts(engine, transport)
+      control.stays = stays
       await control.frozen.recall()
       await control.shown.removeDead()
       const daemon = new Daemon(control, engine, log)
@@ -74,7 +76,7 @@ export class Daemon {
     engine.onEvent((event) => this.#onEvent(event))
     process.on('uncaughtException', (err) => this.#breakOff('an unexpected failure', err))
     process.on('unhandledRejection', (err) => log.error('a failure that nobody waited for', err))
-    this.#watchIdle()
+    if (!control.stays) this.#watchIdle()
   }
 
   /** Ends the daemon; further calls wait for the same end. */

@@ -68,8 +68,10 @@ export interface MountAnswer {
 
 export interface UmountAnswer {
   readonly mountPoints: readonly string[]
-  /** How many mounts the store still has; the daemon ends with the last one. */
+  /** How many mounts the store still has. */
   readonly left: number
+  /** No process has the store for long any more: the daemon ends with its last mount, unless it is a service. */
+  readonly ends: boolean
 }
 
 export const mountMethods = {
@@ -154,7 +156,8 @@ async function umount(
     if (mounted !== null) await control.mounts?.umount(mounted, lazy)
     else await umountForeign(place, lazy)
     control.events.tell('unmounted', `unmounted ${place}`, { mountPoint: place })
-    return { mountPoints: [place], left: control.mounts?.size ?? 0 }
+    const left = control.mounts?.size ?? 0
+    return { mountPoints: [place], left, ends: left === 0 && !control.stays }
   })
 }
 
@@ -179,7 +182,7 @@ async function umountAll(control: Control, { lazy }: { lazy: boolean }): Promise
     }
     // A daemon whose first mount was refused still waits for another one; who asked waits for its end.
     control.mounts?.checkEmpty()
-    return { mountPoints, left: 0 }
+    return { mountPoints, left: 0, ends: !control.stays }
   })
 }
 

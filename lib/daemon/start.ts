@@ -16,10 +16,17 @@ export interface DaemonOptions {
   readonly transport: MountSpec['transport']
   /** Descriptor of the log: the store's own file, or stderr in the foreground. */
   readonly log: number
+  /** It does not end with its last mount: a service, which is ended. */
+  readonly stays?: boolean
 }
 
 /** Makes this process the daemon of the store. */
-export async function startDaemon({ root, transport, log: fd }: DaemonOptions): Promise<Daemon> {
+export async function startDaemon({
+  root,
+  transport,
+  log: fd,
+  stays = false,
+}: DaemonOptions): Promise<Daemon> {
   const store = takeStore(root, 'svsfs daemon', false)
   const log = logTo(fd, 'daemon')
   let engine: Engine | null = null
@@ -32,5 +39,5 @@ export async function startDaemon({ root, transport, log: fd }: DaemonOptions): 
     store.release()
     throw err
   }
-  return daemons.Daemon.serve({ store, engine, transport, log })
+  return daemons.Daemon.serve({ store, engine, transport, log, stays })
 }

@@ -92,6 +92,10 @@ export const libc = {
   poll: declare('int poll(void *fds, uint64_t count, int timeout)'),
   eventfd: declare('int eventfd(uint32_t value, int flags)'),
   socketpair: declare('int socketpair(int domain, int type, int protocol, void *pair)'),
+  socket: declare('int socket(int domain, int type, int protocol)'),
+  sendto: declare(
+    'int64_t sendto(int fd, const void *bytes, size_t size, int flags, const void *address, uint32_t length)',
+  ),
   recvmsg: declare('int64_t recvmsg(int fd, void *message, int flags)'),
   getsockopt: declare('int getsockopt(int fd, int level, int name, void *value, void *length)'),
   mount: declare(

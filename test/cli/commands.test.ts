@@ -252,12 +252,6 @@ t.test('called as mount.fuse.svsfs, it is the drop-in mount', async (t) => {
   t.match(ran(join(dir, 'file'), '-o', `lowerdir=${dir}`), { status: 3 })
 })
 
-t.test('the background process cannot be started by hand', async (t) => {
-  const { status, err } = svsfs(join(throwAway(t), 'store'), 'daemon')
-  t.equal(status, 2)
-  t.match(err, /SVS_USAGE/)
-})
-
 t.test(
   'the store and --json may stand before the command, before its second word, or behind',
   async (t) => {

@@ -134,6 +134,7 @@ if stale; then
   # Older than every source that changes while the compiler runs.
   : >dist/.building
   node_modules/.bin/tsc -p . || end 'the build failed'
+  node dist/test/bundle.js || end 'the program could not be put into one file'
   mv dist/.building dist/.built
 fi
 

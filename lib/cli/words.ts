@@ -6,26 +6,29 @@ export { plural, size } from '../daemon/text.ts'
 export const shellWord = (word: string): string =>
   /^[\w.+,%-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
 
-const STEPS: readonly (readonly [Intl.RelativeTimeFormatUnit, number])[] = [
-  ['year', 365 * 86_400],
-  ['month', 30 * 86_400],
-  ['week', 7 * 86_400],
-  ['day', 86_400],
-  ['hour', 3600],
-  ['minute', 60],
-]
-
-let relative: Intl.RelativeTimeFormat | null = null
+const STEPS: readonly (readonly [unit: string, seconds: number, one: readonly [string, string]])[] =
+  [
+    ['year', 365 * 86_400, ['last year', 'next year']],
+    ['month', 30 * 86_400, ['last month', 'next month']],
+    ['week', 7 * 86_400, ['last week', 'next week']],
+    ['day', 86_400, ['yesterday', 'tomorrow']],
+    ['hour', 3600, ['1 hour ago', 'in 1 hour']],
+    ['minute', 60, ['1 minute ago', 'in 1 minute']],
+  ]
 
 /** `3 days ago`, `yesterday`, `just now`. Milliseconds since 1970. */
 export function ago(time: number, now = Date.now()): string {
-  // Made when it is needed: it costs more than the rest of a command.
-  relative ??= new Intl.RelativeTimeFormat('en', { numeric: 'auto' })
   const seconds = Math.round((time - now) / 1000)
-  for (const [unit, length] of STEPS) {
-    if (Math.abs(seconds) >= length) return relative.format(Math.round(seconds / length), unit)
+  // Not by Intl.RelativeTimeFormat, which takes longer to load than a command to run.
+  const far = (count: number, unit: string) =>
+    count < 0 ? `${-count} ${unit}s ago` : `in ${count} ${unit}s`
+  for (const [unit, length, [last, next]] of STEPS) {
+    if (Math.abs(seconds) < length) continue
+    const count = Math.round(seconds / length)
+    if (Math.abs(count) > 1) return far(count, unit)
+    return count < 0 ? last : next
   }
-  return Math.abs(seconds) < 10 ? 'just now' : relative.format(seconds, 'second')
+  return Math.abs(seconds) < 10 ? 'just now' : far(seconds, 'second')
 }
 
 /** `2026-01-31 17:05:09`, in local time. */

@@ -179,7 +179,7 @@ t.test('-q leaves the result alone; -v tells causes and -vv places, of failures'
   const store = join(throwAway(t), 'store')
   t.match(svsfs(store, '-q', 'layer', 'create', 'a', '--empty'), { err: '', out: /created/ })
   const more = svsfs(store, 'restore', 'a@none', '-vv').err
-  t.match(more, /\[SVS_STATE_NOT_FOUND\]\n {2}at .*state-name/)
+  t.match(more, /\[SVS_STATE_NOT_FOUND\]\n {2}at .*:\d+/)
   const failure = new Failure('SVS_FORBIDDEN', 'it', { cause: new Error('EPERM: it') })
   t.same(causesOf(failure, verbosity(['status', '-v', '--', '-v'])), ['because: EPERM: it'])
   t.same(causesOf(failure, verbosity(['run', 'a', '--', 'ls', '-v'])), [])

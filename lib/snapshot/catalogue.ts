@@ -2,7 +2,8 @@
 // says where each lies, records.ts what it holds.
 //
 //   records ◀─ Catalogue ─▶ writer (writer.ts)   sweep (gc.ts)
-//                  └─▶ KeyValue ─▶ LevelDB
+//                  ├─▶ KeyValue ─▶ LevelDB
+//                  └─▶ Chunks ─▶ another, with the bytes of large chunks (chunks.ts)
 //
 // Rule: what belongs together is one synced batch: a state and the keys by which it is found, a
 // layer and its states. Only the main thread opens it.
@@ -10,6 +11,7 @@
 import { randomBytes } from 'node:crypto'
 import { z } from 'zod'
 import { Failure } from '../base/failure.ts'
+import { Chunks } from './chunks.ts'
 import { type Claim, Claims, type Holding, type Sweep } from './claims.ts'
 import type { DepotReader } from './depot.ts'
 import { decode, del, KeyValue, type Operation, putJson, putText } from './key-value.ts'
@@ -36,8 +38,11 @@ import {
 import { readTable } from './table.ts'
 import { namesOf, SnapshotWriter } from './writer.ts'
 
-/** 2: pieces and their tables may rest on others, which a program that does not know would take away. */
-const CATALOGUE_VERSION = 2
+/**
+ * 2: pieces and their tables may rest on others, which a program that does not know would take away.
+ * 3: large chunks have a place (chunks.ts), which it would take for damage.
+ */
+const CATALOGUE_VERSION = 3
 const LAST_TAG = 8000
 const MOST_UNDOS = 20
 /** Records of states that are kept as they were read. */
@@ -101,6 +106,7 @@ function parsed(bytes: Buffer): unknown {
 
 export class Catalogue implements DepotReader {
   readonly claims: Claims
+  readonly chunks: Chunks
   /** Milliseconds since 1970; 0 where it is not known. */
   readonly made: number
   readonly #db: KeyValue
@@ -110,6 +116,7 @@ export class Catalogue implements DepotReader {
     this.#db = db
     this.made = made
     this.claims = new Claims(db.dir)
+    this.chunks = new Chunks(db)
   }
 
   /** All layers, in the order of their ids. */
@@ -384,7 +391,7 @@ export class Catalogue implements DepotReader {
   }
 
   chunk(id: string): Promise<Buffer | null> {
-    return this.#db.get(key.chunk(id))
+    return this.chunks.read(id)
   }
 
   content(scope: string, id: string): Promise<Content | null> {
@@ -436,13 +443,9 @@ export class Catalogue implements DepotReader {
     return this.#db.batch(operations)
   }
 
-  /** Gives the disk back what was removed from a range. */
-  compact(range: Range): Promise<void> {
-    return this.#db.compact(range)
-  }
-
-  close(): Promise<void> {
-    return this.#db.close()
+  async close(): Promise<void> {
+    await this.chunks.close()
+    await this.#db.close()
   }
 }
 

@@ -91,8 +91,9 @@ class Collection {
       readOnly: [...this.#scopes],
     }
     if (this.#dryRun) return swept
+    await this.#catalogue.chunks.dropStrays()
     await this.#catalogue.batch([putText(key.swept, String(Date.now()))])
-    if (this.#bytes >= COMPACT_BYTES) await this.#catalogue.compact(below('chunk'))
+    if (this.#bytes >= COMPACT_BYTES) await this.#catalogue.chunks.compact()
     return swept
   }
 
@@ -180,20 +181,25 @@ class Collection {
       if (prefix === 'chunk') await this.#weigh(some)
       removed += some.length
       this.#tell(`found ${removed} ${prefix}s that nothing refers to`)
-      await this.#removeNow(some, isGarbage)
+      await this.#removeNow(prefix, some, isGarbage)
     }
     return removed
   }
 
   async #weigh(chunks: readonly string[]): Promise<void> {
-    for (let at = 0; at < chunks.length; at += CHUNKS)
-      for (const bytes of await this.#catalogue.values(chunks.slice(at, at + CHUNKS)))
-        this.#bytes += bytes?.length ?? 0
+    for (let at = 0; at < chunks.length; at += CHUNKS) {
+      const some = chunks.slice(at, at + CHUNKS).map(lastPart)
+      for (const length of await this.#catalogue.chunks.lengths(some)) this.#bytes += length
+    }
   }
 
   // Asked again at the last moment: some may have been spared meanwhile.
-  async #removeNow(keys: readonly string[], isGarbage: Test): Promise<void> {
+  async #removeNow(prefix: string, keys: readonly string[], isGarbage: Test): Promise<void> {
     if (this.#dryRun) return
-    await this.#sweep.remove(() => this.#catalogue.batch(keys.filter(isGarbage).map(del)))
+    await this.#sweep.remove(() => {
+      const garbage = keys.filter(isGarbage)
+      if (prefix === 'chunk') return this.#catalogue.chunks.remove(garbage)
+      return this.#catalogue.batch(garbage.map(del))
+    })
   }
 }

@@ -19,6 +19,14 @@ type Database = Level<string, Buffer> & OfLevelDb
 export type Operation = { type: 'put'; key: string; value: Buffer } | { type: 'del'; key: string }
 
 const SYNC = { sync: true }
+/** LevelDB's own options. */
+export interface Tuning {
+  readonly maxOpenFiles?: number
+  readonly cacheSize?: number
+  readonly writeBufferSize?: number
+  readonly maxFileSize?: number
+}
+
 /** Values that are read at once in a walk through a range. */
 const AT_ONCE = 1000
 /** Of LevelDB's own options: how many bytes of records it reads ahead. */
@@ -87,11 +95,12 @@ export class KeyValue {
   }
 
   /** Opens or makes the database in a directory (a path as Node takes it). */
-  static async open(dir: string): Promise<KeyValue> {
+  static async open(dir: string, tuning: Tuning = {}): Promise<KeyValue> {
     const db: Database = new Level<string, Buffer>(dir, {
       valueEncoding: 'buffer',
       // What is large is compressed by us.
       compression: false,
+      ...tuning,
     }) as Database
     try {
       await db.open()

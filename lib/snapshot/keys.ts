@@ -1,7 +1,7 @@
 // The keys of the catalogue: text, parts joined by `/`. Values are JSON (records.ts) unless said
 // otherwise.
 //
-//   meta                                  { version: 2, made, named? }
+//   meta                                  { version: 3, made, named? }
 //   counter/<name>                        last number given, as text
 //   layer/<layer>                         LayerRecord
 //   removed/<layer>                       RemovedLayer: deleted, and may still be brought back
@@ -11,14 +11,21 @@
 //   label/<layer>/<label>                 id of the state that has it, as text
 //   tree/<snapshot id>                    Piece[] (table.ts): where the list of its entries lies (tree.ts)
 //   content/<ro digest>/<content id>      Content: how to make a file (delta.ts)
-//   chunk/<sha256>                        bytes, at most 1 MiB, compressed already where it helps
+//   chunk/<sha256>                        bytes, at most 1 MiB, compressed already where it helps; or
+//                                         the place (place.ts) of its value
+//   settled                               values below this number have a place or are in `gone/…`
+//   gone/<number>/<sha256>                nothing: a value that is being removed
 //   recoded/<layer>                       time of the last state that was recoded by itself, as text
 //   plan/<layer>                          RedoPlan that is being applied (redo.ts)
 //   schedule/<id>                         Schedule: when the daemon takes states by itself
 //   undo/<time>                           UndoRecord: what an operation on a layer replaced
 //   swept                                 when garbage was last looked for
 //
-// Times in keys are 16 hex digits, so that the order of text is the order of time. A content lies
+// In a database of its own (chunks.ts), below the catalogue's directory:
+//
+//   <number>/<sha256>                     bytes of a chunk that has a place
+//
+// Times and numbers in keys are 16 hex digits, so that the order of text is the order of time. A content lies
 // under the digest of the read-only sublayer whose files it may refer to ('-' where it has none);
 // how often anything is used is not counted but found by following records (gc.ts).
 // Later versions may add keys and fields; a catalogue with a higher `version` is refused.
@@ -37,6 +44,7 @@ export const timeText = hex16
 export const key = {
   meta: 'meta',
   swept: 'swept',
+  settled: 'settled',
   counter: (name: string) => join('counter', name),
   layer: (layer: string) => join('layer', layer),
   removed: (layer: string) => join('removed', layer),
@@ -50,6 +58,11 @@ export const key = {
   tree: (snapshot: string) => join('tree', snapshot),
   content: (scope: string, id: string) => join('content', scope === '' ? '-' : scope, id),
   chunk: (id: string) => join('chunk', id),
+  /** In the database of values; '' for the first that there can be of a number. */
+  value: (number: number, chunk: string) => join(hex16(number), chunk),
+  /** Of such a key. */
+  numberOf: (value: string) => Number.parseInt(value.slice(0, value.indexOf('/')), 16),
+  gone: (value: string) => join('gone', value),
   recoded: (layer: string) => join('recoded', layer),
   plan: (layer: string) => join('plan', layer),
   undo: (time: number) => join('undo', hex16(time)),

@@ -71,7 +71,7 @@ export class Reached {
   async #readPieces(): Promise<void> {
     const some = this.#pieces.splice(-PIECES)
     const ids = [...new Set(some.flatMap(({ piece }) => listChunks(piece)))]
-    const found = await this.#catalogue.values(ids.map(key.chunk))
+    const found = await this.#catalogue.chunks.readAll(ids)
     const chunks = new Map(ids.map((id, at) => [id, found[at] ?? null]))
     const depot = { chunk: async (id: string) => chunks.get(id) ?? null, content: async () => null }
     for (const { scope, piece } of some) {

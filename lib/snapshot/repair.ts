@@ -34,7 +34,7 @@ export async function clearDamage(
   const operations: Operation[] = []
   for (const { kind, at } of faults) {
     if (kind === 'content') operations.push(del(at))
-    if (kind === 'chunk' && (await isAltered(catalogue, at))) operations.push(del(at))
+    if (kind === 'chunk' && (await isAltered(catalogue, at))) await catalogue.chunks.remove([at])
     if (/^(id|label|head)\//.test(at)) operations.push(del(at))
   }
   for (const { broken } of faults)
@@ -46,8 +46,9 @@ export async function clearDamage(
 
 // A chunk may have been stored anew since it was looked at.
 async function isAltered(catalogue: Catalogue, at: string): Promise<boolean> {
-  const bytes = await catalogue.value(at)
-  return bytes !== null && sha256(bytes) !== lastPart(at)
+  const bytes = await catalogue.chunk(lastPart(at))
+  // A place that leads nowhere counts as well.
+  return bytes === null ? catalogue.has(at) : sha256(bytes) !== lastPart(at)
 }
 
 async function nameStates(catalogue: Catalogue): Promise<void> {

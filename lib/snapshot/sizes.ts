@@ -120,7 +120,8 @@ class Count {
   async #chunk(id: string): Promise<{ users: number }> {
     let known = this.#chunks.get(id)
     if (known === undefined) {
-      known = { size: (await this.#catalogue.chunk(id))?.length ?? 0, users: 0 }
+      const [size = 0] = await this.#catalogue.chunks.lengths([id])
+      known = { size, users: 0 }
       this.#chunks.set(id, known)
     }
     return known

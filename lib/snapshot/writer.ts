@@ -108,7 +108,7 @@ export class SnapshotWriter implements Depot {
     const contents = operations.map((each) => each.key).filter((at) => at.startsWith('content/'))
     await this.#claim.clear(contents, (former) => this.#catalogue.batch(former.map(del)))
     await this.#catalogue.claims.settled()
-    await this.#catalogue.batch(operations)
+    await this.#catalogue.chunks.write(operations)
   }
 
   #take(): Operation[] {

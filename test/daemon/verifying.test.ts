@@ -36,17 +36,20 @@ async function storeIn(t: Test): Promise<Place> {
   const { places } = await ask(control, 'layer.show', { layer: 'app' })
   await control.close()
   const damage: Place['damage'] = async (change) => {
-    const db = new Level<string, Buffer>(join(root, 'catalogue'), { valueEncoding: 'buffer' })
-    await db.open()
     const changed: string[] = []
-    for (const [key, value] of await db.iterator().all()) {
-      const to = change(key, Buffer.from(value))
-      if (to === undefined) continue
-      changed.push(key)
-      if (to === null) await db.del(key)
-      else await db.put(key, to)
+    for (const at of ['catalogue', 'catalogue/values']) {
+      const db = new Level<string, Buffer>(join(root, at), { valueEncoding: 'buffer' })
+      await db.open()
+      for (const [key, value] of await db.iterator().all()) {
+        const name = at === 'catalogue' ? key : key.replace(/^.*\//, 'chunk/')
+        const to = change(name, Buffer.from(value))
+        if (to === undefined) continue
+        changed.push(name)
+        if (to === null) await db.del(key)
+        else await db.put(key, to)
+      }
+      await db.close()
     }
-    await db.close()
     return changed
   }
   return { root, rw: places.rw, open, damage }

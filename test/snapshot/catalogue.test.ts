@@ -55,7 +55,7 @@ t.test('a catalogue of a later version is refused', async (t) => {
   const dir = placeOf(t)
   await (await openCatalogue(dir)).close()
   const db = await raw(dir)
-  await db.put('meta', Buffer.from('{"version":3}'))
+  await db.put('meta', Buffer.from('{"version":4}'))
   await db.close()
   await t.rejects(openCatalogue(dir), { code: 'SVS_STORE_NEWER' })
 })
@@ -165,7 +165,7 @@ t.test(
     const again = await openCatalogue(dir)
     t.teardown(() => again.close())
     t.equal((await again.snapshot('l1', state.id)).message, 'old')
-    t.match(JSON.parse((await again.value('meta'))!.toString()), { version: 2, named: true })
+    t.match(JSON.parse((await again.value('meta'))!.toString()), { version: 3, named: true })
     t.equal(await again.labelled('l1', 'good'), state.id)
   },
 )

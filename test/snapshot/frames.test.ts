@@ -184,5 +184,5 @@ t.test('a catalogue of before is of this version once it is opened', async (t) =
   await lab.catalogue.close()
   const again = await openCatalogue(join(lab.dir, 'catalogue'))
   t.teardown(() => again.close())
-  t.same(JSON.parse((await again.value('meta'))!.toString()), { version: 2, named: true, later: 1 })
+  t.same(JSON.parse((await again.value('meta'))!.toString()), { version: 3, named: true, later: 1 })
 })

@@ -27,6 +27,7 @@ fuse3        fusermount3      <demo test bench> mounts for ordinary users, and u
 bubblewrap   bwrap            <demo test bench> svsfs run: a program with the view as its root
 libfuse2     libfuse.so.2     <test bench>      the second transport (npm package fuse-native)
 systemd      systemd-analyze  <test>            tests let it check the units of svsfs enable; nothing is started
+groff-base   groff            <test>            pages of the manual are shown as man(1) shows them
 attr         setfattr         <test>            tests look at extended attributes from outside
 e2fsprogs    mkfs.ext4        <test>            tests fill small disks up, and break one
 git          git              <test bench>      the story of the tests: a repository is damaged and put back
@@ -135,6 +136,7 @@ if stale; then
   : >dist/.building
   node_modules/.bin/tsc -p . || end 'the build failed'
   node dist/test/bundle.js || end 'the program could not be put into one file'
+  node dist/bin/svsfs.js help --man dist/man --markdown dist/docs || end 'the manual could not be made'
   mv dist/.building dist/.built
 fi
 

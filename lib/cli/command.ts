@@ -157,15 +157,17 @@ function endOfHelp(examples: readonly string[]): string {
   return `${examples.length > 0 ? `\nExamples:\n${lines}\n` : ''}${exitHelp()}`
 }
 
+/** Those that every command has. */
+export const commonOptions = (): Option[] => [
+  option('--store <dir>', 'the store (default: $SVSFS_STORE, then the one of this user)'),
+  option('--json', 'print one JSON value: {ok, data} or {ok, error}'),
+  option('-q, --quiet', 'only the result: no remarks and no progress'),
+  option('-v, --verbose', 'of a failure also what caused it; twice: where in the program'),
+]
+
 /** Options that stand after the command, and before it too; short help leaves them out. */
 export function addCommonOptions(command: Command, short = false): Command {
-  const all = [
-    option('--store <dir>', 'the store (default: $SVSFS_STORE, then the one of this user)'),
-    option('--json', 'print one JSON value: {ok, data} or {ok, error}'),
-    option('-q, --quiet', 'only the result: no remarks and no progress'),
-    option('-v, --verbose', 'of a failure also what caused it; twice: where in the program'),
-  ]
-  for (const each of all) command.addOption(short ? each.hideHelp() : each)
+  for (const each of commonOptions()) command.addOption(short ? each.hideHelp() : each)
   return command
 }
 

@@ -1,5 +1,7 @@
 // svsfs help: the manual. `help errors` prints the table of failures.
 
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Command } from 'commander'
 import { FAILURES, Failure } from '../base/failure.ts'
 import { nearest } from '../layer/nearest.ts'
@@ -33,8 +35,14 @@ const errors: CommandRow<null, FailureLine[]> = {
 export function completeHelp(program: Command, help: Command): void {
   addCommonOptions(help)
     .argument('[command...]')
-    .description('Shows help for a command.')
-    .action(async (names: string[]) => {
+    .description('Shows help for a command, or writes the whole manual.')
+    .option('--man <dir>', 'write the manual there, as pages for man(1)')
+    .option('--markdown <dir>', 'write it there as reference.md and errors.md')
+    .action(async (names: string[], { man, markdown }: { man?: string; markdown?: string }) => {
+      if (man !== undefined) await write(man, (await import('./man.ts')).manPages())
+      if (markdown !== undefined)
+        await write(markdown, (await import('./markdown.ts')).markdownPages())
+      if (man !== undefined || markdown !== undefined) return
       let command = program
       for (const name of names) {
         const found = command.commands.find((each) => each.name() === name)
@@ -49,4 +57,14 @@ export function completeHelp(program: Command, help: Command): void {
     })
   const summary = 'show every failure with its code, its exit status and what it says'
   complete(help.command('errors').summary(summary), errors)
+}
+
+async function write(dir: string, pages: Promise<ReadonlyMap<string, string>>): Promise<void> {
+  try {
+    mkdirSync(dir, { recursive: true })
+    for (const [name, text] of await pages) writeFileSync(join(dir, name), text)
+  } catch (err) {
+    const { code, message } = err as NodeJS.ErrnoException
+    throw code === undefined ? err : new Failure('SVS_DIRECTORY_INVALID', dir, message)
+  }
 }

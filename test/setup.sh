@@ -28,6 +28,7 @@ bubblewrap   bwrap            <demo test bench> svsfs run: a program with the vi
 libfuse2     libfuse.so.2     <test bench>      the second transport (npm package fuse-native)
 systemd      systemd-analyze  <test>            tests let it check the units of svsfs enable; nothing is started
 groff-base   groff            <test>            pages of the manual are shown as man(1) shows them
+desktop-file-utils desktop-file-validate <test> tests let it check the entries of svsfs desktop
 attr         setfattr         <test>            tests look at extended attributes from outside
 e2fsprogs    mkfs.ext4        <test>            tests fill small disks up, and break one
 git          git              <test bench>      the story of the tests: a repository is damaged and put back

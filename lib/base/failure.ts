@@ -193,6 +193,10 @@ export const FAILURES = {
     'layer %s has no writable sublayer %s (svsfs layer sublayers lists them)',
   ],
   SVS_SYSTEMD_FAILED: [1, 'systemctl %s %s failed: %s; systemctl status has more'],
+  SVS_TERMINAL_MISSING: [
+    8,
+    'no terminal emulator was found; set $TERMINAL, or install the package xdg-terminal-exec or xterm',
+  ],
   SVS_TOOL_MISSING: [8, '%s is not installed; as root: apt-get install %s'],
   SVS_TRANSPORT_MIXED: [
     5,

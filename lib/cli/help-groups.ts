@@ -7,7 +7,10 @@
 
 const GROUPS: readonly (readonly [string, readonly string[]])[] = [
   ['Layers:', ['layer', 'activate', 'deactivate', 'priority', 'reset', 'update']],
-  ['Mounts and programs:', ['mount', 'umount', 'enable', 'disable', 'run', 'overlay', 'settle']],
+  [
+    'Mounts and programs:',
+    ['mount', 'umount', 'enable', 'disable', 'run', 'desktop', 'overlay', 'settle'],
+  ],
   [
     'States, and the way back:',
     ['snapshot', 'snapshots', 'timeline', 'restore', 'undo', 'state', 'freeze', 'freezes', 'thaw'],

@@ -82,6 +82,12 @@ export const DAEMON: readonly Setting[] = [
     'number',
     'how many names the kernel may keep before the oldest go',
   ),
+  plain(
+    'daemon',
+    'notifications',
+    'flag',
+    'tell the desktop, by notify-send, what went wrong or was done from its menu',
+  ),
   plain('daemon', 'zstd', 'flag', 'use libzstd.so.1 where it is there'),
 ]
 

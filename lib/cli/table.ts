@@ -27,6 +27,7 @@ export interface Group {
 const leaf = (usage: string, summary: string, row: Leaf['row']): Leaf => ({ usage, summary, row })
 
 const archives = () => import('./archive-commands.ts')
+const desktops = () => import('./desktop-commands.ts')
 const enabling = () => import('./enable-commands.ts')
 const freezes = () => import('./freeze-commands.ts')
 const keys = () => import('./key-commands.ts')
@@ -140,6 +141,23 @@ const schedule: Group = {
       'go on with a paused schedule',
       async () => (await schedules()).resume,
     ),
+  ],
+}
+
+const desktop: Group = {
+  usage: 'desktop',
+  summary: 'layers in the menu of a desktop, with the way back there',
+  about:
+    'Entries of a desktop’s menu: the application of a layer, with "Keep a state" and "Go back…".',
+  commands: [
+    leaf(
+      'add <name> [command...]',
+      'put a layer into the menu',
+      async () => (await desktops()).add,
+    ),
+    leaf('remove <name>', 'take it out again', async () => (await desktops()).remove),
+    leaf('keep <name>', 'keep a state, and say so', async () => (await desktops()).keep),
+    leaf('back <name>', 'pick a state in a terminal', async () => (await desktops()).back),
   ],
 }
 
@@ -293,6 +311,7 @@ export const COMMANDS: readonly (Leaf | Group)[] = [
     async () => (await import('./doctor-command.ts')).doctor,
   ),
   config,
+  desktop,
   leaf(
     'completion [shell] [words...]',
     'print what bash, zsh or fish needs to complete svsfs',

@@ -6,6 +6,7 @@
 //
 // Rule: one at a time; what fails is told as an event and kept with the schedule, which goes on.
 
+import { notifyPerson } from '../host/notification.ts'
 import type { LayerRecord, Schedule } from '../snapshot/records.ts'
 import type { Control } from './control.ts'
 import { errorWords } from './errors.ts'
@@ -98,6 +99,7 @@ export class Scheduler {
       const { message } = errorWords(err)
       log.warn(`a scheduled state of layer ${layer.name} failed`, err)
       events.tell('failed', `scheduled state of ${layer.name}: ${message}`, { layer: layer.name })
+      notifyPerson({ title: `No state of ${layer.name} was kept`, text: message, failure: true })
       return { state: '', failure: message }
     }
   }

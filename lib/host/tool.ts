@@ -11,6 +11,7 @@ const TOOLS = {
   'dpkg-deb': 'dpkg',
   fusermount3: 'fuse3',
   gzip: 'gzip',
+  'notify-send': 'libnotify-bin',
   systemctl: 'systemd',
   tar: 'tar',
   xz: 'xz-utils',

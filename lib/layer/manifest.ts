@@ -39,6 +39,18 @@ const manifestShape = z.strictObject({
   /** Where the application keeps its data, if that is one place. */
   profile: place.optional(),
   env: z.record(variable, z.string().max(10_000)).default({}),
+  /** How it stands in a desktop's menu. */
+  desktop: z
+    .strictObject({
+      name: text.optional(),
+      /** The name of an icon that desktops know, or a path on the system. */
+      icon: text.optional(),
+      categories: z
+        .array(text.regex(/^[A-Za-z0-9-]+$/, 'is no category'))
+        .max(20)
+        .default([]),
+    })
+    .optional(),
 })
 
 export type Manifest = z.infer<typeof manifestShape>

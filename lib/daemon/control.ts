@@ -170,14 +170,17 @@ async function recover(control: Control): Promise<void> {
   const unfinished = new Set<string>()
   const workOf = (id: string): string => layerPlaces(store.places, id).work
   for (const plan of await catalogue.plans()) {
-    const { applyRedo } = await import('../snapshot/redo.ts')
+    const { redoAgain } = await import('../snapshot/redo-again.ts')
     const { finishRestore } = await import('../snapshot/restore.ts')
     const record = await catalogue.layer(plan.layer)
     // A layer that is deleted takes its plan with it, in one batch.
     if (record === null) continue
     unfinished.add(record.id)
     const dirs = redoDirs(store.places, record)
-    applyRedo(dirs, plan)
+    const readOnly = (version: number) => [
+      bytesOf(layerPlaces(store.places, record.id).ro(version)),
+    ]
+    for (const why of await redoAgain(catalogue, dirs, plan, readOnly)) log.warn(why)
     await finishRestore(catalogue, dirs, plan)
     log.info(`finished restore ${plan.id} of layer ${record.name}`)
   }

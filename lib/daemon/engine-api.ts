@@ -87,8 +87,13 @@ export interface EngineCalls {
   thaw(freeze: number): void
   /** Settles files of a layer's writable sublayer (paths as latin1) at once; answers those that it could not. */
   settle(layer: string, paths: readonly string[]): { path: string; errno: number }[]
-  /** Applies a redo plan in one step, then tells the kernel. `dirs` as LayerSpec has them. */
-  applyRedo(layer: string, plan: RedoPlan): void
+  /** Inodes of the files of a layer's writable sublayer that programs have open. */
+  openFiles(layer: string): number[]
+  /**
+   * Applies a redo plan in one step, then tells the kernel. `area`: of the freeze that it was made by. False
+   * where a file that it writes in place was opened or changed meanwhile: then nothing was done.
+   */
+  applyRedo(layer: string, plan: RedoPlan, area: string | null): boolean
   /** Which sublayer provides a path of a mount (relative, latin1), top first, with what it hides. */
   which(
     id: number,

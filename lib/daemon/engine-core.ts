@@ -17,8 +17,9 @@ import type { KernelCalls } from '../fuse/kernel-calls.ts'
 import type { Stat } from '../host/stat.ts'
 import { S } from '../host/sys.ts'
 import { isWhiteout } from '../layer/marks.ts'
-import { applyRedo, type RedoPlan, replacedPaths } from '../snapshot/redo.ts'
+import { applyRedo, canRewrite, type RedoPlan, replacedPaths } from '../snapshot/redo.ts'
 import type { Branch } from '../union/branch.ts'
+import { backingOf } from '../union/files.ts'
 import { Journal } from '../union/journal.ts'
 import { pathIn } from '../union/node.ts'
 import { notePassed, preservePassed } from '../union/passing.ts'
@@ -130,7 +131,11 @@ export class EngineCore {
       answer({ value: undefined })
     },
     settle: (answer, layer, paths) => this.#settle(layer, paths, answer),
-    applyRedo: (answer, layer, plan) => this.#applyRedo(layer, plan, answer),
+    openFiles: (answer, layer) => {
+      const branch = this.#writable(layer)
+      answer({ value: [...openInodes(this.#peers, branch)] })
+    },
+    applyRedo: (answer, layer, plan, area) => this.#applyRedo(layer, plan, area, answer),
     which: (answer, id, path) => answer({ value: which(this.#mounted(id).view, relPath(path)) }),
     stats: (answer, id) => {
       const { view, link } = this.#mounted(id)
@@ -293,13 +298,13 @@ export class EngineCore {
    * Runs `act`; what it announces, also before it fails, is told in order, and `answer` comes
    * when all is told.
    */
-  #inOneStep(act: () => void, answer: Answer<void>): void {
+  #inOneStep<T>(act: () => T, answer: Answer<T>): void {
     const batch = new Map<Mounted, Batch>()
     const outer = this.#batch
     this.#batch = batch
-    let outcome: { value: undefined } | { error: Error } = { value: undefined }
+    let outcome: Parameters<Answer<T>>[0]
     try {
-      act()
+      outcome = { value: act() }
     } catch (err) {
       outcome = { error: err instanceof Error ? err : new Error(String(err)) }
     }
@@ -443,16 +448,27 @@ export class EngineCore {
     return mounts[0]?.spec.view.privileged ?? process.geteuid?.() === 0
   }
 
-  #applyRedo(layer: string, plan: RedoPlan, answer: Answer<void>): void {
+  #writable(layer: string): Branch {
+    const branch = this.#pool(this.#privileged(this.#showing(layer))).writable(layer)
+    if (branch === null) throw new Failure('SVS_INTERNAL', `layer ${layer} has nothing to write to`)
+    return branch
+  }
+
+  #applyRedo(layer: string, plan: RedoPlan, area: string | null, answer: Answer<boolean>): void {
     const showing = this.#showing(layer)
     const dirs = showing[0]?.stack.layers.find(({ id }) => id === layer)
     if (dirs === undefined) throw new Failure('SVS_INTERNAL', `layer ${layer} is not mounted`)
-    const branch = this.#pool(this.#privileged(showing)).writable(layer)
-    if (branch === null) throw new Failure('SVS_INTERNAL', `layer ${layer} has nothing to write to`)
+    const branch = this.#writable(layer)
+    const own = dirsOf(dirs)
+    const open = () => openInodes(this.#peers, branch)
+    if (!canRewrite(own, plan, area, (ino) => open().has(ino))) {
+      answer({ value: false })
+      return
+    }
     this.#inOneStep(() => {
       try {
-        preserveRedo(this.#kept.lasting(branch), branch.root, plan)
-        applyRedo(dirsOf(dirs), plan)
+        preserveRedo(this.#kept.lasting(branch), branch.root, own.work, plan)
+        applyRedo(own, plan)
       } finally {
         // What was done before a step failed shows, too.
         branch.layer.refresh()
@@ -460,6 +476,7 @@ export class EngineCore {
         const paths = replacedPaths(plan)
         for (const { view } of showing) replaced(view, branch, paths)
       }
+      return true
     }, answer)
   }
 
@@ -475,6 +492,15 @@ export class EngineCore {
       })
     }
   }
+}
+
+/** Inodes of a branch's files that any view has open. */
+function openInodes(views: Iterable<View>, branch: Branch): Set<number> {
+  const found = new Set<number>()
+  for (const { opened } of views)
+    for (const { branch: own, open } of opened)
+      if (own === branch && open !== null) found.add(backingOf(open))
+  return found
 }
 
 function dirsOf({ rw, work, numbers }: LayerSpec) {

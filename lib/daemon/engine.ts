@@ -56,6 +56,7 @@ const CALLS: readonly (keyof EngineCalls)[] = [
   'freezes',
   'thaw',
   'settle',
+  'openFiles',
   'applyRedo',
   'which',
   'stats',

@@ -12,7 +12,8 @@ import { baseName, parentPath, type RelPath } from '../base/path.ts'
 import { listDirectory } from '../host/directory.ts'
 import { Stat } from '../host/stat.ts'
 import { AT_FDCWD, must, O, S, sys } from '../host/sys.ts'
-import type { RedoPlan } from '../snapshot/redo.ts'
+import { openStage, type RedoPlan } from '../snapshot/redo.ts'
+import { type RewriteStep, stagedRuns } from '../snapshot/rewrite.ts'
 import type { Branch } from '../union/branch.ts'
 import { Freeze } from '../union/freeze.ts'
 import { AreaRoom } from '../union/freeze-budget.ts'
@@ -110,8 +111,11 @@ export class Freezes {
   }
 }
 
-/** The same where no mount shows the tree, and in a thread that does not have the freezes. Throws Errno. */
-export function preserveApart(specs: readonly FreezeSpec[], plan: RedoPlan): void {
+/**
+ * The same where no mount shows the tree, and in a thread that does not have the freezes. `work`: where the
+ * plan's things are. Throws Errno.
+ */
+export function preserveApart(specs: readonly FreezeSpec[], work: string, plan: RedoPlan): void {
   for (const { rw, area, links, block, room } of specs) {
     const root = openDirectory(rw)
     const limited = new AreaRoom(room.limit ?? Number.POSITIVE_INFINITY)
@@ -119,7 +123,7 @@ export function preserveApart(specs: readonly FreezeSpec[], plan: RedoPlan): voi
     const freeze = new Freeze(0, null, openDirectory(area), options)
     try {
       freeze.recall(root)
-      preserveRedo([freeze], root, plan)
+      preserveRedo([freeze], root, work, plan)
     } finally {
       freeze.close()
       sys.close(root)
@@ -128,18 +132,48 @@ export function preserveApart(specs: readonly FreezeSpec[], plan: RedoPlan): voi
 }
 
 /** Before a plan is applied to a frozen tree: everything that it takes away or writes over is preserved. */
-export function preserveRedo(freezes: readonly Freeze[], root: number, plan: RedoPlan): void {
+export function preserveRedo(
+  freezes: readonly Freeze[],
+  root: number,
+  work: string,
+  plan: RedoPlan,
+): void {
   if (freezes.length === 0) return
-  for (const { op, path } of plan.steps) {
+  for (const step of plan.steps) {
+    const { op, path } = step
     const dir = openBelow(root, parentPath(path))
     if (dir === null) continue
     try {
       const name = baseName(path)
       if (op === 'attrs' && isThere(dir, name)) tell(freezes, 'attributes', dir, name)
-      if (op !== 'attrs' && name !== '') preserveName(freezes, dir, name)
+      if (op === 'rewrite') preserveRuns(freezes, dir, name, work, plan, step)
+      else if (op !== 'attrs' && name !== '') preserveName(freezes, dir, name)
     } finally {
       sys.close(dir)
     }
+  }
+}
+
+function preserveRuns(
+  freezes: readonly Freeze[],
+  dir: number,
+  name: string,
+  work: string,
+  plan: RedoPlan,
+  step: RewriteStep,
+): void {
+  if (!isThere(dir, name)) return
+  const stage = openStage({ work }, plan)
+  try {
+    const runs = stagedRuns(stage, step)
+    const preserve = (from: number, to?: number) => {
+      for (const freeze of freezes) freeze.preserve('content', dir, name, from, to)
+    }
+    for (let index = 0; index < runs.length; index += 2)
+      preserve(runs[index]!, runs[index]! + runs[index + 1]!)
+    preserve(step.size)
+  } finally {
+    sys.close(stage)
   }
 }
 

@@ -123,11 +123,13 @@ export class FrozenLayers {
   /** Before a plan is applied to a layer that no mount shows. */
   preserve({ id, rw }: LayerRecord, plan: RedoPlan): void {
     const { places } = this.#control.store
+    const work = bytesOf(layerPlaces(places, id).work)
     const concerned = readFreezes(places).filter(
       (freeze) => freeze.layer === id && freeze.rw === rw && freeze.state === 'whole',
     )
     preserveApart(
       concerned.map((freeze) => this.#spec(freeze)),
+      work,
       plan,
     )
   }

@@ -18,6 +18,7 @@ import type { LayerRecord, ReadOnlyVersion, SnapshotRecord } from '../snapshot/r
 import { applyRedo, type RedoPlan } from '../snapshot/redo.ts'
 import {
   buildState,
+  discardRestore,
   finishRestore,
   planRestore,
   prepareRestore,
@@ -25,6 +26,7 @@ import {
 } from '../snapshot/restore.ts'
 import type { Progress } from '../snapshot/scan.ts'
 import type { Taken } from '../snapshot/snapshot.ts'
+import type { Busy } from '../snapshot/stage-large.ts'
 import type { Control } from './control.ts'
 import { isDiskFull } from './errors.ts'
 import type { Call } from './method.ts'
@@ -192,21 +194,36 @@ async function restorePass(
 ): Promise<Pass> {
   const { catalogue, queue, store } = control
   const dirs = redoDirs(store.places, layer)
-  const { plan, redo } = await prepareRestore({
-    ...optionsOf(control, layer, aim, frozen),
-    ...(now === undefined ? {} : { now }),
-    onProgress: ({ entries }) => call.progress(`prepared ${plural(entries, 'name')}`),
-  })
-  await catalogue.putPlan(redo)
-  const apply = () => applyPlan(control, layer, redo)
-  // Without a freeze STACKS is held already: that is what keeps the image.
-  const mounts = frozen === null ? await apply() : await queue.run(STACKS, apply)
+  const prepare = (busy: Busy) =>
+    prepareRestore({
+      ...optionsOf(control, layer, aim, frozen),
+      ...(now === undefined ? {} : { now }),
+      busy,
+      onProgress: ({ entries }) => call.progress(`prepared ${plural(entries, 'name')}`),
+    })
+  const apply = async (redo: RedoPlan) => {
+    await catalogue.putPlan(redo)
+    const now = () => applyPlan(control, layer, redo, frozen?.area ?? null)
+    // Without a freeze STACKS is held already: that is what keeps the image.
+    return frozen === null ? now() : queue.run(STACKS, now)
+  }
+  // Without a freeze nothing shows the layer.
+  const open = frozen === null ? [] : await control.engine?.openFiles(layer.id)
+  let { plan, redo } = await prepare(open ?? [])
+  let mounts = await apply(redo)
+  if (mounts === null) {
+    await catalogue.deletePlan(redo)
+    discardRestore(dirs, redo)
+    ;({ plan, redo } = await prepare('all'))
+    mounts = await apply(redo)
+  }
   // Whatever a program changes is preserved first, and a restore is no program.
   const stale = frozen !== null && readdirSync(frozen.area).length > 0
   await finishRestore(catalogue, dirs, redo)
   const { write, remove, attrs } = plan
   const changed = { write: write.length, remove: remove.length, attrs: attrs.length }
-  return { mounts, changed, stale, written: write.map(({ path }) => path), rest: null }
+  const written = write.map(({ path }) => path)
+  return { mounts: mounts ?? [], changed, stale, written, rest: null }
 }
 
 /** How often a restore is done again because programs go on writing meanwhile. */
@@ -231,24 +248,34 @@ async function restoreAgain(
 }
 
 // From putPlan on the restore is decided: what stops here is finished when the store is opened next.
-async function applyPlan(control: Control, layer: LayerRecord, redo: RedoPlan): Promise<string[]> {
+async function applyPlan(
+  control: Control,
+  layer: LayerRecord,
+  redo: RedoPlan,
+  area: string | null,
+): Promise<string[] | null> {
   try {
-    return await applyNow(control, layer, redo)
+    return await applyNow(control, layer, redo, area)
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause)
     throw new Failure('SVS_RESTORE_UNFINISHED', layer.name, why, { cause })
   }
 }
 
-/** Applies steps to the writable sublayer, live where it is shown. Answers where. Callers hold STACKS. */
+/**
+ * Applies steps to the writable sublayer, live where it is shown. Answers where; null where a program has opened
+ * or changed what would be written in place, and nothing was done. Callers hold STACKS.
+ */
 export async function applyNow(
   control: Control,
   layer: LayerRecord,
   redo: RedoPlan,
-): Promise<string[]> {
+  area: string | null = null,
+): Promise<string[] | null> {
   const showing = control.mounts?.showing(layer.id) ?? []
-  if (showing.length > 0) await control.engine?.applyRedo(layer.id, redo)
-  else {
+  if (showing.length > 0) {
+    if ((await control.engine?.applyRedo(layer.id, redo, area)) === false) return null
+  } else {
     control.frozen.preserve(layer, redo)
     applyRedo(redoDirs(control.store.places, layer), redo)
   }

@@ -32,10 +32,12 @@ export function attributesOf(
   return { mode, uid, gid, atime, atimeNsec, mtime, mtimeNsec, setXattrs, removeXattrs }
 }
 
+/** Writes a file's bytes, where they do not come from its content. */
+export type FileBytes = (fd: number) => void
+
 /**
  * Makes an entry as `name` in a directory, where nothing is. Returns its inode. `state` names what it
- * belongs to; `from` is a file of the read-only sublayer whose bytes it takes. Throws
- * SVS_CHUNK_DAMAGED, SVS_RO_CHANGED, Errno.
+ * belongs to. Throws SVS_CHUNK_DAMAGED, SVS_RO_CHANGED, Errno.
  */
 export async function makeEntry(
   sources: Sources,
@@ -44,9 +46,9 @@ export async function makeEntry(
   dir: number,
   name: string,
   entry: Entry,
-  from?: RelPath,
+  fill?: FileBytes,
 ): Promise<number> {
-  await make(sources, state, dir, name, entry, from)
+  await make(sources, state, dir, name, entry, fill)
   const fd = must(sys.openat(dir, name, O.PATH | O.NOFOLLOW), shown(entry.path))
   try {
     setAttributes(fd, TYPE_OF[entry.kind], attributesOf(entry, prefix))
@@ -63,12 +65,12 @@ async function make(
   dir: number,
   name: string,
   entry: Entry,
-  from: RelPath | undefined,
+  fill: FileBytes | undefined,
 ): Promise<void> {
   const where = shown(entry.path)
   switch (entry.kind) {
     case 'file':
-      return makeFile(sources, state, dir, name, entry, from)
+      return makeFile(sources, state, dir, name, entry, fill)
     case 'dir':
       return void must(sys.mkdirat(dir, name, 0o700), where)
     case 'symlink':
@@ -86,13 +88,13 @@ async function makeFile(
   dir: number,
   name: string,
   entry: Entry,
-  from: RelPath | undefined,
+  fill: FileBytes | undefined,
 ): Promise<void> {
   const flags = O.CREAT | O.EXCL | O.WRONLY | O.NOFOLLOW
   const fd = must(sys.openat(dir, name, flags, 0o600), shown(entry.path))
   try {
     must(sys.ftruncate(fd, entry.size ?? 0), shown(entry.path))
-    if (from !== undefined) return copyBelow(sources, from, fd, entry)
+    if (fill !== undefined) return fill(fd)
     if (entry.content === undefined) return
     const sink = (bytes: Buffer, offset: number) => writeFull(fd, bytes, offset)
     const size = await makeContent(sources, entry.content, sink)
@@ -103,6 +105,12 @@ async function makeFile(
     sys.close(fd)
   }
 }
+
+/** The bytes of a file of the read-only sublayer, for an entry that is a copy of it. */
+export const bytesBelow =
+  (sources: Sources, from: RelPath, entry: Entry): FileBytes =>
+  (fd) =>
+    copyBelow(sources, from, fd, entry)
 
 function copyBelow({ ro }: Sources, from: RelPath, to: number, { size = 0 }: Entry): void {
   const below = new Below(ro[0]!, null)

@@ -14,18 +14,17 @@ import { shown } from '../base/path.ts'
 import { AT_FDCWD, must, O, sys } from '../host/sys.ts'
 import { BadFrame, decompress } from '../host/zstd.ts'
 import { unpack } from './codec.ts'
+import { fill, knownOf } from './content-ranges.ts'
 import { holesOfParts } from './content-shape.ts'
 import { Damage, type DepotReader, readChunks } from './depot.ts'
 import { beginId, dataWithin, readFull } from './file-data.ts'
+import { partAt } from './fills.ts'
 import {
   type Chain,
-  checkDepth,
   closeAll,
   contentOf,
-  countMade,
   first,
   IN_MEMORY,
-  type Known,
   next,
   type OpenContent,
   Opened,
@@ -55,7 +54,13 @@ export async function makeContent(sources: Sources, id: string, sink: Sink): Pro
   }
 }
 
-async function make(sources: Sources, id: string, sink: Sink, chain: Chain): Promise<number> {
+/** Makes all of a content. `sink` gets it before it is held against its name. */
+export async function make(
+  sources: Sources,
+  id: string,
+  sink: Sink,
+  chain: Chain,
+): Promise<number> {
   const content = await contentOf(sources, id, chain)
   const holes = holesOfParts(content)
   const hash = beginId(content.size, holes)
@@ -84,8 +89,8 @@ async function make(sources: Sources, id: string, sink: Sink, chain: Chain): Pro
   }
 }
 
-// Gives all bytes of a part to `use`, which must not wait.
-async function makeWhole(
+/** Gives all bytes of a part to `use`, which must not wait. */
+export async function makeWhole(
   sources: Sources,
   part: Part,
   opened: Opened,
@@ -102,109 +107,26 @@ async function makeWhole(
   })
 }
 
-// Fills `into`, which is as long as the part.
-async function makeOver(sources: Sources, part: Part, into: Buffer, chain: Chain): Promise<void> {
+/** Fills `into`, which is as long as the part. */
+export async function makeOver(
+  sources: Sources,
+  part: Part,
+  into: Buffer,
+  chain: Chain,
+): Promise<void> {
   const { references = [], chunks = [] } = part
   const [reference] = references
   if (references.length !== 1 || reference?.length !== part.length)
     throw new Damage('a part that lies over nothing')
   if (reference.source === 'ro') readLower(sources, reference, into)
-  else await fill(sources, reference.content ?? '', reference.offset, into, next(chain))
+  else
+    await fill(sources, reference.content ?? '', [{ offset: reference.offset, into }], next(chain))
   const stored = await readChunks(sources.depot, chunks)
   try {
     layOver(into, part, stored)
   } catch (cause) {
     if (cause instanceof BadFrame) throw wrong([part], cause.message, cause)
     throw cause
-  }
-}
-
-async function knownOf(sources: Sources, id: string, chain: Chain): Promise<Known> {
-  const found = chain.known.get(id)
-  if (found !== undefined) {
-    checkDepth(chain)
-    return found
-  }
-  const content = await contentOf(sources, id, chain)
-  // Nothing but its whole tells whether it is right.
-  if (content.parts.some(needsWhole)) await make(sources, id, () => {}, chain)
-  const starts: number[] = []
-  let at = 0
-  for (const { length } of content.parts) {
-    starts.push(at)
-    at += length
-  }
-  if (at !== content.size) throw new Damage('parts longer or shorter than their content')
-  const known = { content, starts, opened: new Opened() }
-  chain.known.set(id, known)
-  return known
-}
-
-const needsWhole = ({ references = [] }: Part): boolean =>
-  references.some(({ source, digest }) => source === 'ro' && digest === '')
-
-/** Number of the part that holds `offset`. */
-function partAt({ starts }: Known, offset: number): number {
-  let low = 0
-  let high = starts.length
-  while (high - low > 1) {
-    const middle = (low + high) >>> 1
-    if (starts[middle]! <= offset) low = middle
-    else high = middle
-  }
-  return low
-}
-
-/** Fills `into` with a stretch of a content, and makes no more of it than that needs. */
-async function fill(
-  sources: Sources,
-  id: string,
-  from: number,
-  into: Buffer,
-  chain: Chain,
-): Promise<void> {
-  const known = await knownOf(sources, id, chain)
-  const { content, starts, opened } = known
-  const to = from + into.length
-  if (to > content.size) throw new Damage(`content ${id.slice(0, 16)} is shorter`)
-  let at = from
-  for (let index = partAt(known, from); at < to; index++) {
-    const part = content.parts[index]!
-    const skip = at - starts[index]!
-    const end = Math.min(to, starts[index]! + part.length)
-    const stretch = into.subarray(at - from, end - from)
-    at = end
-    if (part.codec === 'hole') stretch.fill(0)
-    else if (part.codec === 'over' && stretch.length === part.length)
-      await makeOver(sources, part, stretch, chain)
-    else {
-      if (stretch.length < part.length) countMade(chain)
-      await makeWhole(sources, part, opened, chain, (bytes) => {
-        bytes.copy(stretch, 0, skip, skip + stretch.length)
-      })
-    }
-  }
-}
-
-/** A content that is read stretch by stretch, in no order. Each read makes what it needs. */
-export class ContentRanges {
-  readonly #sources: Sources
-  readonly #id: string
-  readonly #chain = first()
-
-  constructor(sources: Sources, id: string) {
-    this.#sources = sources
-    this.#id = id
-  }
-
-  /** Throws Damage, SVS_RO_CHANGED. */
-  read(into: Buffer, offset: number): Promise<void> {
-    this.#chain.cost.made = 0
-    return fill(this.#sources, this.#id, offset, into, this.#chain)
-  }
-
-  close(): void {
-    closeAll(this.#chain)
   }
 }
 
@@ -356,7 +278,7 @@ class LargeContent implements Opening {
     if (depth === 0) cost.made = 0
     const known = await knownOf(this.#sources, this.#id, this.#chain)
     const { content, starts, opened } = known
-    for (let index = partAt(known, offset); index < starts.length; index++) {
+    for (let index = partAt(starts, offset); index < starts.length; index++) {
       const start = starts[index]!
       if (start >= end) break
       const part = content.parts[index]!

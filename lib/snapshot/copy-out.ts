@@ -16,7 +16,7 @@ import { AT_FDCWD, must, O, RENAME_NOREPLACE, S, sys } from '../host/sys.ts'
 import type { MarkPrefix } from '../layer/marks.ts'
 import { setAttributes } from './attributes.ts'
 import { Below, type BelowIndex } from './below.ts'
-import { attributesOf, makeEntry, namedDamage } from './builder.ts'
+import { attributesOf, bytesBelow, makeEntry, namedDamage } from './builder.ts'
 import type { DepotReader } from './depot.ts'
 import type { Report } from './jobs.ts'
 import { mustShow } from './parts.ts'
@@ -177,10 +177,10 @@ class CopyOut {
   }
 
   async #makeOne({ entry, bytes }: Shown, dir: number, name: string): Promise<boolean> {
-    const from = bytes.at === 'below' ? bytes.path : undefined
     const { prefix, state } = this.#job
+    const below = bytes.at === 'below' ? bytesBelow(this.#sources, bytes.path, entry) : undefined
     try {
-      await makeEntry(this.#sources, prefix, state, dir, name, plain(entry), from)
+      await makeEntry(this.#sources, prefix, state, dir, name, plain(entry), below)
       return true
     } catch (err) {
       const isDevice = entry.kind === 'char' || entry.kind === 'block'

@@ -9,7 +9,7 @@ import { hash } from 'node:crypto'
 import type { Content } from './records.ts'
 
 /** Largest value in the catalogue; a longer frame is cut into several chunks. */
-const LARGEST_CHUNK = 1024 * 1024
+export const LARGEST_CHUNK = 1024 * 1024
 
 export interface DepotReader {
   /** The stored bytes, or null where there is no such chunk. */
@@ -32,7 +32,7 @@ export class Damage extends Error {
 }
 
 /** A chunk, held against its name. Throws Damage. */
-async function readChunk(depot: DepotReader, id: string): Promise<Buffer> {
+export async function readChunk(depot: DepotReader, id: string): Promise<Buffer> {
   const bytes = await depot.chunk(id)
   if (bytes === null) throw new Damage(`chunk ${id.slice(0, 16)} is missing`)
   if (sha256(bytes) !== id) throw new Damage(`chunk ${id.slice(0, 16)} is altered`)

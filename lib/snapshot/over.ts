@@ -56,7 +56,8 @@ function gathered(bytes: Buffer, runs: readonly number[]): Buffer {
   return all
 }
 
-const lengthOf = (runs: readonly number[]): number =>
+/** Bytes of all runs together. */
+export const lengthOf = (runs: readonly number[]): number =>
   runs.reduce((sum, value, index) => sum + (index % 2 === 0 ? 0 : value), 0)
 
 export type PackedRuns = NonNullable<Part['packed']>
@@ -82,20 +83,36 @@ export function packRuns(
 
 /** Lays a part's runs, as they are stored, over the former bytes of the whole part. Throws Damage, BadFrame. */
 export function layOver(bytes: Buffer, part: Part, stored: Buffer): void {
-  const { runs = [], frame = 0 } = part
-  checkRuns(runs, frame, bytes.length)
+  const { runs = [] } = part
+  checkRuns(part, bytes.length)
   if (runs.length === 0) return
-  const laid = unpackRuns(bytes, part, stored, frame)
-  if (laid.length !== frame) throw new Damage('runs of another length')
+  const former = part.packed === 'delta' ? gathered(bytes, runs) : null
+  const laid = unpackRuns(part, stored, former)
   let from = 0
   for (let index = 0; index < runs.length; index += 2)
     from += laid.copy(bytes, runs[index]!, from, from + runs[index + 1]!)
 }
 
-function unpackRuns(bytes: Buffer, { packed, runs }: Part, stored: Buffer, size: number): Buffer {
+/**
+ * The bytes of a part's runs, one after the other; `former`: what lies below them, where they are stored as
+ * `delta`. Throws Damage, BadFrame.
+ */
+export function unpackRuns(part: Part, stored: Buffer, former: Buffer | null): Buffer {
+  const { packed, frame = 0 } = part
+  const laid = unpackFrame(packed, stored, frame, former)
+  if (laid.length !== frame) throw new Damage('runs of another length')
+  return laid
+}
+
+function unpackFrame(
+  packed: Part['packed'],
+  stored: Buffer,
+  size: number,
+  former: Buffer | null,
+): Buffer {
   switch (packed) {
     case 'delta':
-      return decompress(stored, size, gathered(bytes, runs!))
+      return decompress(stored, size, former)
     case 'zstd':
     case 'brotli':
       return unpack(packed, stored, size)
@@ -104,7 +121,8 @@ function unpackRuns(bytes: Buffer, { packed, runs }: Part, stored: Buffer, size:
   }
 }
 
-function checkRuns(runs: readonly number[], frame: number, length: number): void {
+/** Throws Damage. `length` is the part's. */
+export function checkRuns({ runs = [], frame = 0 }: Part, length: number): void {
   let end = 0
   for (let index = 0; index < runs.length; index += 2) {
     if (runs[index]! < end) throw new Damage('runs out of order')

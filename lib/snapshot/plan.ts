@@ -64,6 +64,16 @@ export interface PlannedSteps {
   readonly fixes: readonly Fix[]
   /** Files that are copied from the read-only sublayer: where they lie there. */
   readonly copied: ReadonlyMap<RelPath, RelPath>
+  /** Of files in `places`, those that are there now, with one name, as another content. */
+  readonly replaced?: ReadonlyMap<RelPath, Replaced>
+}
+
+/** A file that is there now, and is to have other bytes. */
+export interface Replaced {
+  readonly now: Entry
+  readonly ino: number
+  /** What is set where the file itself stays. */
+  readonly fix: Fix
 }
 
 export interface Planned {
@@ -119,6 +129,7 @@ export class Comparison {
   readonly #dirs: OpenDir[] = []
   readonly #touched: OpenDir[] = []
   readonly #groups = new Map<string, Member[]>()
+  readonly #replaced = new Map<RelPath, Replaced>()
   readonly #partly: boolean
   #removed: RelPath | null = null
 
@@ -157,7 +168,8 @@ export class Comparison {
     for (const members of this.#groups.values()) this.#settle(members, claimed)
     const dirs = [...this.#touched].sort((a, b) => comparePaths(b.entry.path, a.entry.path))
     const fixes = [...this.#fixes, ...dirs.map(({ touched, ...fix }) => fix)]
-    const steps = { removes: this.#removes, places: this.#places, fixes, copied: new Map() }
+    const own = { removes: this.#removes, places: this.#places, replaced: this.#replaced }
+    const steps = { ...own, fixes, copied: new Map() }
     const placed = new Set(this.#places.map(({ path }) => path))
     return {
       steps,
@@ -199,8 +211,16 @@ export class Comparison {
       return stays
     }
     if (stays) this.#fix(now, wanted)
-    else this.#placeIn(dir, wanted)
+    else this.#replace(dir, ino, now, wanted)
     return stays
+  }
+
+  #replace(dir: OpenDir | null, ino: number, now: Entry, wanted: Entry): void {
+    this.#placeIn(dir, wanted)
+    if (now.kind !== 'file' || wanted.kind !== 'file') return
+    const removeXattrs = this.#xattrsToRemove(now, wanted)
+    const fix = { entry: wanted, removeXattrs, renumber: sameNumber(now, wanted) ? 0 : ino }
+    this.#replaced.set(wanted.path, { now, ino, fix })
   }
 
   #pairDirs(ino: number, now: Entry, wanted: Entry): void {

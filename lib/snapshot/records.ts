@@ -377,6 +377,19 @@ const redoStep = z.discriminatedUnion('op', [
     number: count,
   }),
   z.looseObject({
+    op: z.literal('rewrite'),
+    path,
+    staged: z.string().regex(/^s\d+$/),
+    ino: count,
+    number: count,
+    size: count,
+    /** What the file is then, and where that comes from: for who finds it changed after a crash. */
+    content: digest,
+    state: z.string(),
+    version: count,
+    scope: z.union([digest, z.literal('')]),
+  }),
+  z.looseObject({
     op: z.literal('attrs'),
     path,
     mode: z.number().int().min(0).max(0o7777),

@@ -4,6 +4,7 @@
 //   numbers  all inode numbers of what will be placed go to the log first
 //   remove   rw/path ─▶ work/restore-<id>/<trash>    done where <trash> exists, or path does not
 //   place    work/restore-<id>/<staged> ─▶ rw/path   done where <staged> does not exist
+//   rewrite  runs of bytes ─▶ rw/path, in place      may be done any number of times
 //   attrs    owner, mode, attributes, times          may be done any number of times
 //
 // Between the plan and its application a running program may have changed the same names. What it
@@ -17,6 +18,7 @@
 
 import { ERRNO } from '../base/errno.ts'
 import { baseName, parentPath, type RelPath, shown } from '../base/path.ts'
+import { asOwner } from '../host/own-rights.ts'
 import { removeTree } from '../host/remove-tree.ts'
 import { Stat } from '../host/stat.ts'
 import { AT_FDCWD, must, O, S, sys } from '../host/sys.ts'
@@ -24,6 +26,7 @@ import { linkIndexOf } from '../layer/layer.ts'
 import { setAttributes } from './attributes.ts'
 import { appendNumbers } from './numbers.ts'
 import type { RedoPlan, RedoStep } from './records.ts'
+import { isRewritable, type RewriteStep, rewriteFile } from './rewrite.ts'
 
 export type { RedoPlan, RedoStep } from './records.ts'
 
@@ -59,7 +62,51 @@ export function applyRedo(dirs: RedoDirs, plan: RedoPlan, after?: (step: number)
   }
 }
 
-function openStage(dirs: RedoDirs, plan: RedoPlan): number {
+/**
+ * True where every file that a plan writes in place is still the one that was looked at, and nobody
+ * has it open. `area`: as in ImageDirs.
+ */
+export function canRewrite(
+  dirs: RedoDirs,
+  plan: RedoPlan,
+  area: string | null,
+  isOpen: (ino: number) => boolean,
+): boolean {
+  const steps = plan.steps.filter((step) => step.op === 'rewrite')
+  if (steps.length === 0) return true
+  const root = must(sys.openat(AT_FDCWD, dirs.rw, O.PATH | O.DIRECTORY), shown(dirs.rw))
+  const flags = O.PATH | O.DIRECTORY
+  const frozen = area === null ? null : must(sys.openat(AT_FDCWD, area, flags), shown(area))
+  try {
+    return steps.every((step) => {
+      const dir = openDirectory(root, parentPath(step.path))
+      if (dir === null) return false
+      try {
+        return isRewritable(dir, step, frozen, isOpen)
+      } finally {
+        sys.close(dir)
+      }
+    })
+  } finally {
+    if (frozen !== null) sys.close(frozen)
+    sys.close(root)
+  }
+}
+
+/** A directory below a root; null where one on the way is absent. Throws Errno. */
+export function openDirectory(root: number, path: RelPath): number | null {
+  let fd = must(sys.openat(root, '.', O.PATH | O.DIRECTORY), 'root')
+  for (const name of path === '' ? [] : path.split('/')) {
+    const next = sys.openat(fd, name, O.PATH | O.DIRECTORY | O.NOFOLLOW)
+    sys.close(fd)
+    if (next === -ERRNO.ENOENT || next === -ERRNO.ENOTDIR) return null
+    fd = must(next, shown(path))
+  }
+  return fd
+}
+
+/** The directory with a plan's things. Throws Errno. */
+export function openStage(dirs: Pick<RedoDirs, 'work'>, plan: Pick<RedoPlan, 'id'>): number {
   const path = `${dirs.work}/${stageName(plan)}`
   return must(sys.openat(AT_FDCWD, path, O.PATH | O.DIRECTORY | O.NOFOLLOW), shown(path))
 }
@@ -89,6 +136,9 @@ class Redo {
         break
       case 'place':
         this.#place(step)
+        break
+      case 'rewrite':
+        this.#rewrite(step)
         break
       case 'attrs':
         this.#attributes(step)
@@ -125,6 +175,20 @@ class Redo {
     }
     this.#putAside(dir, name)
     must(this.#move(this.#stage, staged, dir, name), shown(path))
+  }
+
+  #rewrite(step: RewriteStep): void {
+    const dir = this.#enter(parentPath(step.path))
+    if (dir === null) return
+    const name = baseName(step.path)
+    const fd = asOwner(dir, name, () => sys.openat(dir, name, O.RDWR | O.NOFOLLOW))
+    if (fd === -ERRNO.ENOENT) return
+    must(fd, shown(step.path))
+    try {
+      rewriteFile(fd, this.#stage, step)
+    } finally {
+      sys.close(fd)
+    }
   }
 
   #attributes(step: RedoStep & { op: 'attrs' }): void {
@@ -164,14 +228,8 @@ class Redo {
   #enter(path: RelPath): number | null {
     if (this.#dir?.path === path) return this.#dir.fd
     this.#leave()
-    let fd = must(sys.openat(this.#root, '.', O.PATH | O.DIRECTORY), 'root')
-    for (const name of path === '' ? [] : path.split('/')) {
-      const next = sys.openat(fd, name, O.PATH | O.DIRECTORY | O.NOFOLLOW)
-      sys.close(fd)
-      if (next === -ERRNO.ENOENT || next === -ERRNO.ENOTDIR) return null
-      fd = must(next, shown(path))
-    }
-    this.#dir = { path, fd }
+    const fd = openDirectory(this.#root, path)
+    if (fd !== null) this.#dir = { path, fd }
     return fd
   }
 

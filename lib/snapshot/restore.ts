@@ -25,6 +25,7 @@ import { type RedoDirs, stageName } from './redo.ts'
 import type { Progress } from './scan.ts'
 import { headOf, piecesOf } from './snapshot.ts'
 import type { Staged } from './stage.ts'
+import type { Busy } from './stage-large.ts'
 import { runJob } from './thread.ts'
 
 export interface RestoreOptions {
@@ -40,6 +41,8 @@ export interface RestoreOptions {
   }
   /** Id of a state that is what is in the layer now: it was taken of this very image. */
   readonly now?: string
+  /** What programs have open; nothing by default. */
+  readonly busy?: Busy
   /** Single paths; the state that the layer comes from stays what it is then. */
   readonly parts?: Parts
   readonly onProgress?: (progress: Progress) => void
@@ -80,7 +83,7 @@ export async function planRestore(options: RestoreOptions): Promise<RestorePlan>
  * `finishRestore`. Throws SVS_CHUNK_DAMAGED, SVS_RO_CHANGED with nothing changed.
  */
 export async function prepareRestore(options: RestoreOptions): Promise<Staged> {
-  const { catalogue, layer, snapshot, dirs, parts } = options
+  const { catalogue, layer, snapshot, dirs, parts, busy = [] } = options
   const job = {
     ...(await planJob(options)),
     state: snapshot.id,
@@ -91,6 +94,8 @@ export async function prepareRestore(options: RestoreOptions): Promise<Staged> {
     layer: layer.id,
     rw: layer.rw,
     work: dirs.work,
+    version: snapshot.ro.version,
+    busy,
   }
   return runJob('stage', job, catalogue, options.onProgress)
 }

@@ -4,7 +4,8 @@
 // Rule: what cannot be read any more is told, not thrown: a new state must not depend on it.
 
 import { Failure } from '../base/failure.ts'
-import { ContentRanges, openContent } from './content.ts'
+import { openContent } from './content.ts'
+import { ContentRanges } from './content-ranges.ts'
 import { Damage } from './depot.ts'
 import { FileCut } from './file-data.ts'
 import { type OpenContent, prepared } from './making.ts'

@@ -13,14 +13,15 @@ import { Stat } from '../host/stat.ts'
 import { AT_FDCWD, must, O, S, sys } from '../host/sys.ts'
 import type { MarkPrefix } from '../layer/marks.ts'
 import { setAttributes } from './attributes.ts'
-import { attributesOf, makeEntry, namedDamage } from './builder.ts'
+import { attributesOf, bytesBelow, makeEntry, namedDamage } from './builder.ts'
 import { Damage, type DepotReader } from './depot.ts'
 import type { Report } from './jobs.ts'
 import { appendNumbers, type NumberRecord } from './numbers.ts'
-import { type PlanJob, type PlannedSteps, plan, type RestorePlan } from './plan.ts'
+import { type Fix, type PlanJob, type PlannedSteps, plan, type RestorePlan } from './plan.ts'
 import type { Entry, Piece, RedoPlan, RedoStep } from './records.ts'
 import { stageName } from './redo.ts'
 import type { Sources } from './sources.ts'
+import { type Busy, LargeFiles } from './stage-large.ts'
 import { readTree } from './tree.ts'
 
 /** Where contents of a state come from. */
@@ -40,6 +41,10 @@ export interface StageJob extends PlanJob, Origin {
   /** Number of the writable sublayer. */
   readonly rw: number
   readonly work: string
+  /** Number of the read-only part that the state was made on. */
+  readonly version: number
+  /** What programs have open. */
+  readonly busy: Busy
 }
 
 export interface Staged {
@@ -74,42 +79,53 @@ async function stageSteps(
 ): Promise<RedoStep[]> {
   const dir = must(sys.openat(AT_FDCWD, place, O.RDONLY | O.DIRECTORY), shown(place))
   const sources: Sources = { depot, scope: job.scope, ro: job.ro, temporary: job.work }
+  const large = new LargeFiles(job, sources, dir)
   const steps: RedoStep[] = planned.removes.map((path, at) => ({
     op: 'remove',
     path,
     trash: `t${at}`,
   }))
+  const fixes: Fix[] = []
   try {
     const made = new Map<RelPath, { staged: string; ino: number }>()
     let bytes = 0
     for (const [at, entry] of planned.places.entries()) {
       const staged = `s${at}`
+      report({ entries: at, bytes: (bytes += entry.size ?? 0) })
+      const replaced = planned.replaced?.get(entry.path)
+      const done = replaced && (await large.stage(entry, replaced, staged))
+      if (done) {
+        steps.push(done.step)
+        if (done.fix !== null) fixes.push(done.fix)
+        continue
+      }
       const first = entry.link === undefined ? undefined : made.get(entry.link)
       if (first !== undefined) must(sys.linkat(dir, first.staged, dir, staged), 'link')
-      const from = planned.copied.get(entry.path)
+      const below = planned.copied.get(entry.path)
+      const fill = below === undefined ? undefined : bytesBelow(sources, below, entry)
       const ino =
-        first?.ino ?? (await makeEntry(sources, job.prefix, job.state, dir, staged, entry, from))
+        first?.ino ?? (await makeEntry(sources, job.prefix, job.state, dir, staged, entry, fill))
       made.set(entry.path, { staged, ino })
       steps.push({ op: 'place', path: entry.path, staged, ino, number: entry.number })
-      report({ entries: at, bytes: (bytes += entry.size ?? 0) })
     }
-    for (const { entry, removeXattrs, renumber } of planned.fixes) {
-      const wanted = attributesOf(entry, job.prefix, removeXattrs)
-      const number = renumber === 0 ? 0 : entry.number
-      steps.push({
-        op: 'attrs',
-        path: entry.path,
-        ...wanted,
-        setXattrs: { ...wanted.setXattrs },
-        removeXattrs: [...removeXattrs],
-        ino: renumber,
-        number,
-      })
-    }
+    for (const fix of [...fixes, ...planned.fixes]) steps.push(attributesStep(fix, job.prefix))
     must(sys.syncfs(dir), 'syncfs')
     return steps
   } finally {
     sys.close(dir)
+  }
+}
+
+function attributesStep({ entry, removeXattrs, renumber }: Fix, prefix: MarkPrefix): RedoStep {
+  const wanted = attributesOf(entry, prefix, removeXattrs)
+  return {
+    op: 'attrs',
+    path: entry.path,
+    ...wanted,
+    setXattrs: { ...wanted.setXattrs },
+    removeXattrs: [...removeXattrs],
+    ino: renumber,
+    number: renumber === 0 ? 0 : entry.number,
   }
 }
 

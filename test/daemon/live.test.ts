@@ -6,6 +6,7 @@ import {
   closeSync,
   copyFileSync,
   existsSync,
+  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
@@ -14,9 +15,11 @@ import {
   statSync,
   watch,
   writeFileSync,
+  writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import { randomBytes, randomOf } from '../snapshot/fixture.ts'
 import { storeOf } from './store-of.ts'
 
 t.setTimeout(240_000)
@@ -113,6 +116,50 @@ t.test('a restore shows at once; what is open keeps what it had', async (t) => {
   t.equal(held.toString('utf8', 0, readSync(fd, held, 0, 64, 0)), 'second, longer')
   await place.ask('reset', 'app', '--yes')
   t.equal(readFileSync(conf, 'utf8'), 'original')
+})
+
+t.test('a large file is put back in place, but for who has it open, or frozen', async (t) => {
+  const place = await storeOf(t)
+  const { at, dir, store } = place
+  await place.ask('layer', 'create', 'app', '--empty', '--activate')
+  await place.mount('--write-to', 'app')
+  const big = join(at, 'big')
+  const random = randomOf(7)
+  writeFileSync(big, randomBytes(random, 9 * 1024 * 1024))
+  const change = () => {
+    const fd = openSync(big, 'r+')
+    for (let page = 0; page < 4; page++)
+      writeSync(fd, randomBytes(random, 6000), 0, 6000, random(9_000_000))
+    closeSync(fd)
+    return readFileSync(big)
+  }
+  const taken = async () => ((await place.ask('snapshot', 'app')) as { id: string }).id
+  const back = (state: string) => place.ask('restore', 'app', state, '--force')
+  await taken()
+  const [one, first] = [change(), await taken()]
+  const two = change()
+  const [layer] = readdirSync(join(store, 'layers'))
+  const own = join(store, 'layers', layer!, 'rw/1/big')
+  const { ino } = statSync(own)
+  const frozen = (await place.ask('freeze', 'app')) as { id: string }
+  const shown = join(dir, 'frozen')
+  mkdirSync(shown)
+  await place.ask('mount', shown, '--frozen', frozen.id)
+
+  const before = (await back(first)) as { before: { id: string } }
+  t.equal(statSync(own).ino, ino, 'the file itself stays')
+  t.ok(readFileSync(big).equals(one))
+  t.ok(readFileSync(join(shown, 'big')).equals(two), 'an image of before keeps what it was')
+
+  const fd = openSync(big, 'r')
+  t.teardown(() => closeSync(fd))
+  await back(before.before.id)
+  t.not(statSync(own).ino, ino, 'who has it open keeps it')
+  t.ok(readFileSync(big).equals(two))
+  const held = Buffer.alloc(one.length)
+  readSync(fd, held, 0, held.length, 0)
+  t.ok(held.equals(one))
+  t.match(await place.ask('verify'), { faults: [] })
 })
 
 t.test("two mounts of one store show each other's changes", async (t) => {

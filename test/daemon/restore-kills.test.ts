@@ -7,15 +7,19 @@
 
 import { fork } from 'node:child_process'
 import {
+  closeSync,
   existsSync,
   linkSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   renameSync,
   rmSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -35,6 +39,18 @@ t.setTimeout(3_600_000)
 const random = randomOf(SEED)
 const call = { progress: () => {}, whenGone: () => {} }
 
+const LARGE = 9 * 1024 * 1024
+
+/** A file of which a restore writes the pages alone that differ. */
+function fillLarge(path: string, turn: number): void {
+  if (turn === 0) writeFileSync(path, randomBytes(random, LARGE))
+  const fd = openSync(path, 'r+')
+  for (let page = 0; page < 200; page++)
+    writeSync(fd, randomBytes(random, 4096), 0, 4096, 4096 * random(LARGE / 4096))
+  closeSync(fd)
+  if (turn === 2) truncateSync(path, LARGE - 5)
+}
+
 /** A tree of the layer with all sorts of things in it, another for each `turn`. */
 function fill(rw: string, turn: number): void {
   for (let dir = 0; dir < 5; dir++) {
@@ -47,6 +63,7 @@ function fill(rw: string, turn: number): void {
     rmSync(join(at, 'link'), { force: true })
     symlinkSync(`turn ${turn}`, join(at, 'link'))
   }
+  fillLarge(join(rw, 'large'), turn)
   const kinds = join(rw, 'kind')
   rmSync(kinds, { recursive: true, force: true })
   if (turn % 2 === 0) writeFileSync(kinds, 'a file')

@@ -1,13 +1,27 @@
 // Applying a restore: the same outcome wherever it died, and however often it is repeated.
 
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { appendNumbers, readNumbers } from '../../lib/snapshot/numbers.ts'
 import { applyRedo } from '../../lib/snapshot/redo.ts'
-import { finishRestore, prepareRestore } from '../../lib/snapshot/restore.ts'
-import { describeTree, labOf, mutate, placeOf, randomOf } from './fixture.ts'
+import { redoAgain } from '../../lib/snapshot/redo-again.ts'
+import { finishRestore, planRestore, prepareRestore } from '../../lib/snapshot/restore.ts'
+import { describeTree, labOf, mutate, placeOf, randomBytes, randomOf } from './fixture.ts'
 
 for (let seed = 1; seed <= 4; seed++) {
   t.test(`a redo that died after any step is completed by the next (seed ${seed})`, async (t) => {
@@ -149,3 +163,69 @@ t.test('a plan names what would be written, removed, and lost', async (t) => {
   t.same(plan.lose, ['changed', 'new'])
   t.ok(redo.steps.length > 0)
 })
+
+const MIB = 1024 * 1024
+
+t.test(
+  'of a large file only the runs that differ are written, however often it dies',
+  async (t) => {
+    const lab = await labOf(t)
+    const { catalogue, layer, dirs } = lab
+    const random = randomOf(64)
+    const big = join(dirs.rw, 'big')
+    const bytes = randomBytes(random, 18 * MIB + 100)
+    const change = (pages: number) => {
+      const fd = openSync(big, 'r+')
+      for (let page = 0; page < pages; page++)
+        writeSync(fd, randomBytes(random, 5000), 0, 5000, random(17 * MIB))
+      closeSync(fd)
+    }
+    writeFileSync(big, bytes)
+    await lab.snapshot()
+    change(5)
+    chmodSync(big, 0o640)
+    utimesSync(big, 1, 2)
+    const first = await lab.snapshot()
+    const [was, then] = [describeTree(dirs.rw), readFileSync(big)]
+    change(9)
+    truncateSync(big, 18 * MIB - 7)
+    await lab.snapshot()
+    change(3)
+    const second = await lab.snapshot()
+    const { ino } = statSync(big)
+
+    const { redo } = await prepareRestore({ catalogue, layer, snapshot: first, dirs })
+    t.match(redo.steps, [{ op: 'rewrite', path: 'big', ino }, { op: 'attrs' }, { op: 'attrs' }])
+    const staged = join(dirs.work, `restore-${redo.id}`)
+    const size = Number(execFileSync('du', ['-sb', staged]).toString().split('\t')[0])
+    t.ok(size < MIB / 2, `${size} bytes are staged`)
+    await catalogue.putPlan(redo)
+    const [plan] = await catalogue.plans()
+    const dies = (at: number) => {
+      if (at === 0) throw new Error('died here')
+    }
+    t.throws(() => applyRedo(dirs, plan!, dies), { message: 'died here' })
+    const readOnly = () => dirs.ro
+    t.same(await redoAgain(catalogue, dirs, plan!, readOnly), [])
+    t.same(describeTree(dirs.rw), was)
+    t.equal(statSync(big).ino, ino)
+
+    // A program wrote between the plan and the end of its process: nothing but the whole tells.
+    change(2)
+    t.same(await redoAgain(catalogue, dirs, plan!, readOnly), [])
+    t.ok(readFileSync(big).equals(then), 'made anew')
+    t.not(statSync(big).ino, ino)
+    t.same(await redoAgain(catalogue, dirs, plan!, readOnly), [], 'and once more')
+    t.same(describeTree(dirs.rw), was)
+    await finishRestore(catalogue, dirs, redo)
+    t.same(readdirSync(dirs.work), [])
+
+    // What is open is replaced by a copy.
+    const busy = { catalogue, layer, snapshot: second, dirs, busy: 'all' } as const
+    const copy = await prepareRestore(busy)
+    t.match(copy.redo.steps[0], { op: 'place', path: 'big' })
+    applyRedo(dirs, copy.redo)
+    await finishRestore(catalogue, dirs, copy.redo)
+    t.same((await planRestore({ catalogue, layer, snapshot: second, dirs })).write, [])
+  },
+)

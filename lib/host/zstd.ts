@@ -27,6 +27,16 @@ const LONG_DISTANCE = 160
 const SHORTEST_LONG_MATCH = 162
 const RESET_ALL = 3
 
+/** Of data of this size on it is asked first whether compressing it is worth large tables. */
+const PROBED = 1024 * 1024
+/** Stretches that are compressed to know it: so many, of so many bytes. */
+const PROBES = 4
+const PROBE = 16 * 1024
+/** What saves less than this part of the probes is nearly random. */
+const WORTH = 8
+/** Tables that stay in the fastest memory: what there is to find is near. */
+const SMALL_TABLES = 12
+
 /** From this level on the library's own tables are large enough. */
 const HIGH_LEVEL = 10
 const LARGEST_TABLE = 18
@@ -100,6 +110,8 @@ export interface CompressOptions {
   readonly level?: number
   /** Bytes that the frame may refer to; the reader needs the very same. */
   readonly prefix?: Buffer | null
+  /** Makes room for the frame, which is a part of it then: good until that is used again. */
+  readonly room?: ((bytes: number) => Buffer) | undefined
 }
 
 const EMPTY = Buffer.alloc(1)
@@ -107,7 +119,8 @@ const EMPTY = Buffer.alloc(1)
 let room = Buffer.alloc(0)
 
 /** One frame that holds `data`. Prefix and data together are at most LARGEST_WINDOW. */
-export function compress(data: Buffer, { level = 3, prefix = null }: CompressOptions = {}): Buffer {
+export function compress(data: Buffer, options: CompressOptions = {}): Buffer {
+  const { level = 3, prefix = null } = options
   const reach = data.length + (prefix?.length ?? 0)
   if (reach > LARGEST_WINDOW) throw new TypeError(`${reach} bytes do not fit one window`)
   const z = zstd()
@@ -124,12 +137,37 @@ export function compress(data: Buffer, { level = 3, prefix = null }: CompressOpt
     checked(z.setParameter(z.encoder, LONG_DISTANCE, 1))
     checked(z.setParameter(z.encoder, SHORTEST_LONG_MATCH, 32))
     checked(z.refPrefix(z.encoder, prefix, prefix.length))
+  } else if (level < HIGH_LEVEL && data.length >= PROBED && isNearlyRandom(data)) {
+    checked(z.reset(z.encoder, RESET_ALL))
+    checked(z.setParameter(z.encoder, COMPRESSION_LEVEL, level))
+    checked(z.setParameter(z.encoder, HASH_LOG, SMALL_TABLES))
+    checked(z.setParameter(z.encoder, CHAIN_LOG, SMALL_TABLES))
   }
+  return framed(z, data, options.room)
+}
+
+function framed(z: Zstd, data: Buffer, given: CompressOptions['room']): Buffer {
   const most = checked(z.bound(data.length))
-  if (room.length < most) room = Buffer.allocUnsafeSlow(most)
+  const into = given === undefined ? ownRoom(most) : given(most)
   const from = data.length === 0 ? EMPTY : data
-  const length = checked(z.compress(z.encoder, room, room.length, from, data.length))
-  return Buffer.from(room.subarray(0, length))
+  const length = checked(z.compress(z.encoder, into, into.length, from, data.length))
+  const frame = into.subarray(0, length)
+  return given === undefined ? Buffer.from(frame) : frame
+}
+
+function ownRoom(most: number): Buffer {
+  if (room.length < most) room = Buffer.allocUnsafeSlow(most)
+  return room
+}
+
+/** True for what hardly compresses: pictures, packed archives, databases of such. */
+function isNearlyRandom(data: Buffer): boolean {
+  const step = Math.floor((data.length - PROBE) / (PROBES - 1))
+  for (let probe = 0; probe < PROBES; probe++) {
+    const some = data.subarray(probe * step, probe * step + PROBE)
+    if (compress(some, { level: 1 }).length < PROBE - PROBE / WORTH) return false
+  }
+  return true
 }
 
 /**

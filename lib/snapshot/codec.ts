@@ -6,7 +6,7 @@
 // the reader says how long the bytes must be, and nothing longer is ever made.
 
 import { brotliCompressSync, brotliDecompressSync, constants } from 'node:zlib'
-import { BadFrame, compress, decompress, hasZstd } from '../host/zstd.ts'
+import { BadFrame, type CompressOptions, compress, decompress, hasZstd } from '../host/zstd.ts'
 
 export type Codec = 'zstd' | 'brotli'
 
@@ -18,9 +18,14 @@ export interface Packed {
 /** How hard to try: at once, or later, when time costs nothing. */
 export type Effort = 'quick' | 'best'
 
-export function pack(bytes: Buffer, effort: Effort = 'quick'): Packed {
+/** `room`: of zstd's `compress`. */
+export function pack(
+  bytes: Buffer,
+  effort: Effort = 'quick',
+  { room }: Pick<CompressOptions, 'room'> = {},
+): Packed {
   return hasZstd()
-    ? { codec: 'zstd', frame: compress(bytes, { level: effort === 'quick' ? 3 : 17 }) }
+    ? { codec: 'zstd', frame: compress(bytes, { level: effort === 'quick' ? 3 : 17, room }) }
     : { codec: 'brotli', frame: brotli(bytes, effort === 'quick' ? 4 : 9) }
 }
 

@@ -89,7 +89,8 @@ export async function encode(
     const holes = holesWithin(file.holes, start, end)
     const near = nearOf(counterpart, start, bytes.length, file.size)
     const over = holes.length > 0 ? null : await encodeOver(bytes, start, counterpart, shop)
-    const made = over ?? (await encodeUnit({ bytes, near, paths }, shop))
+    const made =
+      over ?? (await encodeUnit({ bytes, near, paths, passing: file.size > LARGEST_ORIGIN }, shop))
     parts.push(holes.length === 0 ? made.part : { ...made.part, holes })
     stored += made.stored
     depth = Math.max(depth, made.depth)
@@ -212,6 +213,8 @@ export interface Unit {
   readonly bytes: Buffer
   readonly near: readonly Stretch[]
   readonly paths: readonly RelPath[]
+  /** Nothing is ever found in them. */
+  readonly passing?: boolean
 }
 
 export interface EncodedUnit {
@@ -245,22 +248,24 @@ interface Attempt {
   readonly samples?: Samples | null
 }
 
-async function bestOf({ bytes, near, paths }: Unit, shop: Workshop): Promise<Attempt> {
+async function bestOf({ bytes, near, paths, passing }: Unit, shop: Workshop): Promise<Attempt> {
   const { origins } = shop
   let samples: Samples | null = null
   let delta = near.length === 0 ? null : await attempt(bytes, near, shop)
   if (delta === null || delta.frame.length > bytes.length / EXPLAINED) {
     await origins.unexplained(bytes.length, paths)
-    samples = origins.samples(bytes)
+    samples = passing === true && origins.isEmpty ? null : origins.samples(bytes)
     const found = samples === null ? [] : origins.find(samples, FOUND_ROOM)
     const more = found.filter((stretch) => !near.some((other) => covers(other, stretch)))
     const second = more.length === 0 ? null : await attempt(bytes, [...more, ...near], shop)
     delta = delta === null || second === null ? (delta ?? second) : smallerOf(delta, second)
   }
   if (delta !== null && delta.frame.length < bytes.length / DOUBTFUL) return { ...delta, samples }
-  const plain = plainly(pack(bytes), bytes)
+  const plain = plainly(pack(bytes, 'quick', { room: frameRoom }), bytes)
   return { ...(delta === null ? plain : smallerOf(plain, delta)), samples }
 }
+
+const frameRoom = (bytes: number): Buffer => scratch('frame', bytes)
 
 function plainly({ codec, frame }: Packed, bytes: Buffer): Attempt {
   const helps = frame.length < bytes.length

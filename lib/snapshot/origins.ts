@@ -94,6 +94,11 @@ export class Origins {
     await this.#learnWhere(allowance, () => true)
   }
 
+  /** True where there is nothing to be found. */
+  get isEmpty(): boolean {
+    return (this.#origins?.length ?? 0) === 0
+  }
+
   async #learnWhere(allowance: number, wanted: (origin: Origin) => boolean): Promise<void> {
     for (const [number, origin] of this.#origins!.entries()) {
       if (this.#read >= allowance) return

@@ -11,6 +11,7 @@ const kept = {
   prefix: Buffer.alloc(0),
   // What is being stored keeps its own, because what it refers to is made meanwhile.
   unit: Buffer.alloc(0),
+  frame: Buffer.alloc(0),
   window: Buffer.alloc(0),
 }
 

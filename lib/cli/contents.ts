@@ -8,11 +8,14 @@
 // Rule: whatever cannot be read as what it seems to be is shown as text, and what is no text by its bytes.
 // Readers are loaded when a file needs one.
 
+import type { DatabaseChanges } from '../contents/database.ts'
 import type { SettingChange, SettingChanges } from '../contents/setting-changes.ts'
 import type { Settings } from '../contents/settings.ts'
-import type { DifferenceLine, SideLine } from '../daemon/diff-methods.ts'
+import type { DiffAnswer, DifferenceLine, SideLine } from '../daemon/diff-methods.ts'
 import type { Paint } from './colors.ts'
+import { databaseLines, readDatabase, withPlace } from './databases.ts'
 import { printable } from './output.ts'
+import type { Session } from './session.ts'
 import { textDifference } from './text-diff.ts'
 import { plural } from './words.ts'
 
@@ -20,19 +23,64 @@ import { plural } from './words.ts'
 export interface ReadDifference extends DifferenceLine {
   /** Of a file of settings. */
   readonly settings?: SettingChanges
+  /** Of a SQLite database. */
+  readonly tables?: DatabaseChanges & { readonly database: string }
 }
 
-/** Reads what can be read; `text`: settings are to be text. Never throws for what a file holds. */
-export async function readContents<Answer extends { differences: readonly DifferenceLine[] }>(
-  answer: Answer,
-  text = false,
-): Promise<Answer & { readonly differences: readonly ReadDifference[] }> {
-  const differences: ReadDifference[] = []
-  for (const one of answer.differences) {
-    const settings = text ? null : await settingsOf(one)
-    differences.push(settings === null ? one : { ...one, settings })
+export interface ReadAnswer extends DiffAnswer {
+  readonly differences: readonly ReadDifference[]
+}
+
+export interface ContentsWish {
+  readonly layer: string
+  readonly from: string | null
+  readonly to: string
+  readonly paths: string[] | null
+}
+
+/** Rows of a table that are named, for people and for programs. */
+const ROWS = { people: 5, programs: 100 }
+
+/** The differences with what they hold. `text`: settings and databases are what they are to any reader of text. */
+export async function diffContents(
+  session: Session,
+  wish: ContentsWish,
+  { text = false, json = false } = {},
+): Promise<ReadAnswer> {
+  if (text) return session.call('diff', { ...wish, contents: true })
+  return withPlace(session.places.run, async (databases, dir) => {
+    const answer = await session.call('diff', { ...wish, contents: true, databases })
+    const rows = json ? ROWS.programs : ROWS.people
+    const read = (one: DifferenceLine) => readOne(one, dir, rows)
+    const differences: ReadDifference[] = []
+    for (const one of answer.differences) differences.push(await read(one))
+    return { ...answer, differences }
+  })
+}
+
+/** Never throws for what a file holds. */
+export async function readOne(
+  one: DifferenceLine,
+  dir: string,
+  rows: number,
+): Promise<ReadDifference> {
+  const { database, ...rest } = one
+  if (one.partOf !== undefined) return withoutBytes(one)
+  if (database !== undefined) {
+    const { path } = database
+    return withoutBytes({
+      ...rest,
+      tables: { database: path, ...(await readDatabase(database, dir, rows)) },
+    })
   }
-  return { ...answer, differences }
+  const settings = await settingsOf(one)
+  return settings === null ? rest : withoutBytes({ ...rest, settings })
+}
+
+// What they hold is told.
+function withoutBytes(one: ReadDifference): ReadDifference {
+  const side = (of: SideLine | null) => of && { kind: of.kind, size: of.size }
+  return { ...one, before: side(one.before), after: side(one.after) }
 }
 
 async function settingsOf(one: DifferenceLine): Promise<SettingChanges | null> {
@@ -54,7 +102,13 @@ const isRead = (side: SideLine | null): boolean =>
 
 /** The lines to print below the name of a difference. `back`: as what going back would do. */
 export function contentLines(one: ReadDifference, paint: Paint, back = false): string[] {
-  const { settings } = one
+  const { settings, tables, partOf } = one
+  if (tables !== undefined) {
+    const lines = databaseLines(tables, paint, back)
+    const { database } = tables
+    return database === one.path ? lines : [`  (of ${printable(database.slice(1))})`, ...lines]
+  }
+  if (partOf !== undefined) return [`  (a part of ${printable(partOf.slice(1))})`]
   if (settings !== undefined) return settingLines(settings, paint, back)
   return textDifference(back ? { ...one, before: one.after, after: one.before } : one, paint)
 }

@@ -7,12 +7,12 @@
 // Rule: names go to the terminal with nothing in them that steers it.
 
 import { Failure } from '../base/failure.ts'
-import type { DiffAnswer, DifferenceLine } from '../daemon/diff-methods.ts'
+import type { DifferenceLine } from '../daemon/diff-methods.ts'
 import { namedState, splitRange } from '../snapshot/state-name.ts'
 import { atOption, stateAt } from './at-time.ts'
 import { createColors, type Paint } from './colors.ts'
 import { type CommandRow, option } from './command.ts'
-import { contentLines, type ReadDifference, readContents } from './contents.ts'
+import { contentLines, diffContents, type ReadAnswer } from './contents.ts'
 import { type Output, printable } from './output.ts'
 import { size } from './words.ts'
 
@@ -29,19 +29,20 @@ interface DiffWish {
   readonly color: boolean | null
 }
 
-type Found = DiffAnswer & { readonly differences: readonly ReadDifference[] }
-
-export const diff: CommandRow<DiffWish, Found> = {
+export const diff: CommandRow<DiffWish, ReadAnswer> = {
   about: `RANGE is A..B, or A for what differs between A and now. A and B are states as svsfs restore takes them; "ro" is the layer as it was installed, "now" the layer as it is. Without a range it is what changed since the state that the layer came from. NAME@A..B is the same.
 
 A is added, M changed, D deleted, R renamed, m other attributes alone. A file counts as renamed by its inode number, or where the bytes of one that is gone are those of one that came; what lies in a renamed directory is not named again. Paths, from the layer's root on or where a mount shows them, name what is wanted.
 
---patch shows what files of at most 1 MiB hold: settings (JSON, TOML, INI and .desktop, prefs.js, property lists, .reg) key by key, other text line by line. A file that is not what it seems to be is text.`,
+--patch shows what files of at most 1 MiB hold: settings (JSON, TOML, INI and .desktop, prefs.js, property lists, .reg) key by key, other text line by line. A file that is not what it seems to be is text. SQLite databases of at most 256 MiB are compared table by table, their write-ahead logs with them: rows are told apart by their primary key, and the first of them shown. Of everything else it says how many bytes differ.`,
   options: [
     atOption(),
     option('--stat', 'with the bytes of both sides'),
-    option('-p, --patch', 'with what differs in them: settings key by key, text line by line'),
-    option('--text', 'as --patch, but settings as lines of text'),
+    option(
+      '-p, --patch',
+      'with what differs in them: settings by key, tables by row, text by line',
+    ),
+    option('--text', 'as --patch, but settings as lines of text, and databases as bytes'),
     option('--exit-code', 'exit with 1 where something differs'),
     option('--color', 'with colours, also where no terminal is'),
     option('--no-color', 'without colours (so does NO_COLOR in the environment)'),
@@ -50,7 +51,8 @@ A is added, M changed, D deleted, R renamed, m other attributes alone. A file co
     'svsfs diff firefox                       # what changed since the last state',
     'svsfs diff firefox clean --stat          # since the state that is labelled clean',
     'svsfs diff firefox@-2..-1 etc --patch',
-    'svsfs diff firefox -2..-1 --patch --json   # settings as before and after of each key',
+    'svsfs diff firefox latest home/.mozilla -p     # 1 bookmark added, a setting changed',
+    'svsfs diff firefox@-2..-1 --patch --json       # as before and after of each key and row',
     'svsfs diff firefox ro..latest --exit-code',
   ],
   parse: (words) => {
@@ -77,12 +79,15 @@ A is added, M changed, D deleted, R renamed, m other attributes alone. A file co
       color: words.choice('color'),
     }
   },
-  run: async ({ session, exit }, wish) => {
+  run: async ({ session, exit, out }, wish) => {
     const { layer, at, to, paths, patch, text, exitCode } = wish
     const from = at === null ? wish.from : await stateAt(at)
-    const found = await session.call('diff', { layer, from, to, paths, contents: patch })
+    const wanted = { layer, from, to, paths }
+    const found = patch
+      ? await diffContents(session, wanted, { text, json: out.json })
+      : await session.call('diff', wanted)
     if (exitCode && found.differences.length > 0) exit(1)
-    return patch ? readContents(found, text) : found
+    return found
   },
   print: ({ differences, from, to }, out, { stat, patch, color }) => {
     const paint = createColors(color)

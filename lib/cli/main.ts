@@ -64,7 +64,7 @@ async function dispatch(name: string, args: readonly string[], habits: Habits): 
     const { configure } = await import('./configuration.ts')
     habits.verbose = await configure(command)
   })
-  await program.parseAsync(args, { from: 'user' })
+  await program.parseAsync(rest[0] === 'diff' ? args.map(asRange) : args, { from: 'user' })
 }
 
 async function overlay(args: readonly string[], helper = false): Promise<void> {
@@ -79,6 +79,9 @@ function withoutCommon(args: readonly string[]): readonly string[] {
   if (first === '--store') return withoutCommon(rest.slice(1))
   return WORDLESS.test(first) ? withoutCommon(rest) : args
 }
+
+// To commander `-1` is a number, and `-1..latest` an option.
+const asRange = (word: string): string => (/^-\d+\.\./.test(word) ? `@${word}` : word)
 
 // mount.fuse3 calls the program of `-t fuse.svsfs` with a source in place of a command.
 function isHelperCall(program: Command, args: readonly string[]): boolean {

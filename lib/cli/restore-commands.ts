@@ -15,7 +15,7 @@ import { namedState } from '../snapshot/state-name.ts'
 import { confirm, needTerminal, pick } from './ask.ts'
 import { atOption, stateAt } from './at-time.ts'
 import { type CommandRow, type Context, option } from './command.ts'
-import { readContents } from './contents.ts'
+import { diffContents } from './contents.ts'
 import { type Holder, holdersBelow } from './open-files.ts'
 import { type Output, printable } from './output.ts'
 import { dayTime, wayBackWords } from './pick-lines.ts'
@@ -244,10 +244,8 @@ async function pickState(
   const name = layer ?? (await pickLayer(stored))
   const states = stored.filter((state) => state.layer === name)
   const { pickOf } = await import('./pick-state.ts')
-  const { id } = await pickOf(`Which state of ${name} shall come back?`, states, async (state) =>
-    readContents(
-      await session.call('diff', { layer: name, from: state.id, to: 'now', contents: true }),
-    ),
+  const { id } = await pickOf(`Which state of ${name} shall come back?`, states, (state) =>
+    diffContents(session, { layer: name, from: state.id, to: 'now', paths: null }),
   )
   return { layer: name, state: id }
 }

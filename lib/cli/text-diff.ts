@@ -1,7 +1,7 @@
 // The lines that differ between two versions of a text file.
 //
 //   before, after ─▶ both text? ─▶ hunks with three lines around them
-//                    else        ─▶ "not text", "too large"
+//                    else        ─▶ sizes, and how many bytes differ
 //
 // Rule: text is UTF-8 without NUL; whatever it holds, nothing of it steers the terminal.
 
@@ -9,6 +9,7 @@ import { structuredPatch } from 'diff'
 import type { DifferenceLine, SideLine } from '../daemon/diff-methods.ts'
 import type { Paint } from './colors.ts'
 import { printable } from './output.ts'
+import { plural, size } from './words.ts'
 
 /** Lines around what differs. */
 const CONTEXT = 3
@@ -22,10 +23,32 @@ export function textDifference(one: DifferenceLine, paint: Paint): string[] {
   const sides = [before, after].filter((side) => side !== null)
   if (!sides.every(isFile)) return []
   if (sides.some(({ bytes }) => bytes === undefined))
-    return ['  (too large to compare line by line)']
+    return [`  (too large to compare line by line: ${bytesWords(one)})`]
   const texts = [textOf(before), textOf(after)]
-  if (texts[0] === null || texts[1] === null) return ['  (not text)']
+  if (texts[0] === null || texts[1] === null) return [`  (not text: ${bytesWords(one)})`]
   return hunksOf(texts[0]!, texts[1]!, paint)
+}
+
+/** `4.0 KiB -> 4.1 KiB, 12 bytes differ`. */
+function bytesWords(one: DifferenceLine): string {
+  const { before, after } = one
+  if (before === null || after === null) return size((before ?? after)!.size)
+  const sizes =
+    before.size === after.size ? size(after.size) : `${size(before.size)} -> ${size(after.size)}`
+  const count = one.different ?? differing(before, after)
+  return count === null
+    ? sizes
+    : `${sizes}, ${plural(count, 'byte')} ${count === 1 ? 'differs' : 'differ'}`
+}
+
+/** Null where the bytes are not here. */
+function differing({ bytes: before }: SideLine, { bytes: after }: SideLine): number | null {
+  if (before === undefined || after === undefined) return null
+  const [a, b] = [Buffer.from(before, 'base64'), Buffer.from(after, 'base64')]
+  const both = Math.min(a.length, b.length)
+  let count = Math.max(a.length, b.length) - both
+  for (let at = 0; at < both; at++) if (a[at] !== b[at]) count += 1
+  return count
 }
 
 const isFile = ({ kind }: SideLine): boolean => kind === 'file'

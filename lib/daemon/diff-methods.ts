@@ -3,12 +3,14 @@
 //
 // Rule: nothing is changed, and nothing is kept; the layer as it is now is frozen while it is read.
 
+import { join } from 'node:path'
 import { z } from 'zod'
 import { Failure } from '../base/failure.ts'
 import { bytesOf, shown } from '../base/path.ts'
 import type { Difference, DiffSide, DiffWish } from '../snapshot/diff.ts'
 import type { LayerRecord, SnapshotRecord } from '../snapshot/records.ts'
 import { differenceNow, differenceOfStates } from '../snapshot/restore.ts'
+import type { DatabaseSides } from '../snapshot/side-databases.ts'
 import { findState } from '../snapshot/state-name.ts'
 import type { Control } from './control.ts'
 import { type Call, method } from './method.ts'
@@ -28,6 +30,8 @@ const NOW = 'now'
 /** Bytes of one file that are worth comparing line by line, and of all together. */
 const EACH = 1024 * 1024
 const ALL = 16 * 1024 * 1024
+/** Bytes of one SQLite database with its journals, both sides, and of all together. */
+const DATABASE = { each: 256 * 1024 * 1024, all: 1024 * 1024 * 1024 }
 
 const diffShape = z.strictObject({
   layer: nameShape,
@@ -39,6 +43,12 @@ const diffShape = z.strictObject({
   paths: z.array(z.string().min(1).max(8192)).min(1).max(10_000).nullable().default(null),
   /** With the bytes of files that are not too large, in base64. */
   contents: z.boolean().default(false),
+  /** An empty directory in the run directory of the store: with `contents` it takes SQLite databases. */
+  databases: z
+    .string()
+    .regex(/^diff-[0-9a-f-]{8,64}$/)
+    .nullable()
+    .default(null),
 })
 
 export interface SideLine {
@@ -56,6 +66,12 @@ export interface DifferenceLine {
   readonly also?: 'M' | 'attr'
   readonly before: SideLine | null
   readonly after: SideLine | null
+  /** How many bytes differ, of files too large to be here. */
+  readonly different?: number
+  /** The SQLite database that this is a part of, told of once: its files in the directory that was named. */
+  readonly database?: Omit<DatabaseSides, 'path'> & { readonly path: string }
+  /** The main file of a database that another difference tells of. */
+  readonly partOf?: string
 }
 
 export interface DiffAnswer {
@@ -73,7 +89,7 @@ export const diffMethods = {
 
 async function diff(
   control: Control,
-  { layer: name, from, to, paths, contents }: z.infer<typeof diffShape>,
+  { layer: name, from, to, paths, contents, databases }: z.infer<typeof diffShape>,
   call: Call,
 ): Promise<DiffAnswer> {
   return control.alone(name, async (layer) => {
@@ -86,7 +102,7 @@ async function diff(
       index: indexOf(control, layer, ground.version),
       temporary: bytesOf(layerPlaces(control.store.places, layer.id).work),
       ...(paths === null ? {} : { paths: paths.map((path) => insideOf(control, layer, path)) }),
-      ...(contents ? { contents: { each: EACH, all: ALL, scope: ground.digest } } : {}),
+      ...(contents ? { contents: { each: EACH, all: ALL, ...into(control, databases) } } : {}),
     }
     const ro = readOnly(control, layer, ground.version)
     const found =
@@ -98,6 +114,9 @@ async function diff(
     return { layer: name, from: line(before), to: line(after), differences: found.map(lineOf) }
   })
 }
+
+const into = ({ store }: Control, name: string | null) =>
+  name === null ? {} : { databases: { dir: bytesOf(join(store.places.run, name)), ...DATABASE } }
 
 async function earlier(
   { catalogue }: Control,
@@ -141,13 +160,20 @@ function withNow(
   })
 }
 
-const lineOf = ({ path, from, before, after, ...rest }: Difference): DifferenceLine => ({
-  path: `/${shown(path)}`,
-  ...rest,
-  ...(from === undefined ? {} : { from: `/${shown(from)}` }),
-  before: sideLine(before),
-  after: sideLine(after),
-})
+const lineOf = ({ path, from, before, after, ...more }: Difference): DifferenceLine => {
+  const { database, partOf, ...rest } = more
+  return {
+    path: `/${shown(path)}`,
+    ...rest,
+    ...(from === undefined ? {} : { from: `/${shown(from)}` }),
+    ...(database === undefined
+      ? {}
+      : { database: { ...database, path: `/${shown(database.path)}` } }),
+    ...(partOf === undefined ? {} : { partOf: `/${shown(partOf)}` }),
+    before: sideLine(before),
+    after: sideLine(after),
+  }
+}
 
 function sideLine(side: DiffSide | null): SideLine | null {
   if (side === null) return null

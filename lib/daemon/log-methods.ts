@@ -190,12 +190,12 @@ class History {
         was = before === null ? null : await catalogue.hold(before)
         // Deleted since the list was read.
         if (layer === null || is === null || (before !== null && was === null)) return null
-        const { version } = versionOf(layer, after)
+        const { version, digest: scope } = versionOf(layer, after)
         if ((before?.ro.version ?? version) !== version) return 'other'
         const ro = readOnly(control, layer, version)
         const index = indexOf(control, layer, version)
         const lists = { before: was?.pieces ?? null, after: is.pieces }
-        return await runJob('pathChange', { ...lists, ro, index, path }, catalogue)
+        return await runJob('pathChange', { ...lists, ro, index, scope, path }, catalogue)
       } finally {
         is?.release()
         was?.release()

@@ -53,6 +53,26 @@ function withoutEntry(before: Entry, lower: Lower | null): Mark | null {
   return before.kind === 'dir' && lower.isDir ? null : 'M'
 }
 
+/** Above this size, files with other times are not held against each other byte by byte. */
+const WORTH_READING = 16 * 1024 * 1024
+
+/**
+ * True where what `markOf` calls changed may show the same all the same: a file that a program opened for
+ * writing and left as it was. Of files the bytes decide, where the names of their contents have not.
+ */
+export function mayBeSame(before: Entry, now: Entry): boolean {
+  const sameTime = before.mtime === now.mtime && before.mtimeNsec === now.mtimeNsec
+  return (
+    before.kind === now.kind &&
+    now.kind !== 'dir' &&
+    (before.content === undefined || now.content === undefined) &&
+    before.size === now.size &&
+    before.target === now.target &&
+    before.rdev === now.rdev &&
+    (sameTime || (now.size ?? 0) <= WORTH_READING)
+  )
+}
+
 /** True where both hold the same: bytes, target, device; for directories, the same marks. */
 export function sameContent(a: Entry, b: Entry): boolean {
   return (

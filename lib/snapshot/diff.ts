@@ -2,23 +2,28 @@
 //
 //   before ─┐              deleted and added of one file ─▶ renamed
 //           ├─ one walk ─▶ marks ─────────────────────────▶ differences ─▶ bytes of both sides
-//   after  ─┘
+//   after  ─┘              brought up and not changed ─▶ none
 //
-// Rule: it says what a user of the layer would see, not what lies in the sublayer: a directory
-// that was only brought up for its entries is no difference (changes.ts decides).
+// Rule: it says what a user of the layer would see, not what lies in the sublayer: a directory that was
+// only brought up for its entries, or a file that is as it was, is no difference (changes.ts decides).
 
 import { isWithin, type RelPath } from '../base/path.ts'
 import { Below, type BelowIndex } from './below.ts'
-import { type Mark, markOf } from './changes.ts'
+import { type Mark, markOf, mayBeSame, sameAttributes } from './changes.ts'
 import type { DepotReader } from './depot.ts'
-import { openImage } from './image.ts'
+import { presentOn } from './file-out.ts'
+import { type Image, openImage } from './image.ts'
 import type { Report } from './jobs.ts'
 import { LowerTrail, LowerTrees } from './lower.ts'
 import type { PlanJob } from './plan.ts'
 import { presentEntries } from './present.ts'
 import type { Entry, Kind, Piece } from './records.ts'
 import { Renames, type Side } from './renames.ts'
-import { SideBytes, type SideSource } from './side-bytes.ts'
+import { ShownTree } from './shown-tree.ts'
+import { SideBytes } from './side-bytes.ts'
+import { type DatabaseSides, type DatabasesWish, SideDatabases } from './side-databases.ts'
+import { SideReader, type SideSources, sameBytes } from './side-reader.ts'
+import { StateList } from './state-list.ts'
 import { type Listed, readTree, TreeCursor } from './tree.ts'
 
 /** What a path is on one side. */
@@ -40,6 +45,12 @@ export interface Difference {
   readonly also?: 'M' | 'attr'
   readonly before: DiffSide | null
   readonly after: DiffSide | null
+  /** Where bytes were asked for: how many differ, of files that are too large to have them here. */
+  readonly different?: number
+  /** Where databases were asked for: the one that it belongs to. */
+  readonly database?: DatabaseSides
+  /** The main file of a database that another difference tells of. */
+  readonly partOf?: RelPath
 }
 
 /** What both ways of asking have in common. */
@@ -52,12 +63,18 @@ export interface DiffWish {
   /** False where a rename is to be told as a deleted name and an added one. */
   readonly renames?: boolean
   /** Bytes of files are wanted: so many of each at most, and of all together. */
-  readonly contents?: { readonly each: number; readonly all: number; readonly scope: string }
-  /** A directory for nameless files, where contents are wanted. */
+  readonly contents?: {
+    readonly each: number
+    readonly all: number
+    /** SQLite databases are to be written out. */
+    readonly databases?: DatabasesWish
+  }
+  /** A directory for nameless files. */
   readonly temporary?: string
 }
 
-export interface DiffStatesJob extends DiffWish {
+export interface DiffStatesJob extends DiffWish, SideSources {
+  readonly ro: readonly string[]
   /** Null for the layer as it was installed: the read-only sublayer alone. */
   readonly before: readonly Piece[] | null
   readonly after: readonly Piece[]
@@ -69,10 +86,11 @@ export async function diffStates(
   depot: DepotReader,
   report: Report,
 ): Promise<Difference[]> {
-  return compare(job, job.before, readTree(depot, job.after), depot, report, null)
+  const after = { list: readTree(depot, job.after), pieces: job.after, image: null }
+  return compare(job, job.before, after, depot, report)
 }
 
-export interface DiffNowJob extends PlanJob, DiffWish {
+export interface DiffNowJob extends PlanJob, DiffWish, SideSources {
   readonly ro: readonly string[]
 }
 
@@ -84,7 +102,10 @@ export async function diffNow(
 ): Promise<Difference[]> {
   const image = openImage(job.dirs, job.prefix)
   try {
-    return await compare(job, job.target, presentEntries(job, depot), depot, report, image)
+    const after = { list: presentEntries(job, depot), pieces: [], image }
+    const found = await compare(job, job.target, after, depot, report)
+    image.check()
+    return found
   } finally {
     image.close()
   }
@@ -98,27 +119,73 @@ interface Found {
   readonly after: Side | null
 }
 
+/** The later side: the list of a state, or what lies there now. */
+interface After {
+  readonly list: AsyncGenerator<Listed>
+  readonly pieces: readonly Piece[]
+  readonly image: Image | null
+}
+
 async function compare(
-  job: DiffWish,
+  job: DiffWish & SideSources,
   before: readonly Piece[] | null,
-  after: AsyncGenerator<Listed>,
+  after: After,
   depot: DepotReader,
   report: Report,
-  now: SideSource['image'],
 ): Promise<Difference[]> {
   const below = new Below(job.ro[0]!, job.index ?? null)
+  const reader = new SideReader(job, depot, below, after.image)
   try {
-    const found = await walk(job, before, after, depot, report, below)
+    const walked = await walk(job, before, after.list, depot, report, below)
+    const found: Found[] = []
+    for (const one of walked) {
+      const mark = await trueMark(one, reader)
+      if (mark !== null) found.push({ ...one, mark })
+    }
     const all: readonly Different[] = job.renames === false ? found : differencesOf(found, below)
     const wanted = all.filter(({ path, from }) => isWanted(job, path, from))
-    const bytes = job.contents === undefined ? null : new SideBytes(job, depot, below, now)
+    const contents = job.contents === undefined ? null : new SideBytes(job.contents, reader)
+    const databases = databasesOf(job, before, after, depot, below, reader)
     const shown: Difference[] = []
-    for (const one of wanted) shown.push(await shownOf(one, bytes))
-    bytes?.close()
+    for (const one of wanted) shown.push(await shownOf(one, contents, databases))
     return shown
   } finally {
+    reader.close()
     below.close()
   }
+}
+
+// What lies in a sublayer in another form may show the same all the same.
+async function trueMark({ mark, before, after }: Found, reader: SideReader): Promise<Mark | null> {
+  if (mark !== 'M' || before === null || after === null) return mark
+  if (!mayBeSame(before.entry, after.entry)) return mark
+  const [was, is] = [reader.open(before, 'before'), reader.open(after, 'after')]
+  try {
+    const isFile = after.entry.kind === 'file'
+    if (isFile && (was === null || is === null || !(await sameBytes(was, is)))) return mark
+    return sameAttributes(before.entry, after.entry) ? null : 'attr'
+  } finally {
+    was?.close()
+    is?.close()
+  }
+}
+
+function databasesOf(
+  { contents }: DiffWish,
+  before: readonly Piece[] | null,
+  { pieces, image }: After,
+  depot: DepotReader,
+  below: Below,
+  reader: SideReader,
+): SideDatabases | null {
+  if (contents?.databases === undefined) return null
+  const was = new StateList(depot, before ?? [])
+  const is = new StateList(depot, pieces)
+  return new SideDatabases(contents.databases, reader, (path, which) => {
+    if (which === 'before') return new ShownTree(was, below).look(path)
+    image?.rewind()
+    return new ShownTree(image === null ? is : presentOn(image, path), below).look(path)
+  })
 }
 
 const isWanted = ({ paths }: DiffWish, ...names: (RelPath | undefined)[]): boolean =>
@@ -202,20 +269,36 @@ function differencesOf(found: readonly Found[], below: Below): Different[] {
   })
 }
 
-async function shownOf(one: Different, bytes: SideBytes | null): Promise<Difference> {
+async function shownOf(
+  one: Different,
+  contents: SideBytes | null,
+  databases: SideDatabases | null,
+): Promise<Difference> {
   const { path, from, also } = one
   const side = async (of: Side | null, which: 'before' | 'after') => {
     if (of === null) return null
     const { kind, size = 0 }: Entry = of.entry
-    const read = (await bytes?.read(of, which)) ?? null
+    const read = (await contents?.read(of, which)) ?? null
     return { kind, size, ...(read === null ? {} : { bytes: read }) }
   }
+  const sides = { before: await side(one.before, 'before'), after: await side(one.after, 'after') }
+  const isChanged = also === 'M' || (one.mark !== 'attr' && from === undefined)
+  const isLarge = isChanged && one.before !== null && one.after !== null && !isWhole(sides)
+  const different = isLarge ? await contents?.difference(one.before!, one.after!) : null
+  const database = isChanged && isFile(one) ? await databases?.of(one) : null
   return {
     path,
     mark: from === undefined ? one.mark : 'R',
     ...(from === undefined ? {} : { from }),
     ...(also === undefined ? {} : { also }),
-    before: await side(one.before, 'before'),
-    after: await side(one.after, 'after'),
+    ...sides,
+    ...(different == null ? {} : { different }),
+    ...(database == null ? {} : 'told' in database ? { partOf: database.told } : { database }),
   }
 }
+
+const isFile = ({ before, after }: Different): boolean =>
+  (after ?? before)?.entry.kind === 'file' && (before ?? after)?.entry.kind === 'file'
+
+const isWhole = (sides: Pick<Difference, 'before' | 'after'>): boolean =>
+  sides.before?.bytes !== undefined && sides.after?.bytes !== undefined

@@ -93,7 +93,7 @@ function openAlone(path: string): number {
 }
 
 /** What the writable sublayer has on the way to a path. */
-function presentOn(image: Image, path: RelPath): EntryList {
+export function presentOn(image: Image, path: RelPath): EntryList {
   const known = new KnownList()
   for (const name of wayTo(path)) for (const { entry } of image.visit(name, false)) known.add(entry)
   return known

@@ -194,6 +194,7 @@ export async function differenceOfStates(
     before: await piecesOf(catalogue, before),
     after: await catalogue.pieces(after.id),
     ro,
+    scope: after.ro.digest,
   }
   return runJob('diffStates', job, catalogue)
 }
@@ -203,6 +204,8 @@ export async function differenceNow(
   options: Omit<RestoreOptions, 'snapshot'> & { readonly snapshot: SnapshotRecord | null },
   wish: Omit<DiffWish, 'ro'> = {},
 ): Promise<Difference[]> {
-  const job = { ...wish, ...(await planJob(options)), ro: options.dirs.ro }
+  const { snapshot, layer, dirs } = options
+  const scope = (snapshot ?? layer).ro.digest
+  const job = { ...wish, ...(await planJob(options)), ro: dirs.ro, scope }
   return runJob('diffNow', job, options.catalogue, options.onProgress)
 }

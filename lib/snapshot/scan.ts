@@ -16,8 +16,9 @@ import { isWithin, type RelPath } from '../base/path.ts'
 import type { Changed } from '../layer/changed.ts'
 import type { MarkPrefix } from '../layer/marks.ts'
 import { Below, type BelowIndex } from './below.ts'
-import { markOf, sameAttributes, sameContent } from './changes.ts'
+import { type Mark, markOf, mayBeSame, sameAttributes, sameContent } from './changes.ts'
 import type { Depot, DepotReader } from './depot.ts'
+import { contentId } from './file-data.ts'
 import { FileStore, hasContent } from './file-store.ts'
 import { type Image, type ImageDirs, type ImageEntry, openImage } from './image.ts'
 import { LowerTrees } from './lower.ts'
@@ -361,7 +362,7 @@ class Scan {
 
   #gone({ entry, ino = 0 }: Listed): void {
     this.#changed = true
-    const mark = markOf(entry, null, () => this.#lower.look(entry.path))
+    const mark = this.#markOf(entry, null, entry.path)
     if (mark !== null) this.#counts[mark] += 1
     if (mark === 'D') this.#renames.gone({ entry, ino })
   }
@@ -371,12 +372,33 @@ class Scan {
     this.#totals.add(now)
     const before = listed?.entry ?? null
     // A directory's own `lower` is where its content lies below: for a name, it is the parent's.
-    const mark = markOf(before, now, () => this.#lower.look(item.shownOver))
+    const mark = this.#markOf(before, now, item.shownOver)
     if (mark !== null) this.#counts[mark] += 1
     if (mark === 'A') this.#renames.came({ entry: now, ino: item.ino })
     else if (mark === 'D' && listed !== null) this.#renames.gone({ ino: 0, ...listed })
     else if (mark === 'D') this.#goneBelow(item.shownOver)
     if (mark !== null || before === null || before.link !== now.link) this.#changed = true
+  }
+
+  // A file that was only brought up is none that changed, as in a list of differences (diff.ts).
+  #markOf(before: Entry | null, now: Entry | null, over: RelPath | null): Mark | null {
+    const mark = markOf(before, now, () => this.#lower.look(over))
+    const entry = before ?? now
+    if (mark !== 'M' || over === null || entry === null || (before !== null && now !== null))
+      return mark
+    const lower = this.#entryBelow(over)
+    if (lower === null || !mayBeSame(lower, entry)) return mark
+    if (entry.kind === 'file' && (entry.content ?? '') !== this.#contentBelow(over)) return mark
+    return sameAttributes(lower, entry) ? null : 'attr'
+  }
+
+  #contentBelow(path: RelPath): string {
+    const file = this.#belowTree().open(path)
+    try {
+      return contentId(file)
+    } finally {
+      file.close()
+    }
   }
 
   #goneBelow(path: RelPath | null): void {
@@ -385,8 +407,12 @@ class Scan {
   }
 
   #entryBelow(path: RelPath): Entry | null {
+    return this.#belowTree().look(path)?.entry ?? null
+  }
+
+  #belowTree(): Below {
     this.#below ??= new Below(this.#job.ro[0]!, this.#job.index ?? null)
-    return this.#below.look(path)?.entry ?? null
+    return this.#below
   }
 
   #stampOf({ entry, stamp }: ImageEntry): Stamp | null {

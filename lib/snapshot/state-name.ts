@@ -1,5 +1,5 @@
 // How a person names states: NAME@STATE, and a range NAME@A..B. STATE is an id or the beginning of
-// one, a label, `latest`, or `-1` (the one before the latest), `-2` and so on; or, as a program says
+// one, a label, `latest`, or `-1` (the one before the latest), `-2` and so on, each also behind an `@`; or, as a program says
 // it, `at:` and milliseconds since 1970: the newest that was there then.
 //
 // Rule: a label wins over an id that begins alike; what fits several is refused, never guessed. A
@@ -23,8 +23,9 @@ interface Owner {
 export async function findState(
   states: States,
   { id: layer, name }: Owner,
-  text: string,
+  called: string,
 ): Promise<SnapshotRecord> {
+  const text = called.replace(/^@/, '')
   const back = text === 'latest' ? 0 : Number(/^-(\d{1,9})$/.exec(text)?.[1] ?? -1)
   const then = /^at:(\d{1,15})$/.exec(text)?.[1]
   if (then !== undefined) return newestOf(states, { id: layer, name }, Number(then))

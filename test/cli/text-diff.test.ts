@@ -2,7 +2,7 @@
 
 import t from 'tap'
 import { createColors } from '../../lib/cli/colors.ts'
-import { contentLines, readContents } from '../../lib/cli/contents.ts'
+import { contentLines, readOne } from '../../lib/cli/contents.ts'
 import { textDifference } from '../../lib/cli/text-diff.ts'
 import type { DifferenceLine, SideLine } from '../../lib/daemon/diff-methods.ts'
 
@@ -40,7 +40,9 @@ t.test('lines that differ are told with those around them', async (t) => {
 t.test('what is no text is named, and nothing steers the terminal', async (t) => {
   const text = side('text\n')
   for (const other of [Buffer.from([0, 1]), Buffer.from([0xff, 0xfe])])
-    t.same(textDifference(changed(text, side(other)), plain), ['  (not text)'])
+    t.match(textDifference(changed(text, side(other)), plain), [
+      /not text: 5 B -> 2 B, 5 bytes differ/,
+    ])
   const large: SideLine = { kind: 'file', size: 9e9 }
   t.match(textDifference(changed(text, large), plain), [/too large/])
   t.same(textDifference(changed(text, { kind: 'symlink', size: 0 }), plain), [])
@@ -56,8 +58,7 @@ t.test(
       path,
     })
     const lines = async (one: DifferenceLine, text = false, back = false) => {
-      const { differences } = await readContents({ differences: [one] }, text)
-      return contentLines(differences[0]!, plain, back)
+      return contentLines(text ? one : await readOne(one, '', 0), plain, back)
     }
     const pref = (value: string) => `user_pref("home", ${value});\nuser_pref("other", 1);\n`
     const one = change(pref('"a"'), pref('"\\u001b[2J → "').replace('other', 'new'))

@@ -3,6 +3,7 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import sqlite from 'node-sqlite3-wasm'
 import t from 'tap'
 import { cat } from '../../lib/cli/cat-command.ts'
 import type { Paint } from '../../lib/cli/colors.ts'
@@ -84,6 +85,60 @@ t.test('a file is printed as it was, as it was installed, and as it is', async (
     [],
   )
   t.not(second.id, first.id)
+})
+
+t.test('a difference tells settings by their keys and databases by their rows', async (t) => {
+  const { control, rw, act, root } = await storeWithLayer(t)
+  const database = (sql: string) => {
+    const base = new sqlite.Database(join(rw, 'places.sqlite'))
+    // While it is open: the log is beside it, and what it holds nowhere else.
+    base.exec(`pragma locking_mode = exclusive; pragma journal_mode = wal; ${sql}`)
+    sh(rw, 'mkdir -p kept; cp -p places.sqlite places.sqlite-wal kept')
+    base.close()
+    sh(rw, 'mv kept/* .; rmdir kept')
+  }
+  database(
+    "create table moz_bookmarks (id integer primary key, title); insert into moz_bookmarks values (1, 'one')",
+  )
+  await act(`echo 'user_pref("home", "a");' > prefs.js; head -c 2000000 /dev/zero > large`)
+  database("insert into moz_bookmarks values (2, 'two')")
+  await act(`echo 'user_pref("home", "b");' > prefs.js; printf x | dd of=large conv=notrunc`)
+  await control.close()
+  const run = (...words: string[]) => {
+    const { stdout, status, stderr } = spawnSync(process.execPath, [PROGRAM, 'diff', ...words], {
+      env: { ...process.env, SVSFS_STORE: root },
+      encoding: 'utf8',
+    })
+    t.equal(status, 0, stderr)
+    return stdout
+  }
+  // A range that begins with a minus is no option.
+  t.equal(
+    run('app', '-1..latest', '--patch'),
+    `M large
+  (too large to compare line by line: 1.91 MiB, 1 byte differs)
+M places.sqlite-wal
+  (of places.sqlite)
+  moz_bookmarks: 1 added
+    + id 2: title two
+M prefs.js
+  home: a → b
+`,
+  )
+  const { data } = JSON.parse(run('app@-1..latest', 'places.sqlite-wal', '--patch', '--json'))
+  t.match(data.differences, [
+    {
+      path: '/places.sqlite-wal',
+      tables: {
+        database: '/places.sqlite',
+        tables: [{ table: 'moz_bookmarks', added: 1, removed: 0, changed: 0 }],
+      },
+    },
+  ])
+  t.same(
+    readdirSync(join(root, 'run')).filter((name) => name.startsWith('diff-')),
+    [],
+  )
 })
 
 t.test('what is too large for JSON is refused there', async (t) => {

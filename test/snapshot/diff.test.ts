@@ -48,6 +48,27 @@ t.test('added, changed, deleted, attributes', async (t) => {
   ])
 })
 
+t.test('what was brought up and left as it was is no difference, nor counted as one', async (t) => {
+  const lab = await labOf(t)
+  const { rw, ro } = lab.dirs
+  sh(ro[0]!, 'for n in same touched written; do echo $n > $n; done; ln -s same link')
+  sh(rw, 'cp -a "$RO"/. .; touch -d 2020-01-01 touched; echo WRITTEN > written', { RO: ro[0] })
+  const first = await lab.snapshot()
+  t.match(first.counts, { added: 0, changed: 1, deleted: 0, attributes: 1 })
+  const wanted = ['attr touched', 'M written']
+  t.same(await between(lab, null, 0), wanted)
+  const { catalogue, layer, dirs } = lab
+  const now = (snapshot: typeof first | null) =>
+    differenceNow({ catalogue, layer, snapshot, dirs }).then(seen)
+  t.same(await now(null), wanted)
+  // And back: what lies below shows again.
+  sh(rw, 'rm *')
+  t.same(await now(first), wanted)
+  const second = await lab.snapshot()
+  t.match(second.counts, { added: 0, changed: 1, deleted: 0, attributes: 1 })
+  t.same(await between(lab, 0, 1), wanted)
+})
+
 /** As `git diff --name-status` has it. */
 const told = (found: readonly Difference[]): string[] =>
   found.map(({ path, mark, from, also = '' }) =>
@@ -100,7 +121,7 @@ t.test('renamed is told from deleted and added', async (t) => {
   // Only some paths, and their bytes.
   const job = {
     paths: [relPath('moved')],
-    contents: { each: 100, all: 100, scope: second.ro.digest },
+    contents: { each: 100, all: 100 },
   }
   const some = await differenceOfStates(catalogue, states[0]!, second, ro, job)
   t.same(told(some), ['R moved < d', 'M moved/b', 'A moved/new'])

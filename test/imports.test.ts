@@ -1,7 +1,7 @@
 // Which way imports run: only to one's own folder or to a lower rank, so that any folder can
 // be read with nothing above it in mind.
 //
-//   7 bin   6 cli web   5 daemon   4 run deploy archive   3 union snapshot   2 fuse layer   1 host contents   0 base
+//   7 bin   6 cli web   5 daemon   4 run deploy archive repository   3 union snapshot   2 fuse layer   1 host contents   0 base
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
@@ -21,6 +21,7 @@ const RANK: Readonly<Record<string, number>> = {
   'lib/archive': 4,
   'lib/run': 4,
   'lib/deploy': 4,
+  'lib/repository': 4,
   'lib/daemon': 5,
   'lib/cli': 6,
   'lib/web': 6,

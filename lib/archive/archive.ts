@@ -1,6 +1,7 @@
 // An archive that is read: its manifest, its signatures, its chunks.
 //
-//   file ─▶ ZipIn ─▶ manifest (schema, bounds) ─▶ signature (each of them) ─▶ chunks (length, digest)
+//   file       ─▶ ZipIn  ─┐
+//   repository ─▶ Pulled ─┴▶ manifest (schema, bounds) ─▶ signature (each of them) ─▶ chunks (length, digest)
 //
 // Rule: it may come from anybody. Opening it checks all but the chunks; `check` holds every chunk against
 // its digest, and must have passed before anything is written.
@@ -25,6 +26,22 @@ import {
 import { readSigned, type Signed } from './signature.ts'
 import { ZipIn } from './zip-in.ts'
 
+/** Where the entries of an archive are read: a file, or what was fetched of a repository. */
+export interface ArchiveSource {
+  /** What failures call it. */
+  readonly path: string
+  /** Bytes of all of it. */
+  readonly size: number
+  /** Manifest and signature first, then the chunks. */
+  readonly names: readonly string[]
+  lengthOf(name: string): number
+  /** The bytes of an entry; null where there is none. */
+  read(name: string): Promise<Buffer | null>
+  /** Chunks that were not brought, because nobody needs them here. */
+  readonly without?: ReadonlySet<string>
+  close(): Promise<void>
+}
+
 export class Archive implements DepotReader {
   readonly path: string
   readonly manifest: ArchiveManifest
@@ -33,12 +50,17 @@ export class Archive implements DepotReader {
   readonly signed: Signed
   /** Bytes of the file. */
   readonly size: number
-  readonly #zip: ZipIn
+  readonly #source: ArchiveSource
 
-  private constructor(zip: ZipIn, manifest: ArchiveManifest, payload: string, signed: Signed) {
-    this.path = zip.path
-    this.size = zip.size
-    this.#zip = zip
+  private constructor(
+    source: ArchiveSource,
+    manifest: ArchiveManifest,
+    payload: string,
+    signed: Signed,
+  ) {
+    this.path = source.path
+    this.size = source.size
+    this.#source = source
     this.manifest = manifest
     this.payload = payload
     this.signed = signed
@@ -46,23 +68,28 @@ export class Archive implements DepotReader {
 
   /** Throws SVS_SOURCE_NOT_FOUND, SVS_ARCHIVE_DAMAGED, SVS_ARCHIVE_NEWER, SVS_SIGNATURE_INVALID. */
   static async open(path: string): Promise<Archive> {
-    const zip = await ZipIn.open(path)
+    return Archive.from(await ZipIn.open(path))
+  }
+
+  /** The same of another source, which is closed where this fails, and with the archive. */
+  static async from(source: ArchiveSource): Promise<Archive> {
+    const { path } = source
     try {
-      const text = (await zip.read(MANIFEST_NAME))!
+      const text = (await source.read(MANIFEST_NAME))!
       const manifest = readManifest(text, path)
-      mustFit(zip, manifest)
+      mustFit(source, manifest)
       const payload = createHash('sha256').update(text).digest('hex')
-      const signed = readSigned((await zip.read(SIGNATURE_NAME))!, payload, path)
-      return new Archive(zip, manifest, payload, signed)
+      const signed = readSigned((await source.read(SIGNATURE_NAME))!, payload, path)
+      return new Archive(source, manifest, payload, signed)
     } catch (err) {
-      await zip.close()
+      await source.close()
       throw err
     }
   }
 
   /** The bytes of a chunk, held against its name. Throws Damage. */
   async chunk(id: string): Promise<Buffer | null> {
-    const bytes = await this.#zip.read(`${CHUNK_FOLDER}${id}`)
+    const bytes = await this.#source.read(`${CHUNK_FOLDER}${id}`)
     if (bytes !== null && sha256(bytes) !== id)
       throw new Damage(`chunk ${id.slice(0, 16)} is altered`)
     return bytes
@@ -78,7 +105,8 @@ export class Archive implements DepotReader {
 
   /** Holds every chunk against its digest. Throws Damage. */
   async check(onProgress: (text: string) => void, signal: AbortSignal | null): Promise<void> {
-    const ids = Object.keys(this.manifest.chunks)
+    const { without } = this.#source
+    const ids = Object.keys(this.manifest.chunks).filter((id) => without?.has(id) !== true)
     const pace = new Pace(1, signal)
     for (const [at, id] of ids.entries()) {
       await this.chunk(id)
@@ -108,7 +136,7 @@ export class Archive implements DepotReader {
   }
 
   close(): Promise<void> {
-    return this.#zip.close()
+    return this.#source.close()
   }
 }
 
@@ -165,15 +193,15 @@ const isLater = (states: readonly { id: string }[], one: string, other: string):
   states.findIndex(({ id }) => id === one) >= states.findIndex(({ id }) => id === other)
 
 // The entries are those that the manifest names, each as long as it says.
-function mustFit(zip: ZipIn, { chunks }: ArchiveManifest): void {
-  const damaged = (why: string) => new Failure('SVS_ARCHIVE_DAMAGED', zip.path, why)
-  const there = zip.names.slice(2)
+function mustFit(source: ArchiveSource, { chunks }: ArchiveManifest): void {
+  const damaged = (why: string) => new Failure('SVS_ARCHIVE_DAMAGED', source.path, why)
+  const there = source.names.slice(2)
   for (const name of there)
     if (!Object.hasOwn(chunks, name.slice(CHUNK_FOLDER.length)))
       throw damaged(`entry ${name} is not in its manifest`)
   for (const [id, length] of Object.entries(chunks)) {
     const name = `${CHUNK_FOLDER}${id}`
-    if (zip.lengthOf(name) !== length)
+    if (source.lengthOf(name) !== length)
       throw damaged(`entry ${name} is missing, or has another length`)
   }
 }

@@ -1,7 +1,7 @@
 // Making an archive of states, and of the read-only part where it is wanted.
 //
 //   states ─▶ lines of entries ─▶ contents that they need ─▶ chunks
-//   base   ─▶ (base-out.ts)    ─▶      …                       …      ─▶ manifest ─▶ ZIP
+//   base   ─▶ (base-out.ts)    ─▶      …                       …      ─▶ manifest ─▶ ZIP, or a repository
 //
 // Rule: what the states consist of is claimed before it is looked at, so that nothing of it is removed
 // meanwhile; the file appears last.
@@ -57,6 +57,22 @@ export interface ExportOptions {
   readonly onProgress?: (text: string) => void
 }
 
+/** What a chunk is for: repositories pack those of a kind together. */
+export type ChunkUse = 'base' | 'state' | 'list'
+
+/** An archive before it is written anywhere. */
+export interface Prepared {
+  readonly manifest: ArchiveManifest
+  /** The bytes of the entries `manifest.json` and `signature`. */
+  readonly text: Buffer
+  readonly signed: Buffer
+  readonly payload: string
+  readonly signatures: readonly Signature[]
+  useOf(id: string): ChunkUse
+  /** Throws Damage. */
+  chunk(id: string): Promise<Buffer>
+}
+
 export interface Exported {
   readonly path: string
   /** Bytes of the file. */
@@ -68,8 +84,26 @@ export interface Exported {
 }
 
 export async function exportArchive(options: ExportOptions): Promise<Exported> {
-  const { catalogue, states, from, path, replace } = options
+  const { path, replace } = options
   if (!replace && existsSync(path)) throw new Failure('SVS_PATH_EXISTS', path)
+  return prepareArchive(options, async (prepared) => {
+    const bytes = await writeZip(prepared, options)
+    return {
+      path,
+      bytes,
+      payload: prepared.payload,
+      chunks: Object.keys(prepared.manifest.chunks).length,
+      signers: prepared.signatures.map(({ name }) => name),
+    }
+  })
+}
+
+/** Makes an archive, and has it used while what it consists of is held. */
+export async function prepareArchive<T>(
+  options: Omit<ExportOptions, 'replace'>,
+  use: (prepared: Prepared) => Promise<T>,
+): Promise<T> {
+  const { catalogue, states, from } = options
   const held = new Map<string, Holding>()
   const writer = await catalogue.writer()
   try {
@@ -78,7 +112,7 @@ export async function exportArchive(options: ExportOptions): Promise<Exported> {
       if (holding === null) throw new Failure('SVS_STATE_NOT_FOUND', state.id, options.layer.name)
       held.set(state.id, holding)
     }
-    return await new Export(options, writer, held).run()
+    return await use(await new Export(options, writer, held).prepare())
   } catch (err) {
     if (!(err instanceof Damage)) throw err
     throw new Failure('SVS_CHUNK_DAMAGED', states.at(-1)?.id ?? '', 'its files', err.message, {
@@ -87,6 +121,26 @@ export async function exportArchive(options: ExportOptions): Promise<Exported> {
   } finally {
     writer.end()
     for (const { release } of held.values()) release()
+  }
+}
+
+async function writeZip(
+  { manifest, text, signed, chunk }: Prepared,
+  { path, replace, onProgress }: ExportOptions,
+): Promise<number> {
+  const zip = new ZipOut(path)
+  try {
+    await zip.add(MANIFEST_NAME, text)
+    await zip.add(SIGNATURE_NAME, signed)
+    const ids = Object.keys(manifest.chunks).sort()
+    for (const [at, id] of ids.entries()) {
+      await zip.add(`${CHUNK_FOLDER}${id}`, await chunk(id))
+      onProgress?.(`wrote ${at + 1} of ${ids.length} chunks`)
+    }
+    return await zip.end(replace)
+  } catch (err) {
+    await zip.abandon()
+    throw err
   }
 }
 
@@ -112,7 +166,7 @@ class Lists implements Depot {
 }
 
 class Export {
-  readonly #options: ExportOptions
+  readonly #options: Omit<ExportOptions, 'replace'>
   readonly #depot: DepotReader
   readonly #held: ReadonlyMap<string, Holding>
   readonly #lists = new Lists()
@@ -120,28 +174,32 @@ class Export {
   readonly #kinds = new Set<ArchiveManifest['kinds'][number]>()
   readonly #closure: Closure
 
-  constructor(options: ExportOptions, depot: DepotReader, held: ReadonlyMap<string, Holding>) {
+  constructor(
+    options: Omit<ExportOptions, 'replace'>,
+    depot: DepotReader,
+    held: ReadonlyMap<string, Holding>,
+  ) {
     this.#options = options
     this.#held = held
     this.#depot = depot
     this.#closure = new Closure(depot, options.ro.digest)
   }
 
-  async run(): Promise<Exported> {
+  async prepare(): Promise<Prepared> {
+    const { base, made } = this.#options
     const manifest = await this.#manifest()
     const text = Buffer.from(canonicalText(archiveManifest.parse(manifest)))
     if (text.length > LIMITS.manifest)
       throw new Failure('SVS_ARCHIVE_UNWRITABLE', this.#options.path, 'it has too many parts')
     const payload = createHash('sha256').update(text).digest('hex')
     const signatures = this.#signatures(payload)
-    const bytes = await this.#write(manifest, text, signatures)
-    return {
-      path: this.#options.path,
-      bytes,
-      payload,
-      chunks: Object.keys(manifest.chunks).length,
-      signers: signatures.map(({ name }) => name),
+    const signed = signedText({ made: { at: Date.now(), ...made }, signatures })
+    const useOf = (id: string): ChunkUse => {
+      if (this.#lists.chunks.has(id)) return 'list'
+      return base?.chunks.has(id) === true ? 'base' : 'state'
     }
+    const chunk = (id: string) => this.#chunk(id)
+    return { manifest, text, signed, payload, signatures, useOf, chunk }
   }
 
   async #manifest(): Promise<ArchiveManifest> {
@@ -290,29 +348,6 @@ class Export {
     const own = key === null ? [] : [signPayload(payload, key)]
     for (const one of own) kept.delete(one.key)
     return [...kept.values(), ...own]
-  }
-
-  async #write(
-    { chunks }: ArchiveManifest,
-    manifest: Buffer,
-    signatures: readonly Signature[],
-  ): Promise<number> {
-    const { path, replace, made } = this.#options
-    const zip = new ZipOut(path)
-    try {
-      await zip.add(MANIFEST_NAME, manifest)
-      const signed = { made: { at: Date.now(), ...made }, signatures: [...signatures] }
-      await zip.add(SIGNATURE_NAME, signedText(signed))
-      const ids = Object.keys(chunks).sort()
-      for (const [at, id] of ids.entries()) {
-        await zip.add(`${CHUNK_FOLDER}${id}`, await this.#chunk(id))
-        this.#tell(`wrote ${at + 1} of ${ids.length} chunks`)
-      }
-      return await zip.end(replace)
-    } catch (err) {
-      await zip.abandon()
-      throw err
-    }
   }
 
   #tell(text: string): void {

@@ -35,6 +35,7 @@ const MODULES = {
   recode: async () => (await import('./recode-methods.ts')).recodeMethods,
   key: async () => (await import('./key-methods.ts')).keyMethods,
   archive: async () => (await import('./archive-methods.ts')).archiveMethods,
+  repository: async () => (await import('./repository-methods.ts')).repositoryMethods,
 } as const
 
 type ModuleName = keyof typeof MODULES
@@ -109,6 +110,9 @@ const PLACES: { readonly [Name in MethodName]: ModuleOf<Name> } = {
   'key.trust': 'key',
   'key.revoke': 'key',
   'key.export': 'key',
+  push: 'repository',
+  pull: 'repository',
+  'repo.list': 'repository',
 }
 
 export const METHOD_NAMES = Object.keys(PLACES) as readonly MethodName[]
@@ -133,6 +137,8 @@ export async function loadAll(): Promise<void> {
   await import('../archive/import.ts')
   await import('../archive/base-out.ts')
   await import('../archive/base-in.ts')
+  await import('../archive/needed.ts')
+  await import('../repository/pulled.ts')
 }
 
 /** What a caller may pass: fields with a default may be left out. */

@@ -28,7 +28,8 @@ import { readOnly } from './states.ts'
 import { layerPlaces } from './store-path.ts'
 import { plural } from './text.ts'
 
-const exportShape = z.strictObject({
+/** What is exported, wherever to. */
+export const exportedShape = z.strictObject({
   layer: nameShape,
   /** The latest by default. */
   state: stateShape.nullable().default(null),
@@ -40,18 +41,21 @@ const exportShape = z.strictObject({
   withBase: z.boolean().default(false),
   /** Store programs in less room first (recode). */
   best: z.boolean().default(false),
-  file: pathShape,
-  /** Over what is there. */
-  replace: z.boolean().default(false),
   /** The key that signs, by its name; the first there is by default. */
   key: z.string().max(64).nullable().default(null),
   sign: z.boolean().default(true),
   version: z.string().max(100),
 })
+export type ExportWish = z.infer<typeof exportedShape>
 
-const importShape = z.strictObject({
-  /** In any order: one that comes after another is taken after it. */
-  files: z.array(pathShape).min(1).max(1000),
+const exportShape = exportedShape.extend({
+  file: pathShape,
+  /** Over what is there. */
+  replace: z.boolean().default(false),
+})
+
+/** How archives are taken, wherever from. */
+export const takenShape = z.strictObject({
   /** The layer that gets it; the one that the archive names by default. */
   as: nameShape.nullable().default(null),
   restore: z.boolean().default(false),
@@ -59,6 +63,12 @@ const importShape = z.strictObject({
   allowUnsigned: z.boolean().default(false),
   allowDevices: z.boolean().default(false),
   allowLinks: z.boolean().default(false),
+})
+export type TakeWish = z.infer<typeof takenShape>
+
+const importShape = takenShape.extend({
+  /** In any order: one that comes after another is taken after it. */
+  files: z.array(pathShape).min(1).max(1000),
 })
 
 export interface ExportAnswer extends Exported {
@@ -91,17 +101,34 @@ async function exportStates(
   call: Call,
 ): Promise<ExportAnswer> {
   await refuseOwnMount(control, dirname(wish.file))
+  const { file: path, replace } = wish
+  return exporting(control, wish, call, async (options) => {
+    const { exportArchive } = await import('../archive/export.ts')
+    const done = await exportArchive({ ...options, path, replace })
+    tellExported(control, options, path)
+    return { ...done, ...exported(options) }
+  })
+}
+
+type Exporting = Omit<ExportOptions, 'path' | 'replace'>
+
+/** Finds what is meant, packs the read-only part where it goes along, and has all of it used. */
+export async function exporting<T>(
+  control: Control,
+  wish: ExportWish,
+  call: Call,
+  use: (options: Exporting) => Promise<T>,
+): Promise<T> {
   const layer = await control.layer(wish.layer)
   const chosen = await chosenOf(control, layer, wish)
-  const { ro, states, from } = chosen
+  const { ro, states } = chosen
   for (const state of wish.best ? states : [])
     await recodeOne(control, layer, state, null, (programs) =>
       call.progress(`looked at ${plural(programs, 'program')}`),
     )
   const write = async (base: BaseOut | null) => {
-    const { exportArchive } = await import('../archive/export.ts')
     const { Keys } = await import('../archive/keys.ts')
-    return exportArchive({
+    return use({
       ...chosen,
       catalogue: control.catalogue,
       layer: base === null ? { ...layer, excludes: [] } : layer,
@@ -110,19 +137,26 @@ async function exportStates(
       manifest: base === null ? {} : layer.manifest,
       key: wish.sign ? new Keys(control.store.places.keys).signer(wish.key) : null,
       made: { by: `svsfs ${wish.version}`, host: hostname() },
-      path: wish.file,
-      replace: wish.replace,
       onProgress: call.progress,
     })
   }
   const packed = chosen.kind === 'layer' || wish.withBase
-  const done = packed ? await withPacked(control, layer, ro, call, write) : await write(null)
-  const what = chosen.kind === 'layer' ? 'it' : `state ${states.at(-1)!.id}`
-  control.events.tell('exported', `layer ${layer.name}: ${what} was written to ${wish.file}`, {
+  return packed ? withPacked(control, layer, ro, call, write) : write(null)
+}
+
+export function exported({ layer, kind, states, from }: Exporting) {
+  return { layer: layer.name, kind, states: states.map(({ id }) => id), from: from?.id ?? null }
+}
+
+export function tellExported(
+  { events }: Control,
+  { layer, kind, states }: Exporting,
+  to: string,
+): void {
+  const what = kind === 'layer' ? 'it' : `state ${states.at(-1)!.id}`
+  events.tell('exported', `layer ${layer.name}: ${what} was written to ${to}`, {
     layer: layer.name,
   })
-  const ids = states.map(({ id }) => id)
-  return { ...done, layer: layer.name, kind: chosen.kind, states: ids, from: from?.id ?? null }
 }
 
 type Chosen = Pick<ExportOptions, 'kind' | 'states' | 'from' | 'ro'>
@@ -130,7 +164,7 @@ type Chosen = Pick<ExportOptions, 'kind' | 'states' | 'from' | 'ro'>
 async function chosenOf(
   control: Control,
   layer: LayerRecord,
-  wish: z.infer<typeof exportShape>,
+  wish: ExportWish,
 ): Promise<Chosen> {
   const { catalogue } = control
   if (wish.states !== null) {
@@ -185,7 +219,7 @@ function roOf(layer: LayerRecord, { id, ro }: SnapshotRecord): LayerRecord['ro']
 
 async function importFiles(
   control: Control,
-  { files, as, restore, allowUnsigned, allowDevices, allowLinks }: z.infer<typeof importShape>,
+  { files, ...wish }: z.infer<typeof importShape>,
   call: Call,
 ): Promise<ImportAnswer> {
   const { Archive } = await import('../archive/archive.ts')
@@ -197,19 +231,40 @@ async function importFiles(
       await refuseOwnMount(control, file)
       archives.push(await Archive.open(file))
     }
-    for (const { path, signed } of archives) keys.judge(path, signed.signatures, allowUnsigned)
-    const name = layerName(as ?? archives[0]!.manifest.layer.name)
-    const allowed = { devices: allowDevices, links: allowLinks }
-    const bringing = { allowed, signal: signalOf(control, call), onProgress: call.progress }
-    const imported = await importChain(control, name, inOrder(archives), bringing)
-    return await control.alone(name, async (layer) => {
-      const target = imported.at(-1)?.snapshot ?? null
-      const restored = restore && target !== null ? await goTo(control, layer, target, call) : null
-      return answerOf(control, name, imported, restored)
-    })
+    for (const { path, signed } of archives) keys.judge(path, signed.signatures, wish.allowUnsigned)
+    return await takeArchives(control, archives, wish, call)
   } finally {
     for (const archive of archives) await archive.close()
   }
+}
+
+/** Takes archives whose signatures were looked at. */
+export async function takeArchives(
+  control: Control,
+  archives: readonly Archive[],
+  { as, restore, allowDevices, allowLinks }: TakeWish,
+  call: Call,
+): Promise<ImportAnswer> {
+  const name = layerName(as ?? archives[0]!.manifest.layer.name)
+  const allowed = { devices: allowDevices, links: allowLinks }
+  const bringing = { allowed, signal: signalOf(control, call), onProgress: call.progress }
+  const imported = await importChain(control, name, inOrder(archives), bringing)
+  return answerWith(control, name, imported, restore, call)
+}
+
+/** Goes to the last of the states where that is wanted. */
+export function answerWith(
+  control: Control,
+  name: string,
+  imported: readonly ImportedState[],
+  restore: boolean,
+  call: Call,
+): Promise<ImportAnswer> {
+  return control.alone(name, async (layer) => {
+    const target = imported.at(-1)?.snapshot ?? null
+    const restored = restore && target !== null ? await goTo(control, layer, target, call) : null
+    return answerOf(control, name, imported, restored)
+  })
 }
 
 /** Each after the one that brings the state it comes after. Throws SVS_USAGE for archives of several layers. */
@@ -249,7 +304,8 @@ async function refuseGaps(
   }
 }
 
-function signalOf(control: Control, call: Call): AbortSignal {
+/** Breaks off what is done for a caller who goes, or in a process that ends. */
+export function signalOf(control: Control, call: Call): AbortSignal {
   const gone = new AbortController()
   call.whenGone(() => gone.abort())
   return AbortSignal.any([gone.signal, control.ending.signal])

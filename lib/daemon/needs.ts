@@ -21,6 +21,7 @@ const NEEDS: Partial<Record<MethodName, Needs>> = {
   which: { daemon: true },
   'layer.create': { creates: true },
   import: { creates: true },
+  pull: { creates: true },
   'key.create': { creates: true },
   'key.trust': { creates: true },
 }

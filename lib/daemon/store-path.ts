@@ -1,6 +1,6 @@
 // Where a store lies, and the names of the places in it.
 //
-//   <store>/store.json  catalogue/  layers/<id>/…  frozen/<n>/  keys/  run/  packages/
+//   <store>/store.json  catalogue/  layers/<id>/…  frozen/<n>/  keys/  run/  packages/  repositories.json
 //
 // Rule: these are host paths as Node takes them; what goes to the engine is made internal
 // (bytes as latin1) by `bytesOf` at that point.
@@ -37,6 +37,8 @@ export interface StorePlaces {
   readonly empty: string
   /** What apt downloaded for recipes; may be removed at any time. */
   readonly packages: string
+  /** Repositories of registries that were used (known-repositories.ts). */
+  readonly repositories: string
 }
 
 export function storePlaces(root: string): StorePlaces {
@@ -55,6 +57,7 @@ export function storePlaces(root: string): StorePlaces {
     views: join(root, 'run/views'),
     empty: join(root, 'run/empty'),
     packages: join(root, 'packages'),
+    repositories: join(root, 'repositories.json'),
   }
 }
 

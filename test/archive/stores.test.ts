@@ -1,64 +1,12 @@
 // Archives from one store to another, as the commands ask for it.
 
-import {
-  chmodSync,
-  chownSync,
-  closeSync,
-  linkSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  statSync,
-  symlinkSync,
-  utimesSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs'
+import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import t, { type Test } from 'tap'
-import { type Answer, type MethodName, type Params, perform } from '../../lib/daemon/api.ts'
-import { type Control, openControl } from '../../lib/daemon/control.ts'
+import t from 'tap'
 import { layerPlaces } from '../../lib/daemon/store-path.ts'
-import { describeTree, placeOf } from '../snapshot/fixture.ts'
+import { describeTree } from '../snapshot/fixture.ts'
 import { Forgery } from './forge.ts'
-
-interface StoreAsked {
-  readonly dir: string
-  readonly control: Control
-  ask<Name extends MethodName>(name: Name, params: Params<Name>): Promise<Answer<Name>>
-  /** The writable sublayer of the layer, which no mount shows. */
-  rw(layer: string): Promise<string>
-}
-
-async function storeAsked(t: Test): Promise<StoreAsked> {
-  const dir = placeOf(t)
-  const control = await openControl({ root: join(dir, 'store'), doing: 'a test', create: true })
-  t.teardown(() => control.close())
-  const call = { progress() {}, whenGone() {} }
-  return {
-    dir,
-    control,
-    ask: (name, params) => perform(control, name, params, call) as never,
-    rw: async (name) => {
-      const layer = await control.layer(name)
-      return layerPlaces(control.store.places, layer.id).rw(layer.rw)
-    },
-  }
-}
-
-/** What the layer of both stores is made of. */
-function sourceOf(t: Test, text = 'as installed\n'): string {
-  const from = join(placeOf(t), 'source')
-  mkdirSync(join(from, 'etc'), { recursive: true })
-  writeFileSync(join(from, 'etc/app.ini'), text)
-  writeFileSync(join(from, 'program'), Buffer.alloc(100_000, 'code '), { mode: 0o755 })
-  symlinkSync('program', join(from, 'alias'))
-  return from
-}
-
-const create = (store: StoreAsked, from: string, layer = 'app') =>
-  store.ask('layer.create', { layer, source: { kind: 'from', paths: [from] } })
+import { create, richSource, type StoreAsked, sourceOf, storeAsked } from './store-asked.ts'
 
 const version = 'test'
 const taken = { allowUnsigned: true }
@@ -137,21 +85,6 @@ t.test('a store that has a key signs, and one that trusts it asks for nothing', 
   await t.rejects(here.ask('export', { layer: 'app', file, version }), { code: 'SVS_PATH_EXISTS' })
   t.equal(statSync(file).mtimeMs, before, 'what is there is not touched')
 })
-
-/** A source with all that a tree may have. */
-function richSource(t: Test): string {
-  const from = sourceOf(t)
-  linkSync(join(from, 'program'), join(from, 'etc/same-program'))
-  const sparse = openSync(join(from, 'sparse'), 'w')
-  writeSync(sparse, 'end', 3_000_000)
-  closeSync(sparse)
-  mkdirSync(join(from, 'shut'), { mode: 0o755 })
-  writeFileSync(join(from, 'shut/inside'), 'x', { mode: 0o600 })
-  chmodSync(join(from, 'shut'), 0o710)
-  utimesSync(join(from, 'etc/app.ini'), 5.25, 7.5)
-  if (process.geteuid?.() === 0) chownSync(join(from, 'etc/app.ini'), 3, 4)
-  return from
-}
 
 t.test('a layer goes to another store with its states, and is the same layer there', async (t) => {
   const [here, there] = [await storeAsked(t), await storeAsked(t)]

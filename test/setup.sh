@@ -36,6 +36,8 @@ sqlite3      sqlite3          <test bench>      the story of the tests: so is a 
 xz-utils     xz               <test bench>      tests import archives of each compression
 zstd         zstd             <test bench>      and of this one
 bzip2        bzip2            <test>            and of this one
+docker-registry docker-registry <test>        tests bring layers to a real registry, and get them from there
+skopeo       skopeo           <test>            tests have another tool read and carry what svsfs has written
 fuse-overlayfs fuse-overlayfs <bench>         a peer that the benchmark compares with
 unionfs-fuse unionfs          <bench>           another
 mergerfs     mergerfs         <bench>           another

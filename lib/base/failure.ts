@@ -48,7 +48,10 @@ export const FAILURES = {
     1,
     'the configuration %s cannot be read: %s; give it the mode 644, or remove it',
   ],
-  SVS_CREDENTIALS: [10, '%s has no credentials that can be used: %s; docker login or skopeo login makes them anew'],
+  SVS_CREDENTIALS: [
+    10,
+    '%s has no credentials that can be used: %s; docker login or skopeo login makes them anew',
+  ],
   SVS_DAEMON_BUSY: [5, 'the daemon of the store cannot hear more at once: %s; try again later'],
   SVS_DAEMON_DIED: [
     1,
@@ -140,13 +143,28 @@ export const FAILURES = {
   SVS_PATH_NOT_MOUNTED: [3, '%s lies in no mount of this store (svsfs status shows the mounts)'],
   SVS_PROGRAM_NOT_FOUND: [3, 'there is no program %s in the view of the layer'],
   SVS_RECIPE_NOT_FOUND: [3, 'no recipe named %s; there are: %s'],
-  SVS_REPOSITORY_DENIED: [9, '%s does not let us in (%s); docker login or skopeo login makes credentials for it'],
+  SVS_REPOSITORY_DENIED: [
+    9,
+    '%s does not let us in (%s); docker login or skopeo login makes credentials for it',
+  ],
   SVS_REPOSITORY_INVALID: [10, '%s has what cannot be used: %s; nothing was changed'],
-  SVS_REPOSITORY_NAME: [2, '"%s" names no repository: %s; write HOST/NAME:TAG, dir:PATH:TAG or https://HOST/PATH:TAG'],
+  SVS_REPOSITORY_NAME: [
+    2,
+    '"%s" names no repository: %s; write HOST/NAME:TAG, dir:PATH:TAG or https://HOST/PATH:TAG',
+  ],
   SVS_REPOSITORY_NOT_FOUND: [3, 'there is no %s in %s; svsfs repo list shows what there is'],
-  SVS_REPOSITORY_OTHER: [10, '%s is %s and nothing of svsfs; a container image becomes a layer by svsfs layer create NAME --from oci:%s'],
-  SVS_REPOSITORY_REFUSED: [1, '%s did not do it: %s; nothing was changed there but what it may clean up itself'],
-  SVS_REPOSITORY_UNREACHABLE: [1, '%s cannot be reached: %s; try again, or see whether the name is right and it speaks https (else --plain-http)'],
+  SVS_REPOSITORY_OTHER: [
+    10,
+    '%s is %s and nothing of svsfs; a container image becomes a layer by svsfs layer create NAME --from oci:%s',
+  ],
+  SVS_REPOSITORY_REFUSED: [
+    1,
+    '%s did not do it: %s; nothing was changed there but what it may clean up itself',
+  ],
+  SVS_REPOSITORY_UNREACHABLE: [
+    1,
+    '%s cannot be reached: %s; try again, or see whether the name is right and it speaks https (else --plain-http)',
+  ],
   SVS_RESET_NO_ROOM: [
     1,
     'no room left to keep the changes of layer %s as a state first; svsfs reset --no-snapshot throws them away without one',

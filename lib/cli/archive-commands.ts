@@ -5,7 +5,7 @@ import type { Inspected } from '../archive/inspect.ts'
 import { Failure } from '../base/failure.ts'
 import type { ExportAnswer, ImportAnswer } from '../daemon/archive-methods.ts'
 import { namedState } from '../snapshot/state-name.ts'
-import { type CommandRow, option, readNumber } from './command.ts'
+import { type CommandRow, option, readNumber, type Words } from './command.ts'
 import type { Output } from './output.ts'
 import { version } from './version.ts'
 import { ago, clock, plural, shellWord, size } from './words.ts'
@@ -87,7 +87,7 @@ export const inspect: CommandRow<{ file: string }, Inspected> = {
 }
 
 /** How many states go with a layer; null where the layer itself is not meant. */
-function statesOf(layer: boolean, text: string | null): number | null {
+export function statesOf(layer: boolean, text: string | null): number | null {
   if (!layer && text !== null) throw new Failure('SVS_USAGE', '--states goes with --layer')
   if (!layer) return null
   if (text === 'all') return Number.MAX_SAFE_INTEGER
@@ -124,8 +124,7 @@ function printInspected(found: Inspected, out: Output): void {
   out.line(`payload ${found.payload}: everything is as it says`)
 }
 
-interface ImportWish {
-  readonly files: string[]
+interface TakeWish {
   readonly as: string | null
   readonly restore: boolean
   readonly allowUnsigned: boolean
@@ -133,17 +132,30 @@ interface ImportWish {
   readonly allowLinks: boolean
 }
 
+type ImportWish = TakeWish & { readonly files: string[] }
+
+/** How archives are taken, wherever they come from. */
+export const IMPORT_OPTIONS = [
+  option('--as <name>', 'the layer that gets it; the one it was made of by default'),
+  option('--restore', 'go to the last of the states at once'),
+  option('--allow-unsigned', 'take it although nobody has signed it whom this store trusts'),
+  option('--allow-devices', 'let devices in'),
+  option('--allow-links', 'let links in that lead out of the layer'),
+]
+
+export const importWish = (words: Words): TakeWish => ({
+  as: words.text('as'),
+  restore: words.flag('restore'),
+  allowUnsigned: words.flag('allowUnsigned'),
+  allowDevices: words.flag('allowDevices'),
+  allowLinks: words.flag('allowLinks'),
+})
+
 export const importCommand: CommandRow<ImportWish, ImportAnswer> = {
   about: `The layer must have the read-only part that the archive is for. An archive must be signed by a key that this store trusts (svsfs key trust), or be let in by --allow-unsigned; one that was altered after it had been signed never is. Everything is checked before anything is written: the archive may come from anybody. Several archives that come after one another (1 to 2, 2 to 3) are taken in their order, however they are given.
 
 What was imported is a state like any other (svsfs snapshots, svsfs restore).`,
-  options: [
-    option('--as <name>', 'the layer that gets it; the one it was made of by default'),
-    option('--restore', 'go to the last of the states at once'),
-    option('--allow-unsigned', 'take it although nobody has signed it whom this store trusts'),
-    option('--allow-devices', 'let devices in'),
-    option('--allow-links', 'let links in that lead out of the layer'),
-  ],
+  options: IMPORT_OPTIONS,
   examples: [
     'svsfs import firefox.vpa',
     'svsfs import firefox.vpa --as firefox-beta --restore',
@@ -152,28 +164,20 @@ What was imported is a state like any other (svsfs snapshots, svsfs restore).`,
   parse: (words) => {
     const files = words.args(0).map((file) => resolve(file))
     if (files.length === 0) throw new Failure('SVS_USAGE', 'import needs a file')
-    return {
-      files,
-      as: words.text('as'),
-      restore: words.flag('restore'),
-      allowUnsigned: words.flag('allowUnsigned'),
-      allowDevices: words.flag('allowDevices'),
-      allowLinks: words.flag('allowLinks'),
-    }
+    return { files, ...importWish(words) }
   },
   run: ({ session }, wish) => session.call('import', wish),
-  print: ({ layer, states, restored }, out) => {
-    for (const { id, time, fresh } of states)
-      out.line(
-        `state ${id} of layer ${layer}, ${ago(time)}${fresh ? '' : ': it was there already'}`,
-      )
-    if (states.length === 0) out.line(`layer ${layer} was made`)
-    const last = states.at(-1)
-    if (restored !== null) {
-      out.line(`layer ${layer} is as in state ${restored.state}`)
-      if (restored.mounts.length > 0) out.line(`seen at ${restored.mounts.join(', ')}`)
-      out.note(`svsfs undo ${shellWord(layer)} takes this back`)
-    } else if (last !== undefined)
-      out.note(`svsfs restore ${shellWord(layer)} ${last.id} goes to it`)
-  },
+  print: printTaken,
+}
+
+export function printTaken({ layer, states, restored }: ImportAnswer, out: Output): void {
+  for (const { id, time, fresh } of states)
+    out.line(`state ${id} of layer ${layer}, ${ago(time)}${fresh ? '' : ': it was there already'}`)
+  if (states.length === 0) out.line(`layer ${layer} was made`)
+  const last = states.at(-1)
+  if (restored !== null) {
+    out.line(`layer ${layer} is as in state ${restored.state}`)
+    if (restored.mounts.length > 0) out.line(`seen at ${restored.mounts.join(', ')}`)
+    out.note(`svsfs undo ${shellWord(layer)} takes this back`)
+  } else if (last !== undefined) out.note(`svsfs restore ${shellWord(layer)} ${last.id} goes to it`)
 }

@@ -34,6 +34,7 @@ const keys = () => import('./key-commands.ts')
 const layers = () => import('./layer-commands.ts')
 const mounts = () => import('./mount-commands.ts')
 const order = () => import('./order-commands.ts')
+const repositories = () => import('./repository-commands.ts')
 const schedules = () => import('./schedule-commands.ts')
 const stateGroup = () => import('./state-group.ts')
 const states = () => import('./state-commands.ts')
@@ -120,6 +121,24 @@ const key: Group = {
     leaf('trust <key...>', 'take archives that a key has signed', async () => (await keys()).trust),
     leaf('revoke <key>', 'refuse what a key has signed', async () => (await keys()).revoke),
     leaf('export <key>', 'print a key for others to trust', async () => (await keys()).exportKey),
+  ],
+}
+
+const repo: Group = {
+  usage: 'repo',
+  summary: 'what lies in registries and directories',
+  about: 'Repositories: OCI registries, and directories that any web server can give.',
+  commands: [
+    leaf(
+      'list <place>',
+      'show the tags, and what each is',
+      async () => (await repositories()).list,
+    ),
+    leaf(
+      'serve <dir>',
+      'give a directory to other machines over HTTP',
+      async () => (await repositories()).serve,
+    ),
   ],
 }
 
@@ -337,5 +356,16 @@ export const COMMANDS: readonly (Leaf | Group)[] = [
     'take the states of an archive into a layer, or the layer itself',
     async () => (await archives()).importCommand,
   ),
+  leaf(
+    'push <name> <place>',
+    'bring a state, or a layer, to a registry or a directory',
+    async () => (await repositories()).push,
+  ),
+  leaf(
+    'pull <place>',
+    'take what lies in a registry, a directory or on a file server',
+    async () => (await repositories()).pull,
+  ),
+  repo,
   key,
 ]

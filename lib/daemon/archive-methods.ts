@@ -161,11 +161,7 @@ export function tellExported(
 
 type Chosen = Pick<ExportOptions, 'kind' | 'states' | 'from' | 'ro'>
 
-async function chosenOf(
-  control: Control,
-  layer: LayerRecord,
-  wish: ExportWish,
-): Promise<Chosen> {
+async function chosenOf(control: Control, layer: LayerRecord, wish: ExportWish): Promise<Chosen> {
   const { catalogue } = control
   if (wish.states !== null) {
     if (wish.state !== null || wish.from !== null)

@@ -17,8 +17,8 @@ import type { Summary } from '../repository/format.ts'
 import { type Listed, listRepository } from '../repository/list.ts'
 import { openRepository } from '../repository/open.ts'
 import { type Place, placeOf, placeText } from '../repository/place.ts'
-import { type Pushed, push, type Relative } from '../repository/push.ts'
 import type { Pulled } from '../repository/pulled.ts'
+import { type Pushed, push, type Relative } from '../repository/push.ts'
 import type { Repository } from '../repository/repository.ts'
 import { Damage } from '../snapshot/depot.ts'
 import {
@@ -215,7 +215,12 @@ async function pullArchive(
     const artifact = await Pulled.look(shared)
     const { payload } = artifact.summary
     const named = { place: placeText(place), payload }
-    const there = await statesOf(control, wish.as ?? artifact.summary.layer, payload, artifact.summary)
+    const there = await statesOf(
+      control,
+      wish.as ?? artifact.summary.layer,
+      payload,
+      artifact.summary,
+    )
     if (there !== null) {
       await judge(control, text, there[0]!.snapshot.archive!.signatures, wish.allowUnsigned)
       const answer = await answerWith(control, there[0]!.layer, there, wish.restore, call)

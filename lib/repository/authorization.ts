@@ -33,7 +33,12 @@ export class Authorization {
   }
 
   /** What to send after a refusal. Throws SVS_REPOSITORY_DENIED where there is nothing more to say. */
-  async answer(challenge: string | null, scope: string, from: URL, again: boolean): Promise<string> {
+  async answer(
+    challenge: string | null,
+    scope: string,
+    from: URL,
+    again: boolean,
+  ): Promise<string> {
     const challenges = challengesOf(challenge ?? '')
     const bearer = challenges.find(({ scheme }) => scheme === 'bearer')
     if (bearer !== undefined && !again) {
@@ -55,7 +60,8 @@ export class Authorization {
   }
 
   #denied(why: string): Failure {
-    const who = this.#credentials === null ? 'without credentials' : 'with the credentials that it has'
+    const who =
+      this.#credentials === null ? 'without credentials' : 'with the credentials that it has'
     return new Failure('SVS_REPOSITORY_DENIED', this.#host, `${why}, ${who}`)
   }
 
@@ -63,7 +69,8 @@ export class Authorization {
     const realm = fields.get('realm') ?? ''
     if (!URL.canParse(realm)) throw invalid(from, 'it names no server for tokens')
     const url = new URL(realm)
-    const isSafe = url.protocol === 'https:' || (url.protocol === 'http:' && from.protocol === 'http:')
+    const isSafe =
+      url.protocol === 'https:' || (url.protocol === 'http:' && from.protocol === 'http:')
     if (!isSafe) throw invalid(from, 'its server for tokens is not asked over https')
     const service = fields.get('service') ?? null
     const known = this.#credentials
@@ -122,9 +129,7 @@ export function challengesOf(text: string): Challenge[] {
   for (const [, name, quoted, bare, scheme] of text.slice(0, 8192).matchAll(field)) {
     if (scheme !== undefined) found.push({ scheme: scheme.toLowerCase(), fields: new Map() })
     else
-      found
-        .at(-1)
-        ?.fields.set(name!.toLowerCase(), quoted?.replace(/\\(.)/g, '$1') ?? bare ?? '')
+      found.at(-1)?.fields.set(name!.toLowerCase(), quoted?.replace(/\\(.)/g, '$1') ?? bare ?? '')
   }
   return found
 }

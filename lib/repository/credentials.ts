@@ -78,7 +78,8 @@ function readAuthFile(path: string): AuthFile | null {
   }
   if (text.length > MOST_FILE) throw new Failure('SVS_CREDENTIALS', path, 'it is too large')
   const read = fileShape.safeParse(parsed(text))
-  if (!read.success) throw new Failure('SVS_CREDENTIALS', path, 'it is not what docker login writes')
+  if (!read.success)
+    throw new Failure('SVS_CREDENTIALS', path, 'it is not what docker login writes')
   return read.data
 }
 
@@ -123,11 +124,8 @@ async function askHelper(
   env: NodeJS.ProcessEnv,
 ): Promise<Credentials | null> {
   const program = `docker-credential-${helper}`
-  const child = spawn(program, ['get'], {
-    env,
-    stdio: ['pipe', 'pipe', 'ignore'],
-    timeout: HELPER_MS,
-  })
+  const child = spawn(program, ['get'], { env, stdio: ['pipe', 'pipe', 'ignore'] })
+  const late = setTimeout(() => child.kill('SIGKILL'), HELPER_MS)
   let said = ''
   child.stdout.on('data', (bytes: Buffer) => {
     if (said.length < MOST_FILE) said += bytes.toString()
@@ -135,9 +133,11 @@ async function askHelper(
   // It may end without reading.
   child.stdin.on('error', () => {})
   child.stdin.end(key)
-  const [status] = await once(child, 'close').catch((cause: Error) => {
-    throw new Failure('SVS_CREDENTIALS', program, cause.message, { cause })
-  })
+  const [status] = await once(child, 'close')
+    .catch((cause: Error) => {
+      throw new Failure('SVS_CREDENTIALS', program, cause.message, { cause })
+    })
+    .finally(() => clearTimeout(late))
   if (status !== 0) {
     // How it says that it has none; all helpers share these words.
     if (/credentials not found/i.test(said)) return null

@@ -143,7 +143,11 @@ export class Layout implements Repository {
         at += (await file.write(piece, at, piece.length - at)).bytesWritten
     }
     if (`sha256:${hash.digest('hex')}` !== digest)
-      throw new Failure('SVS_REPOSITORY_INVALID', this.name, `${digest} changed while it was written`)
+      throw new Failure(
+        'SVS_REPOSITORY_INVALID',
+        this.name,
+        `${digest} changed while it was written`,
+      )
     await file.sync()
   }
 
@@ -206,8 +210,7 @@ function makeLayout(dir: string): void {
       throw new Failure('SVS_REPOSITORY_INVALID', dir, 'it is a directory of something else')
     mkdirSync(join(dir, 'blobs/sha256'), { recursive: true })
     const index = bytesOf(join(dir, INDEX_NAME))
-    if (!existsSync(join(dir, INDEX_NAME)))
-      writeWhole(index, jsonBytes(emptyIndex()))
+    if (!existsSync(join(dir, INDEX_NAME))) writeWhole(index, jsonBytes(emptyIndex()))
     // Last: from then on it is one.
     writeWhole(bytesOf(join(dir, LAYOUT_NAME)), Buffer.from(LAYOUT_TEXT))
   } catch (cause) {

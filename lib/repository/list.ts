@@ -87,7 +87,8 @@ async function read(repository: Repository, tag: string, found: FoundManifest): 
   const { config, layers } = manifest
   const size = [config, ...layers].reduce((sum, one) => sum + one.size, found.bytes.length)
   if (type === 'image') return { ...nothing, tag, digest, size, kind: 'image', what: 'image' }
-  if (type !== 'svsfs') return { ...nothing, tag, digest, size, kind: 'other', what: plain(type, 100) }
+  if (type !== 'svsfs')
+    return { ...nothing, tag, digest, size, kind: 'other', what: plain(type, 100) }
   const { summary } = await readArtifact(repository, found, tag)
   const { layer, payload, base, count, kind, from } = summary
   const last = summary.states.at(-1) ?? null
@@ -125,4 +126,3 @@ function platformsIn(bytes: Buffer): string | null {
     return null
   }
 }
-

@@ -6,10 +6,9 @@
 //
 // Rule: a chunk counts when it has its digest; nothing of this store changes here.
 
-import { randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import { closeSync, openSync, readSync, unlinkSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
-import { hash } from 'node:crypto'
 import { Failure } from '../base/failure.ts'
 import { type Artifact, readArtifact, readPacks } from './artifact.ts'
 import { fetchBlob, fetchStretch } from './blobs.ts'
@@ -66,8 +65,7 @@ export class Pulled {
     this.#signed = signed
     this.#packs = packs
     for (const { chunks } of packs)
-      for (const { id, length } of chunks)
-        if (!this.#lengths.has(id)) this.#lengths.set(id, length)
+      for (const { id, length } of chunks) if (!this.#lengths.has(id)) this.#lengths.set(id, length)
     this.#spool = new Spool(options.temporary)
   }
 
@@ -110,7 +108,9 @@ export class Pulled {
     let done = 0
     await this.#fetch(places, (length) => {
       done += length
-      this.#options.onProgress(`fetched ${Math.floor((100 * done) / total)} % of ${megabytes(total)}`)
+      this.#options.onProgress(
+        `fetched ${Math.floor((100 * done) / total)} % of ${megabytes(total)}`,
+      )
     })
   }
 
@@ -137,7 +137,8 @@ export class Pulled {
         ? await fetchBlob(repository, pack, LIMITS.pack)
         : await fetchStretch(repository, pack.digest, start, end, pack.size)
       this.fetched += bytes.length
-      for (const { id, at, length } of chunks) this.#keep(id, bytes.subarray(at - start, at - start + length))
+      for (const { id, at, length } of chunks)
+        this.#keep(id, bytes.subarray(at - start, at - start + length))
       onBytes(chunks.reduce((sum, { length }) => sum + length, 0))
     })
   }

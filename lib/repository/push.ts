@@ -154,7 +154,8 @@ class Sending {
   }
 
   async know(artifacts: readonly Artifact[]): Promise<void> {
-    for (const pack of await packsOf(this.#repository, artifacts)) this.#known.set(pack.digest, pack)
+    for (const pack of await packsOf(this.#repository, artifacts))
+      this.#known.set(pack.digest, pack)
   }
 
   async knowRelative({ repository, path }: Relative): Promise<void> {
@@ -174,7 +175,10 @@ class Sending {
 
   async send(tag: string): Promise<Pushed> {
     const { text, signed, summary } = this.#what
-    const layers = [await this.#small(MEDIA.archive, text), await this.#small(MEDIA.signature, signed)]
+    const layers = [
+      await this.#small(MEDIA.archive, text),
+      await this.#small(MEDIA.signature, signed),
+    ]
     const packs: Descriptor[] = []
     for (const use of ['base', 'state', 'list'] as const) {
       const some = await this.#packs(use)
@@ -217,8 +221,7 @@ class Sending {
   /** Packs for the chunks, where those that are known are there indeed. */
   async #choose(use: string, wanted: ReadonlyMap<string, number>): Promise<Pack[]> {
     // Lists are of this archive alone.
-    if (use === 'list')
-      return cutPacks([...wanted].map(([id, length]): Chunk => ({ id, length })))
+    if (use === 'list') return cutPacks([...wanted].map(([id, length]): Chunk => ({ id, length })))
     for (;;) {
       const chosen = choosePacks(wanted, [...this.#known.values()])
       const known = chosen.filter((pack): pack is KnownPack => pack.digest !== null)

@@ -7,7 +7,7 @@
 // plain text.
 
 import { Failure } from '../base/failure.ts'
-import { Asker, type Asked, refusal } from './asker.ts'
+import { type Asked, Asker, refusal } from './asker.ts'
 import { Authorization } from './authorization.ts'
 import type { Credentials } from './credentials.ts'
 import { LIMITS, MEDIA } from './format.ts'

@@ -1,7 +1,7 @@
 // The line to a server: it counts what passes, and can be cut in the middle.
 
-import { connect, createServer, type Server, type Socket } from 'node:net'
 import type { AddressInfo } from 'node:net'
+import { connect, createServer, type Server, type Socket } from 'node:net'
 import type { Test } from 'tap'
 
 export class Line {

@@ -24,9 +24,9 @@ function blobsIn(dir: string): { count: number; bytes: number } {
 async function storeWithStates(t: Parameters<typeof storeAsked>[0]): Promise<StoreAsked> {
   const here = await storeAsked(t)
   const from = richSource(t)
-  writeFileSync(join(from, 'large'), randomBytes(randomOf(3), 6_000_000))
+  writeFileSync(join(from, 'large'), randomBytes(randomOf(3), 2_400_000))
   await create(here, from)
-  writeFileSync(join(await here.rw('app'), 'media'), randomBytes(randomOf(5), 3_000_000))
+  writeFileSync(join(await here.rw('app'), 'media'), randomBytes(randomOf(5), 1_000_000))
   await here.ask('snapshot', { layer: 'app', label: 'one' })
   writeFileSync(join(await here.rw('app'), 'notes'), 'two')
   await here.ask('snapshot', { layer: 'app', label: 'two' })
@@ -43,8 +43,11 @@ t.test('states travel over a directory that other tools read too', async (t) => 
   const before = blobsIn(dir)
   const second = await here.ask('push', { layer: 'app', place: `${dir}:two`, ...whole })
   t.ok(second.sent < 60_000, `the second state brings what is new alone: ${second.sent}`)
-  t.ok(second.there > 9_000_000, `and rests on ${second.there} bytes`)
-  t.equal(blobsIn(dir).bytes - before.bytes, second.sent + (second.size - second.sent - second.there))
+  t.ok(second.there > 3_000_000, `and rests on ${second.there} bytes`)
+  t.equal(
+    blobsIn(dir).bytes - before.bytes,
+    second.sent + (second.size - second.sent - second.there),
+  )
   const again = await here.ask('push', { layer: 'app', place: `${dir}:two`, ...whole })
   t.match(again, { fresh: false, sent: 0, digest: second.digest })
 
@@ -76,8 +79,13 @@ t.test('states travel over a registry, and nothing twice', async (t) => {
   const line = await Line.to(t, registry.port)
   const [here, there] = [await storeWithStates(t), await storeAsked(t)]
   const place = `${line.host}/team/app`
-  const one = await here.ask('push', { layer: 'app', state: 'one', place: `${place}:one`, ...whole })
-  t.ok(line.passed().up > 9_000_000)
+  const one = await here.ask('push', {
+    layer: 'app',
+    state: 'one',
+    place: `${place}:one`,
+    ...whole,
+  })
+  t.ok(line.passed().up > 3_000_000)
   const two = await here.ask('push', { layer: 'app', place: `${place}:two`, ...whole })
   t.ok(two.sent < 60_000, `only what is new is sent: ${two.sent}`)
   t.ok(line.passed().up < 120_000)
@@ -86,11 +94,14 @@ t.test('states travel over a registry, and nothing twice', async (t) => {
     place: `${line.host}/other:two`,
     ...whole,
   })
-  t.ok(other.mounted > 9_000_000 && line.passed().up < 150_000, 'another repository lends its blobs')
+  t.ok(
+    other.mounted > 3_000_000 && line.passed().up < 150_000,
+    'another repository lends its blobs',
+  )
 
   const first = await there.ask('pull', { place: `${place}:one`, ...taken })
   t.equal(first.payload, one.payload)
-  t.ok(line.passed().down > 9_000_000)
+  t.ok(line.passed().down > 3_000_000)
   const pulled = await there.ask('pull', { place: `${place}:two`, restore: true, ...taken })
   t.ok(pulled.fetched < 60_000, `only what is not here is fetched: ${pulled.fetched}`)
   t.ok(line.passed().down < 150_000)
@@ -101,10 +112,16 @@ t.test('states travel over a registry, and nothing twice', async (t) => {
 
   // With nothing to borrow, all of it has to be sent.
   rmSync(here.control.store.places.repositories)
-  line.cutAfter('up', 3_000_000)
-  const cut = await here.ask('push', { layer: 'app', states: 2, place: `${line.host}/cut:all`, ...whole, withBase: false })
+  line.cutAfter('up', 1_000_000)
+  const cut = await here.ask('push', {
+    layer: 'app',
+    states: 2,
+    place: `${line.host}/cut:all`,
+    ...whole,
+    withBase: false,
+  })
   t.ok(cut.fresh && line.cuts === 1, 'a line that is cut does not end a push')
-  line.cutAfter('down', 3_000_000)
+  line.cutAfter('down', 1_000_000)
   const empty = await storeAsked(t)
   t.equal((await empty.ask('pull', { place: `${line.host}/cut:all`, ...taken })).states.length, 2)
   t.equal(line.cuts, 2, 'nor a pull')

@@ -59,6 +59,8 @@ async function bundle(): Promise<void> {
     minifyWhitespace: true,
     legalComments: 'none',
     external: ['koffi', 'fuse-native'],
+    // Its other form asks for its parts by a name that nobody sees.
+    alias: { 'jsonc-parser': 'jsonc-parser/lib/esm/main.js' },
     supported: { 'dynamic-import': false },
     plugins: [places],
     logLevel: 'warning',

@@ -76,8 +76,9 @@ export async function readSettings(name: string, bytes: Uint8Array): Promise<Set
     if (!mayBe(name, begin)) continue
     try {
       return { format, values: await read(text, bytes) }
-    } catch {
-      // It may be another.
+    } catch (err) {
+      // It may be another; that a reader is missing is no word about the file.
+      if (String((err as NodeJS.ErrnoException).code).endsWith('MODULE_NOT_FOUND')) throw err
     }
   }
   return null

@@ -100,9 +100,13 @@ t.test('a difference tells settings by their keys and databases by their rows', 
   database(
     "create table moz_bookmarks (id integer primary key, title); insert into moz_bookmarks values (1, 'one')",
   )
-  await act(`echo 'user_pref("home", "a");' > prefs.js; head -c 2000000 /dev/zero > large`)
+  await act(
+    `echo 'user_pref("home", "a");' > prefs.js; echo '{"a":1}' > a.json; head -c 2000000 /dev/zero > large`,
+  )
   database("insert into moz_bookmarks values (2, 'two')")
-  await act(`echo 'user_pref("home", "b");' > prefs.js; printf x | dd of=large conv=notrunc`)
+  await act(
+    `echo 'user_pref("home", "b");' > prefs.js; echo '{"a":2}' > a.json; printf x | dd of=large conv=notrunc`,
+  )
   await control.close()
   const run = (...words: string[]) => {
     const { stdout, status, stderr } = spawnSync(process.execPath, [PROGRAM, 'diff', ...words], {
@@ -115,7 +119,9 @@ t.test('a difference tells settings by their keys and databases by their rows', 
   // A range that begins with a minus is no option.
   t.equal(
     run('app', '-1..latest', '--patch'),
-    `M large
+    `M a.json
+  a: 1 → 2
+M large
   (too large to compare line by line: 1.91 MiB, 1 byte differs)
 M places.sqlite-wal
   (of places.sqlite)

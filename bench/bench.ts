@@ -5,7 +5,7 @@
 //   npm run bench -- states          states beside restic, borg, ostree, tar and zstd
 //   npm run bench -- states-many     a catalogue of ever more states and chunks
 //   npm run bench -- start           how long a command takes to start, beside Node alone
-//   npm run bench -- readme          the README's section about speed, from what is kept
+//   npm run bench -- readme          the section about speed of docs/speed.md, from what is kept
 //
 // Rule: progress goes to stderr, the answer to stdout. Exit status 1: something became slower, or
 // could not be measured; 2: an option is wrong.
@@ -141,7 +141,7 @@ program
 
 program
   .command('readme')
-  .description('write the section about speed of README.md anew, from bench/results')
+  .description('write the section about speed of docs/speed.md anew, from bench/results')
   .option('--check', 'change nothing; exit status 1 where it would')
   .action(async ({ check }: { check?: true }) => {
     process.exitCode = writeReadme(project, check === true) ? 0 : 1

@@ -27,7 +27,7 @@ export function keep(shown: Shown, folder: string): void {
   for (const [name, picture] of Object.entries(plots(shown)))
     writeFileSync(`${file}-${name}.svg`, picture)
   process.stderr.write(
-    `kept as ${file}.md, .json and .svg; the README follows by: npm run bench -- readme\n`,
+    `kept as ${file}.md, .json and .svg; docs/speed.md follows by: npm run bench -- readme\n`,
   )
 }
 

@@ -1,4 +1,4 @@
-// The README's section about speed, made from the kept result.
+// The section about speed of docs/speed.md, made from the kept result.
 //
 //   <!-- speed: made by npm run bench -- readme -->  …  <!-- /speed -->
 //
@@ -16,7 +16,7 @@ const END = '<!-- /speed -->'
 
 /** Writes the section anew; with `check` it only answers whether it is as it would be written. */
 export function writeReadme(project: string, check: boolean): boolean {
-  const file = join(project, 'README.md')
+  const file = join(project, 'docs', 'speed.md')
   const text = readFileSync(file, 'utf8')
   const begin = text.indexOf(BEGIN)
   const end = text.indexOf(END)
@@ -45,12 +45,12 @@ function section(project: string): string {
     '',
     ...places.map(
       (place) =>
-        `![${placeWords(place, results.disks)}](bench/results/cached-${place.replaceAll(' ', '-')}.svg)`,
+        `![${placeWords(place, results.disks)}](../bench/results/cached-${place.replaceAll(' ', '-')}.svg)`,
     ),
   ].join('\n')
 }
 
-/** Where the README looks: the processors' share alone, and a disk with all cores. */
+/** Where it looks: the processors' share alone, and a disk with all cores. */
 const PLACES = ['tmpfs one 1', 'disk free 1'] as const
 
 function ratioTable(results: Results, places: readonly string[]): string[] {

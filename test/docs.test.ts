@@ -1,54 +1,174 @@
-// The README held against the program: its command lines exist, with the options it names.
+// README and docs/ held against the program: every command line in them is one, and every link leads somewhere.
 
 import { spawnSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Command } from 'commander'
 import t from 'tap'
+import { FAILURES } from '../lib/base/failure.ts'
+import { overlayWords } from '../lib/cli/overlay-command.ts'
 import { makeProgram } from '../lib/cli/program.ts'
 import { COMMANDS } from '../lib/cli/table.ts'
+import { overlayOptions } from '../lib/daemon/overlay-options.ts'
 
 const project = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
 const readme = readFileSync(join(project, 'README.md'), 'utf8')
 
-/** Command lines of the code blocks, as words, without their remarks. */
-const commandLines = [...readme.matchAll(/^```sh\n([\s\S]*?)^```/gm)]
-  .flatMap(([, block]) => (block ?? '').split('\n'))
-  .map((line) => line.replace(/\s+#.*$/, '').trim())
-  .filter((line) => line.startsWith('svsfs '))
-  .map((line) => line.split(' -- ')[0]!.split(/\s+/).slice(1))
+/** Pages that people have written, by their path from the project. */
+const pages = new Map(
+  [
+    'README.md',
+    'layers/README.md',
+    ...readdirSync(join(project, 'docs'), { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.md'))
+      .map((name) => `docs/${name}`),
+  ].map((name) => [name, readFileSync(join(project, name), 'utf8')]),
+)
 
-/** `layer create` or `mount`: the words in front that name the command. */
-const commandOf = (words: readonly string[]): string[] =>
-  COMMANDS.some((each) => !('row' in each) && each.usage === words[0])
-    ? words.slice(0, 2)
-    : words.slice(0, 1)
-
-/** What `svsfs help COMMAND` prints; null where there is no such command. */
-function helpOf(program: Command, words: readonly string[]): string | null {
-  let command: Command | undefined = program
-  for (const word of words) command = command?.commands.find((each) => each.name() === word)
-  let text = ''
-  command?.configureOutput({ writeOut: (more) => void (text += more) }).outputHelp()
-  return command === undefined ? null : text
+/** Of a line of a shell: the words of what follows `svsfs` in each of its commands. */
+function commandsIn(line: string): string[][] {
+  const words = line.match(/(?:"[^"]*"|'[^']*'|\\.|[^\s"'|;&<>])+|[|;&<>]+/g) ?? []
+  const commands: string[][] = [[]]
+  for (const word of words) {
+    if (/^[|;&<>]/.test(word)) commands.push([])
+    else if (word.startsWith('#')) break
+    else commands.at(-1)!.push(word.replace(/"([^"]*)"|'([^']*)'/g, '$1$2'))
+  }
+  return commands.flatMap((each) => {
+    const at = each.indexOf('svsfs')
+    const before = each.slice(0, at)
+    return at !== -1 && before.every((word) => /^(sudo|\w+=.*)$/.test(word))
+      ? [each.slice(at + 1)]
+      : []
+  })
 }
 
-t.test('every command line of the README names a command and options that exist', async (t) => {
-  t.ok(commandLines.length > 10, 'command lines were found')
-  const program = await makeProgram(() => true)
-  for (const words of commandLines) {
-    const command = commandOf(words)
-    const manual = helpOf(program, command)
-    if (manual === null) {
-      t.fail(`svsfs help ${command.join(' ')}`)
-      continue
+const commandLines = [...pages].flatMap(([page, text]) =>
+  [...text.matchAll(/^```(?:sh|console)\n([\s\S]*?)^```|^ {4}(svsfs .*)$/gm)]
+    .flatMap(([, block, line]) => (block ?? line ?? '').replace(/\\\n/g, ' ').split('\n'))
+    .flatMap(commandsIn)
+    .map((words) => ({ page, words })),
+)
+
+/** What is wrong with the words, as the program itself says it; null where it would act on them. */
+async function faultOf(words: readonly string[]): Promise<string | null> {
+  try {
+    if (words[0] === 'overlay') {
+      const read = overlayWords(words.slice(1))
+      if (typeof read === 'object') overlayOptions(read.options)
+      return null
     }
-    const unknown = words
-      .filter((word) => /^--?[a-z]/.test(word))
-      .filter((option) => !new RegExp(`(^|[\\s,])${option}\\b`, 'm').test(manual))
-    t.same(unknown, [], `svsfs ${words.join(' ')}`)
+    const program = await makeProgram((name) => words.slice(0, 2).includes(name))
+    quiet(program)
+    await program.parseAsync(words, { from: 'user' })
+    return null
+  } catch (err) {
+    const { code, message } = err as Error & { code?: string }
+    return /^commander\.(helpDisplayed|version)$/.test(code ?? '') ? null : message
   }
+}
+
+/** Commands that do nothing, and print nothing. */
+function quiet(command: Command): void {
+  if (command.commands.length === 0) command.action(() => {})
+  command.exitOverride().configureOutput({ writeOut: () => {}, writeErr: () => {} })
+  for (const each of command.commands) quiet(each)
+}
+
+t.test('every command line of README and docs is one that the program takes', async (t) => {
+  t.ok(commandLines.length > 60, `${commandLines.length} command lines were found`)
+  for (const { page, words } of commandLines) {
+    const fault = await faultOf(words)
+    if (fault !== null) t.fail(`${page}: svsfs ${words.join(' ')}: ${fault}`)
+  }
+})
+
+t.test('a command line that the program does not take is seen', async (t) => {
+  for (const line of [
+    'svsfs mout /x',
+    'svsfs mount /x --sideways',
+    'svsfs layer create',
+    'A=1 svsfs restore "a b" c d e',
+    'true | svsfs overlay m -o lowerdir=/a,surprise',
+  ])
+    t.not(await faultOf(commandsIn(line)[0] ?? []), null, line)
+  t.same(commandsIn('sudo svsfs run a -- sh -c "x | y" | head # svsfs z'), [
+    ['run', 'a', '--', 'sh', '-c', 'x | y'],
+  ])
+})
+
+t.test('what is named in the text as a command, with its options, exists', async (t) => {
+  const program = await makeProgram(() => true)
+  const faults = [...pages].flatMap(([page, text]) =>
+    [...text.replace(/^```[\s\S]*?^```/gm, '').matchAll(/`svsfs ([^`]+)`/g)].flatMap(([, line]) => {
+      const words = (line ?? '').split(/\s+/)
+      let command: Command | undefined = program
+      let at = 0
+      for (; /^[a-z]+$/.test(words[at] ?? '') && command.commands.length > 0; at++) {
+        const next: Command | undefined = command.commands.find((each) => each.name() === words[at])
+        if (next === undefined) break
+        command = next
+      }
+      if (command === program && /^[a-z]/.test(words[0] ?? '')) return [`${page}: svsfs ${line}`]
+      const options = words.slice(at).filter((word) => /^--?[a-z]/.test(word))
+      const known = command.helpInformation()
+      return ['overlay', 'help', 'run', 'update'].includes(command.name())
+        ? []
+        : options
+            .filter((word) => !known.includes(word.replace(/=.*/, '')))
+            .map((word) => `${page}: svsfs ${line}: ${word}`)
+    }),
+  )
+  t.same(faults, [])
+})
+
+/** As hosts of repositories make them of headings. */
+const anchorsIn = (text: string): string[] =>
+  [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  )
+
+t.test('every link within the project leads to what is there', async (t) => {
+  const lost = [...pages].flatMap(([page, text]) =>
+    [...text.matchAll(/\]\(([^)\s]+)\)/g)]
+      .map(([, link]) => link!)
+      .filter((link) => !/^[a-z]+:/.test(link))
+      .filter((link) => {
+        const [path = '', anchor] = link.split('#')
+        const file = path === '' ? page : join(dirname(page), path)
+        if (!existsSync(join(project, file))) return true
+        return (
+          anchor !== undefined &&
+          !anchorsIn(readFileSync(join(project, file), 'utf8')).includes(anchor)
+        )
+      })
+      .map((link) => `${page}: ${link}`),
+  )
+  t.same(lost, [])
+})
+
+t.test('every code that docs name is one of the program', async (t) => {
+  const named = [...pages.values()].join('').match(/SVS_[A-Z_]+/g) ?? []
+  t.ok(named.length > 90)
+  t.same(
+    named.filter((code) => !(code in FAILURES)),
+    [],
+  )
+})
+
+t.test('every page of docs can be reached from its list', async (t) => {
+  const list = pages.get('docs/README.md') ?? ''
+  const missing = [...pages.keys()].filter(
+    (page) =>
+      page.startsWith('docs/') &&
+      page !== 'docs/README.md' &&
+      !list.includes(`](${page.slice(5)})`),
+  )
+  t.same(missing, [])
 })
 
 t.test("the README's table of commands is the program's own, both ways", async (t) => {
@@ -69,13 +189,13 @@ t.test("the README's table of commands is the program's own, both ways", async (
   t.same(named.sort(), [...known, 'overlay'].sort())
 })
 
-t.test('every file that the README names is there', async (t) => {
-  const files = [...readme.matchAll(/`((?:lib|layers|test|bin|bench)\/[\w./-]+)`/g)].map(
-    ([, file]) => file!,
-  )
+t.test('every file that README and docs name is there', async (t) => {
+  const files = [
+    ...[...pages.values()].join('').matchAll(/`((?:lib|layers|test|bin|bench)\/[\w./-]+)`/g),
+  ].map(([, file]) => file!)
   t.ok(files.length > 3)
   t.same(
-    files.filter((file) => !existsSync(join(project, file))),
+    files.filter((file) => !file.includes('/ID/') && !existsSync(join(project, file))),
     [],
   )
 })
@@ -84,9 +204,10 @@ t.test('the README has what a newcomer needs, in order', async (t) => {
   const wanted = [
     'Two commands',
     'Five minutes',
+    'What it is good for',
+    'How it compares',
     'Commands',
-    'What differs',
-    'The store',
+    'Documentation',
     'Security',
     'Licence',
   ]
@@ -98,7 +219,7 @@ t.test('the README has what a newcomer needs, in order', async (t) => {
   )
 })
 
-t.test('what the README says of speed is what bench/results has', async (t) => {
+t.test('what docs/speed.md says is what bench/results has', async (t) => {
   const bench = join(project, 'dist/bench/bench.js')
   const check = spawnSync(process.execPath, [bench, 'readme', '--check'], { encoding: 'utf8' })
   t.equal(check.status, 0, `npm run bench -- readme makes it anew ${check.stderr}`)

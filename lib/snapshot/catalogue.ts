@@ -398,6 +398,12 @@ export class Catalogue implements DepotReader {
     return this.#db.one(content, key.content(scope, id))
   }
 
+  /** Whether any is kept under the read-only sublayer `scope`. */
+  async hasContents(scope: string): Promise<boolean> {
+    for await (const _ of this.#db.keys(below(key.contents(scope)), 1)) return true
+    return false
+  }
+
   /** Begins a snapshot, also while garbage is being removed. */
   async writer(): Promise<SnapshotWriter> {
     const claim: Claim = this.claims.begin()

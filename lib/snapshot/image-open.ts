@@ -19,6 +19,13 @@ function tryOpen(fd: number): number {
   return must(quiet === -ERRNO.EPERM ? sys.reopen(fd, O.RDONLY) : quiet, 'open')
 }
 
+/**
+ * Opens a name for reading that was a regular file when it was listed, its access time untouched:
+ * one call where an O_PATH descriptor takes two. Negative where that cannot be had: then that tells why.
+ */
+export const openBytes = (dir: number, name: string): number =>
+  sys.openat(dir, name, O.RDONLY | O.NOFOLLOW | O.NOATIME | O.NONBLOCK)
+
 /** An O_PATH descriptor of a name; -ENOENT where there is none. */
 export function openName(dir: number, name: string): number {
   return allowed(dir, 0o500, () => {

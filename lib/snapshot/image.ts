@@ -37,7 +37,7 @@ import {
 import { FrozenArea } from './area.ts'
 import type { FileData } from './file-data.ts'
 import { frozenData } from './frozen-data.ts'
-import { allowed, openForReading, openName } from './image-open.ts'
+import { allowed, openBytes, openForReading, openName } from './image-open.ts'
 import { kindOfMode } from './kinds.ts'
 import { mergedData } from './merged-data.ts'
 import { readNumbers } from './numbers.ts'
@@ -154,6 +154,9 @@ class ImageReader {
   readonly #prefix: MarkPrefix
   readonly #ro: readonly string[]
   readonly #stat = new Stat()
+  /** The descriptor that `#stat` tells of, and whether it is good for reading; -1 for none. */
+  #looked = -1
+  #readable = false
   /** First names of files that may have several, by inode. */
   readonly #firsts = new Map<number, RelPath>()
   /** The directories above the path visited last, the root first. */
@@ -286,7 +289,8 @@ class ImageReader {
     }
   }
 
-  // Yields the name behind an O_PATH descriptor, which is closed, or kept by a new level (null: by none).
+  // Yields the name behind a descriptor, which is closed, or kept by a new level (null: by none), or
+  // by who reads it.
   *#visit(
     fd: number,
     path: RelPath,
@@ -295,8 +299,10 @@ class ImageReader {
     known: number | null = null,
   ): Generator<ImageEntry, void, void> {
     let kept = false
+    let readable = this.#looked === fd && this.#readable
     try {
-      named(sys.stat(fd, '', this.#stat), path)
+      if (this.#looked !== fd) named(sys.stat(fd, '', this.#stat), path)
+      this.#looked = -1
       // What stands for a directory that is gone has another inode.
       const ino = this.#area === null ? this.#stat.ino : (known ?? this.#stat.ino)
       const found = this.#look(fd, ino)
@@ -306,7 +312,14 @@ class ImageReader {
       const blocks = marks?.metacopy === true ? blocksAmong(found.xattrs, this.#prefix) : null
       if (marks?.metacopy === true) marks.metacopy = isBare(found, blocks, own)
       const merged = blocks !== null && marks?.metacopy === false
-      const open = () => (merged ? mergedData(own(), blocks, this.#ro, lower) : own())
+      const open = () => {
+        if (merged) return mergedData(own(), blocks, this.#ro, lower)
+        if (!readable) return own()
+        // It is the reader's from here on.
+        readable = false
+        kept = true
+        return frozenData(fd, this.#area, ino, found.size)
+      }
       if (marks !== null && marks.renamed !== null) marks.redirect = lower
       const entry = this.#entryOf(fd, path, ino, found, marks)
       yield { entry, ino, stamp: found.stamp, shownOver, lower, open }
@@ -326,13 +339,17 @@ class ImageReader {
 
   // Null for a name that vanished although nothing preserves the sublayer.
   #openChild(dir: number, item: DirEntry): number | null {
-    const fd = openName(dir, item.name)
+    const bytes = item.type === DT.REG ? openBytes(dir, item.name) : -1
+    const fd = bytes < 0 ? openName(dir, item.name) : bytes
     if (fd >= 0) {
       must(sys.stat(fd, '', this.#stat), item.name)
       const isKind = item.type === DT.UNKNOWN || this.#stat.mode >> 12 === item.type
       const isIt = this.#stat.ino === item.ino && isKind
+      this.#looked = fd
+      this.#readable = bytes >= 0 && isIt
       if (isIt || this.#area === null) return fd
       sys.close(fd)
+      this.#looked = -1
     }
     return this.#area?.lost(item.ino, item.name) ?? null
   }

@@ -41,6 +41,8 @@ const join = (...parts: string[]): string => parts.join('/')
 /** `time` as the keys of states have it. */
 export const timeText = hex16
 
+const contents = (scope: string): string => join('content', scope === '' ? '-' : scope)
+
 export const key = {
   meta: 'meta',
   swept: 'swept',
@@ -56,7 +58,8 @@ export const key = {
   id: (layer: string, id: string) => join('id', layer, id),
   label: (layer: string, label: string) => join('label', layer, label),
   tree: (snapshot: string) => join('tree', snapshot),
-  content: (scope: string, id: string) => join('content', scope === '' ? '-' : scope, id),
+  contents,
+  content: (scope: string, id: string) => join(contents(scope), id),
   chunk: (id: string) => join('chunk', id),
   /** In the database of values; '' for the first that there can be of a number. */
   value: (number: number, chunk: string) => join(hex16(number), chunk),

@@ -58,6 +58,7 @@ export class Renames {
    */
   match(lookBelow: (path: RelPath) => Entry | null): Rename[] {
     if (this.#gone.length > MOST || this.#came.length > MOST) return []
+    if (this.#gone.length === 0) return []
     const pairs = new Pairs(this.#gone, this.#came)
     pairs.join(byNumber)
     pairs.join(byPlace, byRedirect)

@@ -23,6 +23,7 @@ import { FileStore, hasContent } from './file-store.ts'
 import { type Image, type ImageDirs, type ImageEntry, openImage } from './image.ts'
 import { LowerTrees } from './lower.ts'
 import { type Named, namedPaths } from './named.ts'
+import { OwnContents } from './own-contents.ts'
 import { ParentList, type SummedPiece } from './parent-list.ts'
 import { RecentChunks } from './recent-chunks.ts'
 import type { Entry, Piece, SnapshotRecord } from './records.ts'
@@ -50,6 +51,8 @@ export interface ScanJob {
   readonly parent: readonly Piece[] | null
   /** Digest of the parent's read-only sublayer. */
   readonly parentScope: string
+  /** True where the catalogue has no content under `scope`: none is asked for then. */
+  readonly isFirst?: boolean
   /** All that changed since the parent; null where that is not known. */
   readonly changed: Changed | null
 }
@@ -79,9 +82,10 @@ class JournalGap extends Error {}
 
 export async function scan(
   job: ScanJob,
-  depot: Depot,
+  known: Depot,
   report: (progress: Progress) => void,
 ): Promise<ScanResult> {
+  const depot = job.isFirst === true ? new OwnContents(known) : known
   const begun = Date.now()
   const image = openImage(job.dirs, job.prefix)
   const lower = new LowerTrees(job.ro)
@@ -337,7 +341,8 @@ class Scan {
   }
 
   async #addName({ item, before, content }: Waiting & { kind: 'name' }): Promise<void> {
-    const entry = content === null ? item.entry : { ...item.entry, content: await content }
+    const { entry } = item
+    if (content !== null) entry.content = await content
     this.#count(before, entry, item)
     await this.#writer.add({
       entry: this.#same(before, entry) ? { ...entry, ...accessOf(before!.entry) } : entry,

@@ -14,6 +14,8 @@ import { type Ask, type FromThread, receiveError, sendError, type ToThread } fro
 
 /** Bytes of chunks that may wait for the main thread. */
 const ON_THE_WAY = 8 * 1024 * 1024
+/** What a content counts as. */
+const CONTENT_BYTES = 1024
 /** So many questions go out without waiting for more. */
 const MOST_ASKS = 32
 const REPORT_MS = 100
@@ -58,10 +60,12 @@ function send(): void {
 
 /** The catalogue, as this thread reaches it. */
 class RemoteDepot implements Depot {
-  readonly #puts = new Set<Promise<void>>()
+  /** How much is on its way, and who waits until that is less. */
+  #puts = 0
+  #bytes = 0
+  #waiting: (() => void)[] = []
   /** Chunks that may not have been taken yet. */
   readonly #chunks = new Map<string, Promise<void>>()
-  #bytes = 0
   #failed: unknown = null
 
   async chunk(id: string): Promise<Buffer | null> {
@@ -84,33 +88,42 @@ class RemoteDepot implements Depot {
     const put = this.#track(ask({ op: 'putChunk', id, bytes }, transfer), size)
     this.#chunks.set(id, put)
     void put.then(() => this.#chunks.delete(id))
-    // The rest goes on its way while this thread works.
-    while (this.#bytes > ON_THE_WAY && this.#puts.size > 0) await Promise.race(this.#puts)
-    if (this.#failed !== null) throw this.#failed
+    await this.#room()
   }
 
   async putContent(scope: string, id: string, content: Content): Promise<void> {
-    void this.#track(ask({ op: 'putContent', scope, id, content }), 1024)
+    void this.#track(ask({ op: 'putContent', scope, id, content }), CONTENT_BYTES)
+    await this.#room()
   }
 
   /** Waits until everything put has been taken. Throws where something was not. */
   async settle(): Promise<void> {
-    while (this.#puts.size > 0) await Promise.all(this.#puts)
+    while (this.#puts > 0) await this.#less()
     if (this.#failed !== null) throw this.#failed
   }
 
-  #track(put: Promise<void>, size: number): Promise<void> {
+  // The rest goes on its way while this thread works.
+  async #room(): Promise<void> {
+    while (this.#bytes > ON_THE_WAY) await this.#less()
+    if (this.#failed !== null) throw this.#failed
+  }
+
+  #less(): Promise<void> {
+    return new Promise((resolve) => this.#waiting.push(resolve))
+  }
+
+  async #track(put: Promise<void>, size: number): Promise<void> {
+    this.#puts += 1
     this.#bytes += size
-    const done = put
-      .catch((err: unknown) => {
-        this.#failed ??= err
-      })
-      .finally(() => {
-        this.#bytes -= size
-        this.#puts.delete(done)
-      })
-    this.#puts.add(done)
-    return done
+    try {
+      await put
+    } catch (err) {
+      this.#failed ??= err
+    }
+    this.#puts -= 1
+    this.#bytes -= size
+    if (this.#puts > 0 && this.#bytes > ON_THE_WAY) return
+    for (const resolve of this.#waiting.splice(0)) resolve()
   }
 }
 

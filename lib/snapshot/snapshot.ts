@@ -97,7 +97,7 @@ export async function piecesOf(
 }
 
 async function scanLayer(
-  { layer, dirs, journal, index, onProgress }: TakeSnapshot,
+  { catalogue, layer, dirs, journal, index, onProgress }: TakeSnapshot,
   parent: SnapshotRecord | null,
   pieces: readonly Piece[] | null,
   writer: SnapshotWriter,
@@ -110,6 +110,7 @@ async function scanLayer(
     scope: layer.ro.digest,
     parent: pieces,
     parentScope: parent?.ro.digest ?? '',
+    isFirst: !(await catalogue.hasContents(layer.ro.digest)),
     changed: follows(parent, layer) ? (journal?.changed ?? null) : null,
   }
   return runJob('scan', job, writer, onProgress)

@@ -8,14 +8,19 @@ import type { LayerSource } from '../daemon/layer-source.ts'
 import { confirm } from './ask.ts'
 import { type CommandRow, option, type Words } from './command.ts'
 import type { Output } from './output.ts'
+import { atPlace, plainHttp, wishedPlace } from './repository-options.ts'
 import { ago, clock, plural, shellWord, size } from './words.ts'
 
 const SOURCE_OPTIONS = [
-  option('--from <source...>', 'a directory, a tar archive, or Debian packages (.deb)'),
+  option(
+    '--from <source...>',
+    'a directory, a tar archive, Debian packages (.deb), or oci:IMAGE, a container image',
+  ),
   option('--recipe <name>', 'a recipe that comes with svsfs (layers/ lists them)'),
   option('--empty', 'nothing: all will be in the writable part'),
   option('--with-depends', 'packages: take along what they need and the base lacks'),
   option('--base <dir>', 'the tree that the layer will lie over (for packages: default /)'),
+  plainHttp,
 ]
 
 function sourceOf(words: Words): LayerSource {
@@ -28,8 +33,26 @@ function sourceOf(words: Words): LayerSource {
   const place = base === null ? null : resolve(base)
   if (recipe !== null) return { kind: 'recipe', recipe, base: place }
   if (paths === null) return { kind: 'empty' }
+  if (paths.some((path) => path.startsWith(IMAGE))) return imageOf(paths, words)
   const withDepends = words.flag('withDepends')
   return { kind: 'from', paths: paths.map((path) => resolve(path)), withDepends, base: place }
+}
+
+const IMAGE = 'oci:'
+
+// Credentials are looked for when it is clear that they are needed (withCredentials).
+function imageOf(paths: readonly string[], words: Words): LayerSource {
+  const [path] = paths
+  if (paths.length > 1 || path === undefined)
+    throw new Failure('SVS_USAGE', 'one image makes a layer, and nothing beside it')
+  const wished = wishedPlace(path.slice(IMAGE.length), words)
+  return { kind: 'image', ...wished, credentials: null }
+}
+
+async function withCredentials(source: LayerSource): Promise<LayerSource> {
+  if (source.kind !== 'image') return source
+  const { credentials = null } = await atPlace(source)
+  return { ...source, credentials }
 }
 
 interface CreateWish {
@@ -41,7 +64,7 @@ interface CreateWish {
 
 export const create: CommandRow<CreateWish, CreateAnswer> = {
   about:
-    'The source is copied with owners, modes, times, links and attributes; it is not changed. What comes of it is the read-only part of the layer, and no mount can change it.',
+    'The source is copied with owners, modes, times, links and attributes; it is not changed. What comes of it is the read-only part of the layer, and no mount can change it. An image is named as for docker pull (oci:debian:12, oci:ghcr.io/team/app:v1), or is a directory that skopeo has made (oci:./DIR:TAG); what its layers delete is gone.',
   options: [
     ...SOURCE_OPTIONS,
     option('--activate', 'show it at once in all mounts'),
@@ -51,6 +74,8 @@ export const create: CommandRow<CreateWish, CreateAnswer> = {
     'svsfs layer create tools --from /opt/tools',
     'svsfs layer create hello --from hello_2.10-3_amd64.deb --with-depends --activate',
     'svsfs layer create firefox --recipe firefox',
+    'svsfs layer create nginx --from oci:nginx:stable',
+    'svsfs layer create nginx --from oci:./layout:stable',
     'svsfs layer create scratch --empty',
   ],
   parse: (words) => ({
@@ -59,7 +84,8 @@ export const create: CommandRow<CreateWish, CreateAnswer> = {
     activate: words.flag('activate'),
     priority: words.number('priority', { whole: true }) ?? 0,
   }),
-  run: ({ session }, wish) => session.call('layer.create', wish),
+  run: async ({ session }, wish) =>
+    session.call('layer.create', { ...wish, source: await withCredentials(wish.source) }),
   print: (made, out) => {
     for (const warning of made.warnings) out.note(`note: ${warning}`)
     out.line(`created layer ${made.name}: ${contents(made)}`)
@@ -214,7 +240,8 @@ export const replace: CommandRow<{ layer: string; source: LayerSource }, CreateA
   options: SOURCE_OPTIONS,
   examples: ['svsfs layer replace tools --from /opt/tools-2'],
   parse: (words) => ({ layer: words.arg(0), source: sourceOf(words) }),
-  run: ({ session }, wish) => session.call('layer.replace', wish),
+  run: async ({ session }, wish) =>
+    session.call('layer.replace', { ...wish, source: await withCredentials(wish.source) }),
   print: (layer, out) => {
     for (const warning of layer.warnings) out.note(`note: ${warning}`)
     out.line(`layer ${layer.name} has version ${layer.version}: ${contents(layer)}`)

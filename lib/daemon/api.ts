@@ -139,6 +139,7 @@ export async function loadAll(): Promise<void> {
   await import('../archive/base-in.ts')
   await import('../archive/needed.ts')
   await import('../repository/pulled.ts')
+  await import('../repository/image.ts')
 }
 
 /** What a caller may pass: fields with a default may be left out. */

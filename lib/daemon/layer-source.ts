@@ -6,7 +6,7 @@
 // Rule: the tree appears under its final name whole and flushed, after its index; until a
 // record names the version it is garbage. Broken off when the caller goes or the process ends.
 
-import { closeSync, fsyncSync, openSync, renameSync } from 'node:fs'
+import { closeSync, fsyncSync, mkdirSync, openSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { Failure } from '../base/failure.ts'
@@ -16,12 +16,14 @@ import { AT_FDCWD } from '../host/sys.ts'
 import { accessesOf } from '../layer/accesses.ts'
 import type { Source } from '../layer/import.ts'
 import type { Waiter } from '../layer/import-job.ts'
+import { placeOf } from '../repository/place.ts'
 import type { ReadOnlyVersion } from '../snapshot/records.ts'
 import type { Control } from './control.ts'
 import { realPath } from './host-path.ts'
 import type { Call } from './method.ts'
 import { refuseOwnMount } from './own-mounts.ts'
 import { PACKAGES } from './queue.ts'
+import { atShape, opened } from './repository-at.ts'
 import { pathShape } from './shapes.ts'
 import type { LayerPlaces } from './store-path.ts'
 
@@ -36,6 +38,8 @@ export const sourceShape = z.discriminatedUnion('kind', [
     /** The tree that the layer will lie over; null for none. */
     base: pathShape.nullable().default(null),
   }),
+  /** A container image. */
+  atShape.extend({ kind: z.literal('image') }),
   z.strictObject({
     kind: z.literal('recipe'),
     recipe: z.string().min(1).max(64),
@@ -60,10 +64,10 @@ export async function importVersion(
   call: Call,
 ): Promise<ImportedVersion> {
   const waiter = waiterOf(control, call)
-  const found = await resolveSource(control, source, waiter)
   const tree = join(places.work, `import-${version}`)
-  const index = `${tree}.index`
+  const [index, fetched] = [`${tree}.index`, `${tree}.fetched`]
   try {
+    const found = await resolveSource(control, source, fetched, waiter)
     const options = {
       privileged: process.geteuid?.() === 0,
       base: found.base === null ? null : bytesOf(found.base),
@@ -81,7 +85,7 @@ export async function importVersion(
     const { excludes, manifest } = found
     return { ro: { version, ...facts }, excludes, manifest, warnings }
   } finally {
-    for (const path of [tree, index]) removeTree(AT_FDCWD, bytesOf(path))
+    for (const path of [tree, index, fetched]) removeTree(AT_FDCWD, bytesOf(path))
   }
 }
 
@@ -116,6 +120,7 @@ interface FoundSource {
 async function resolveSource(
   control: Control,
   source: LayerSource,
+  fetched: string,
   waiter: Waiter,
 ): Promise<FoundSource> {
   const nothing = { base: null, excludes: [], manifest: {}, folders: [] }
@@ -124,6 +129,8 @@ async function resolveSource(
       return { ...nothing, source: { kind: 'empty' } }
     case 'from':
       return { ...nothing, ...(await resolvePaths(control, source, waiter)) }
+    case 'image':
+      return { ...nothing, source: await resolveImage(control, source, fetched, waiter) }
     case 'recipe':
       return resolveRecipe(control, source, waiter)
   }
@@ -146,6 +153,29 @@ async function resolvePaths(
   if (!withDepends) return { source, base: under }
   const all = await fetchInto(control, paths, under, waiter)
   return { source: { kind: 'packages', paths: all.map(bytesOf) }, base: under }
+}
+
+/** Fetches an image into a directory that is made for it, and removed by whoever asked. */
+async function resolveImage(
+  control: Control,
+  { kind: _, ...at }: Extract<LayerSource, { kind: 'image' }>,
+  into: string,
+  { signal, onProgress }: Waiter,
+): Promise<Source> {
+  const { fetchImage } = await import('../repository/image.ts')
+  const place = placeOf(at.place)
+  const repository = await opened(control, place, at, signal, false)
+  try {
+    mkdirSync(into, { mode: 0o700 })
+    const layers = await fetchImage(repository, place.pick, into, { place: at.place, onProgress })
+    return {
+      kind: 'image',
+      name: at.place,
+      layers: layers.map(({ path, diffId }) => ({ path: bytesOf(path), diffId })),
+    }
+  } finally {
+    await repository.close()
+  }
 }
 
 async function refuseSource(control: Control, path: string): Promise<void> {

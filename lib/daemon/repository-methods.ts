@@ -5,21 +5,18 @@
 //
 // Rule: what is pulled is an archive from anybody: the same checks as for a file, before anything is written.
 
-import { dirname } from 'node:path'
-import { z } from 'zod'
+import type { z } from 'zod'
 import type { Archive } from '../archive/archive.ts'
 import type { Prepared } from '../archive/export.ts'
 import type { ImportedState } from '../archive/import.ts'
 import { Failure } from '../base/failure.ts'
 import { layerName } from '../layer/layer.ts'
-import { credentialsShape } from '../repository/credentials.ts'
 import type { Summary } from '../repository/format.ts'
 import { type Listed, listRepository } from '../repository/list.ts'
 import { openRepository } from '../repository/open.ts'
 import { type Place, placeOf, placeText } from '../repository/place.ts'
 import type { Pulled } from '../repository/pulled.ts'
 import { type Pushed, push, type Relative } from '../repository/push.ts'
-import type { Repository } from '../repository/repository.ts'
 import { Damage } from '../snapshot/depot.ts'
 import {
   answerWith,
@@ -36,18 +33,7 @@ import {
 import type { Control } from './control.ts'
 import { relativesOf, rememberRepository } from './known-repositories.ts'
 import { type Call, method } from './method.ts'
-import { refuseOwnMount } from './own-mounts.ts'
-
-/** A place, as commands write it for us: with absolute paths. */
-const placeShape = z.string().min(1).max(8192)
-
-/** Where something lies, and who we are there. */
-export const atShape = z.strictObject({
-  place: placeShape,
-  credentials: credentialsShape.nullable().default(null),
-  plainHttp: z.boolean().default(false),
-})
-export type At = z.infer<typeof atShape>
+import { type At, atShape, opened } from './repository-at.ts'
 
 const pushShape = exportedShape.extend(atShape.shape)
 const pullShape = takenShape.extend(atShape.shape)
@@ -104,7 +90,7 @@ export async function pushTo(
   const named = placeText({ ...place, pick: { tag, digest: null } })
   return exporting(control, wish, call, async (options) => {
     const { prepareArchive } = await import('../archive/export.ts')
-    const repository = await opened(control, place, at, call, true)
+    const repository = await opened(control, place, at, signalOf(control, call), true)
     const relatives = relatedTo(control, place, at, call)
     try {
       return await prepareArchive({ ...options, path: named }, async (prepared) => {
@@ -163,20 +149,6 @@ function summaryOf({ kind, layer, base, from, states }: Prepared['manifest'], pa
   return summary
 }
 
-/** Opens a place, unless this process would wait for itself there. */
-export async function opened(
-  control: Control,
-  place: Place,
-  { credentials, plainHttp }: At,
-  call: Call,
-  create: boolean,
-): Promise<Repository> {
-  if (place.kind === 'directory')
-    await refuseOwnMount(control, create ? dirname(place.path) : place.path)
-  const signal = signalOf(control, call)
-  return openRepository(place, { credentials, plainHttp, signal, create })
-}
-
 function relatedTo(control: Control, place: Place, at: At, call: Call): Relative[] {
   const { credentials, plainHttp } = at
   const options = { credentials, plainHttp, signal: signalOf(control, call), create: false }
@@ -191,7 +163,7 @@ function relatedTo(control: Control, place: Place, at: At, call: Call): Relative
 
 async function listTags(control: Control, at: At, call: Call): Promise<RepositoryAnswer> {
   const place = placeOf(at.place)
-  const repository = await opened(control, place, at, call, false)
+  const repository = await opened(control, place, at, signalOf(control, call), false)
   try {
     const wanted = place.pick?.tag ?? null
     const tags = await listRepository(repository, wanted, call.progress)
@@ -209,7 +181,7 @@ async function pullArchive(
   const at = { place: text, credentials, plainHttp }
   const place = placeOf(text)
   const { Pulled } = await import('../repository/pulled.ts')
-  const repository = await opened(control, place, at, call, false)
+  const repository = await opened(control, place, at, signalOf(control, call), false)
   try {
     const shared = { repository, pick: place.pick, place: text, onProgress: call.progress }
     const artifact = await Pulled.look(shared)

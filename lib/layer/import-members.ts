@@ -105,19 +105,21 @@ function changeMode(dir: number, name: string, mode: number): void {
 /**
  * Finishes a tree that tar unpacked: owners and modes that were not held become overrides, devices
  * that could not be made get their stand-in, marks that came with attributes are taken off, and
- * directories get their times, which unpacking into them changed. Throws Errno.
+ * directories get their times, which unpacking into them changed. `standIns`: the stand-ins are not
+ * there yet. Throws Errno.
  */
 export async function settle(
   root: number,
   members: Members,
   privileged: boolean,
+  standIns = !privileged,
 ): Promise<Imported> {
   const overrides = new Map<RelPath, Override>()
   const warnings: string[] = []
   const breath = new Breath()
   if (!privileged) {
     for (const _ of walk(root, openUp)) await breath.taken()
-    standInForDevices(root, members)
+    if (standIns) standInForDevices(root, members)
   }
   for (const entry of walk(root)) {
     await breath.taken()
@@ -151,7 +153,8 @@ function openUp({ dir, name, stat }: WalkEntry): boolean {
   return true
 }
 
-function standInForDevices(root: number, members: Members): void {
+/** Makes the files that stand for devices which an ordinary user cannot make. Throws Errno. */
+export function standInForDevices(root: number, members: Members): void {
   for (const [path, { mode }] of members) {
     if (!isDevice(mode) || path === ROOT) continue
     const parent = openBelow(root, parentPath(path))

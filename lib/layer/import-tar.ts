@@ -36,18 +36,30 @@ const TOOL_FOR = { gzip: 'gzip', xz: 'xz', zstd: 'zstd', bzip2: 'bzip2' } as con
   Tool
 >
 
+/** What else is wanted of an archive. */
+export interface TarWish {
+  /** What failures call it; its path by default. */
+  readonly name?: string
+  /** Looks at a member first; true where it has taken it, and nothing of it is unpacked. */
+  readonly takes?: (member: Member, known: Members) => boolean
+  /** Sees all bytes of it, uncompressed. */
+  readonly sees?: (bytes: Buffer) => void
+}
+
 /** Unpacks a tar archive, compressed or not, into the empty directory `into`. */
 export async function unpackTar(
   path: string,
   into: string,
   privileged: boolean,
+  wish: TarWish = {},
 ): Promise<Unpacked> {
   const compression = compressionOf(readWhole(path, 512))
   const file = createReadStream(Buffer.from(path, 'latin1'), { highWaterMark: 1 << 20 })
-  if (compression === 'none') return unpack(file, path, into, privileged)
+  const name = wish.name ?? path
+  if (compression === 'none') return unpack(file, name, into, privileged, wish)
   const tool = new Running(findTool(TOOL_FOR[compression]), ['-dc'], 'pipe')
   const feeding = pipeline(file, tool.stdin).catch(ignoreBrokenPipe)
-  const unpacked = await unpackFrom(tool, path, into, privileged)
+  const unpacked = await unpackFrom(tool, name, into, privileged, wish)
   await feeding
   return unpacked
 }
@@ -67,9 +79,10 @@ async function unpackFrom(
   path: string,
   into: string,
   privileged: boolean,
+  wish: TarWish = {},
 ): Promise<Unpacked> {
   try {
-    const unpacked = await unpack(tool.stdout, path, into, privileged)
+    const unpacked = await unpack(tool.stdout, path, into, privileged, wish)
     await tool.succeeded((why) => new Failure('SVS_ARCHIVE_INVALID', shown(path), why))
     return unpacked
   } catch (err) {
@@ -85,12 +98,16 @@ async function unpack(
   path: string,
   into: string,
   privileged: boolean,
+  { takes = () => false, sees }: TarWish,
 ): Promise<Unpacked> {
   const judge = new Judge(shown(path), privileged)
+  const seen = sees === undefined ? input : watched(input, sees)
   const tar = new Running(findTool('tar'), tarArguments(into, privileged), 'pipe')
   tar.stdout.resume()
   try {
-    const members = filterTar(input, shown(path), (member) => judge.verdict(member))
+    const members = filterTar(seen, shown(path), (member) =>
+      takes(member, judge.members) ? 'leave out' : judge.verdict(member),
+    )
     await pipeline(Readable.from(members, { objectMode: false }), tar.stdin)
   } catch (err) {
     const why = await tar.stopped()
@@ -99,6 +116,16 @@ async function unpack(
   }
   await tar.succeeded((why) => new Failure('SVS_IMPORT_FAILED', shown(path), why))
   return { members: judge.members, warnings: judge.warnings }
+}
+
+async function* watched(
+  input: AsyncIterable<Buffer>,
+  sees: (bytes: Buffer) => void,
+): AsyncGenerator<Buffer> {
+  for await (const bytes of input) {
+    sees(bytes)
+    yield bytes
+  }
 }
 
 function tarArguments(into: string, privileged: boolean): string[] {

@@ -18,6 +18,7 @@ import { removeTree } from '../host/remove-tree.ts'
 import { Stat } from '../host/stat.ts'
 import { AT_FDCWD, must, O, S, sys } from '../host/sys.ts'
 import { copyDirectory } from './import-directory.ts'
+import type { ImageLayer } from './import-image.ts'
 import { IMPLIED, type Members, settle } from './import-members.ts'
 import { unpackPackage, unpackTar } from './import-tar.ts'
 import type { Overrides } from './layer.ts'
@@ -28,6 +29,8 @@ export type Source =
   | { readonly kind: 'empty' }
   | { readonly kind: 'directory'; readonly path: string }
   | { readonly kind: 'tar'; readonly path: string }
+  /** The layers of a container image, the lowest first. */
+  | { readonly kind: 'image'; readonly name: string; readonly layers: readonly ImageLayer[] }
   /** Unpacked into one tree, a later one over an earlier one. */
   | { readonly kind: 'packages'; readonly paths: readonly string[] }
 
@@ -124,6 +127,8 @@ function fill(
       return fillFromDirectory(source.path, root, into, options)
     case 'tar':
       return fillFromTar(source.path, root, into, options)
+    case 'image':
+      return fillFromImage(source, root, into, options)
     case 'packages':
       return fillFromPackages(source.paths, root, into, options)
   }
@@ -156,6 +161,19 @@ async function fillFromTar(
   const { members, warnings } = await unpackTar(path, into, privileged)
   const settled = await settle(root, members, privileged)
   return { ...settled, warnings: [...warnings, ...settled.warnings] }
+}
+
+async function fillFromImage(
+  { name, layers }: Extract<Source, { kind: 'image' }>,
+  root: number,
+  into: string,
+  { privileged, onProgress }: ImportOptions,
+): Promise<Imported> {
+  const { unpackImage } = await import('./import-image.ts')
+  const staging = stagingOf(into)
+  const all = await unpackImage({ name, layers, root, into, staging, privileged, onProgress })
+  const settled = await settle(root, all.members, privileged, false)
+  return { ...settled, warnings: [...all.warnings, ...settled.warnings] }
 }
 
 async function fillFromPackages(
@@ -197,7 +215,11 @@ function asFailure(err: unknown, source: Source): unknown {
   const number = errnoOf(err)
   if (err instanceof Failure || number === null) return err
   const what =
-    source.kind === 'directory' || source.kind === 'tar' ? shown(source.path) : source.kind
+    source.kind === 'directory' || source.kind === 'tar'
+      ? shown(source.path)
+      : source.kind === 'image'
+        ? source.name
+        : source.kind
   const where = err instanceof Error ? shown(bytesOf(err.message)) : errnoName(number)
   return new Failure('SVS_IMPORT_FAILED', what, where, { cause: err })
 }

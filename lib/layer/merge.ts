@@ -99,7 +99,8 @@ export function placeDirectory(root: number, trees: readonly number[], path: Rel
   const place = led.kind === 'other' ? path : led.path
   let parent = openBelow(root, '')
   try {
-    for (const name of place.split('/')) {
+    // A link may lead to the root itself.
+    for (const name of place.split('/').filter((part) => part !== '')) {
       const next = enterOrMake(parent, name)
       sys.close(parent)
       parent = next

@@ -38,6 +38,8 @@ export interface Member {
   readonly truth: Truth
   /** The member that this is a further name of; null for all but hard links. */
   readonly linkTo: RelPath | null
+  /** Bytes of data. */
+  readonly size: number
 }
 
 /** What of a member goes on to tar. */
@@ -253,6 +255,7 @@ function memberOf(header: Header, archive: string): Member | null {
     path,
     truth: truthIn(block, pax, type, archive),
     linkTo: kind === '1' ? confined(link, archive) : null,
+    size: header.size,
   }
 }
 

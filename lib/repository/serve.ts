@@ -13,7 +13,7 @@ import { isIP } from 'node:net'
 import { join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { Failure } from '../base/failure.ts'
-import { jsonBytes, MEDIA } from './format.ts'
+import { jsonBytes, LIMITS, MEDIA } from './format.ts'
 import { blobPath, INDEX_NAME, LAYOUT_NAME, pickOf, readIndex, tagsOf } from './index-json.ts'
 import { Layout } from './layout.ts'
 import { isDigest, isTag } from './place.ts'
@@ -147,16 +147,32 @@ async function fromIndex(
     return { bytes: jsonBytes({ name: asked.name, tags }), type: JSON_TYPE, digest: null }
   }
   const { reference } = asked
-  if (!isDigest(reference) && !isTag(reference)) return null
+  if (isDigest(reference)) return byDigest(dir, reference)
+  if (!isTag(reference)) return null
   try {
-    const pick = isDigest(reference)
-      ? { tag: null, digest: reference }
-      : { tag: reference, digest: null }
-    const { mediaType, digest } = pickOf(index, pick, dir)
+    const { mediaType, digest } = pickOf(index, { tag: reference, digest: null }, dir)
     return { file: blobPath(digest), type: mediaType, digest }
   } catch (err) {
     if (err instanceof Failure && err.code === 'SVS_REPOSITORY_NOT_FOUND') return null
     throw err
+  }
+}
+
+// One that an index names need not stand in index.json: it says itself of which type it is.
+async function byDigest(dir: string, digest: string): Promise<Wanted | null> {
+  const file = await openFile(join(dir, blobPath(digest)))
+  if (file === null) return null
+  try {
+    if ((await file.stat()).size > LIMITS.manifest) return null
+    const bytes = await file.readFile()
+    const { mediaType } = JSON.parse(bytes.toString()) as { mediaType?: unknown }
+    const type = typeof mediaType === 'string' ? mediaType : MEDIA.manifest
+    return /^[\w.+/-]{1,200}$/.test(type) ? { bytes, type, digest } : null
+  } catch (err) {
+    if (err instanceof SyntaxError) return null
+    throw err
+  } finally {
+    await file.close()
   }
 }
 

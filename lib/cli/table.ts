@@ -229,6 +229,11 @@ export const COMMANDS: readonly (Leaf | Group)[] = [
     async () => (await import('./du-command.ts')).du,
   ),
   leaf(
+    'top',
+    'show who uses the mounts now: processes, what they ask for, bytes',
+    async () => (await import('./top-command.ts')).top,
+  ),
+  leaf(
     'events',
     'show what happened: activation, restores, mounts, failures',
     async () => (await status()).events,

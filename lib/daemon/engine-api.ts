@@ -5,6 +5,7 @@
 //
 // Rule: everything here survives structuredClone; the engine answers each call once, in order.
 
+import type { Asked } from '../fuse/tally.ts'
 import type { Changed } from '../layer/changed.ts'
 import type { RedoPlan } from '../snapshot/redo.ts'
 import type { StackSpec, ViewOptions } from '../union/spec.ts'
@@ -99,6 +100,8 @@ export interface EngineCalls {
     id: number,
     path: string,
   ): { layer: string; part: 'rw' | 'ro' | 'scratch' | 'base'; path: string; kind: string }[]
+  /** Who has asked the mounts for what. Counting begins with it, and ends `keep` milliseconds after the last. */
+  uses(keep: number): { id: number; since: number | null; processes: Asked[] }[]
   stats(id: number): { nodes: number; handles: number; requests: number; memory: number }
 }
 

@@ -14,6 +14,7 @@ import { isWithin, joinPath, type RelPath, relPath, shown } from '../base/path.t
 import type { Notification } from '../fuse/filesystem.ts'
 import type { Jobs } from '../fuse/io.ts'
 import type { KernelCalls } from '../fuse/kernel-calls.ts'
+import { Tally } from '../fuse/tally.ts'
 import type { Stat } from '../host/stat.ts'
 import { S } from '../host/sys.ts'
 import { isWhiteout } from '../layer/marks.ts'
@@ -137,6 +138,8 @@ export class EngineCore {
     },
     applyRedo: (answer, layer, plan, area) => this.#applyRedo(layer, plan, area, answer),
     which: (answer, id, path) => answer({ value: which(this.#mounted(id).view, relPath(path)) }),
+    uses: (answer, keep) =>
+      answer({ value: [...this.#mounts.values()].map((mounted) => usesOf(mounted, keep)) }),
     stats: (answer, id) => {
       const { view, link } = this.#mounted(id)
       const memory = process.memoryUsage.rss()
@@ -510,6 +513,15 @@ function dirsOf({ rw, work, numbers }: LayerSpec) {
 
 function raise(err: Error): never {
   throw err
+}
+
+function usesOf({ spec: { id }, link }: Mounted, keep: number) {
+  if (link?.tally === undefined) return { id, since: null, processes: [] }
+  const until = performance.now() + keep
+  if (link.tally === null || link.tally.over) link.tally = new Tally(until)
+  const tally = link.tally ?? new Tally(until)
+  tally.until = Math.max(tally.until, until)
+  return { id, since: tally.since, processes: tally.list() }
 }
 
 /** Everything that has an entry at a path, top first: what provides it, then what that hides. */

@@ -59,6 +59,7 @@ const CALLS: readonly (keyof EngineCalls)[] = [
   'openFiles',
   'applyRedo',
   'which',
+  'uses',
   'stats',
 ]
 

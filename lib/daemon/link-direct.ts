@@ -6,6 +6,7 @@ import type { Job, Notification } from '../fuse/filesystem.ts'
 import type { Jobs } from '../fuse/io.ts'
 import type { KernelCalls } from '../fuse/kernel-calls.ts'
 import { Session } from '../fuse/session.ts'
+import type { Tally } from '../fuse/tally.ts'
 import { mayPassThrough } from '../host/passthrough.ts'
 import type { View } from '../union/view.ts'
 import type { MountSpec } from './engine-api.ts'
@@ -76,6 +77,14 @@ class DirectLink implements MountLink {
 
   get requests(): number {
     return this.#session?.requests ?? 0
+  }
+
+  get tally(): Tally | null {
+    return this.#session?.tally ?? null
+  }
+
+  set tally(tally: Tally | null) {
+    if (this.#session !== null) this.#session.tally = tally
   }
 
   get hasRequests(): boolean {

@@ -1,12 +1,15 @@
 // A mount's connection to the kernel: what the engine needs of a transport.
 
 import type { Notification } from '../fuse/filesystem.ts'
+import type { Tally } from '../fuse/tally.ts'
 import type { View } from '../union/view.ts'
 import type { DataPath, MountSpec } from './engine-api.ts'
 
 export interface MountLink {
   /** Requests answered so far. */
   readonly requests: number
+  /** Counts who asks; null where nobody looks. Absent in a transport that does not know. */
+  tally?: Tally | null
   /** True where the kernel has requests that nobody has read yet. */
   readonly hasRequests: boolean
   /** Takes the mount away. `done` gets null when it is gone, or why it is not. */

@@ -38,6 +38,7 @@ import { BY_CODE, OPERATIONS, type Row } from './operations.ts'
 import { REPLY_HEADER, REQUEST_BUFFER, REQUEST_HEADER } from './protocol.ts'
 import { Reply } from './reply.ts'
 import * as read from './requests.ts'
+import type { Tally } from './tally.ts'
 import { describe, parkedLine, replyLine, requestLine } from './trace.ts'
 import { type Waiting, WaitingRoom } from './waiting.ts'
 
@@ -103,6 +104,8 @@ export class Session {
   kernelTid: number
   /** Handled since the beginning. */
   requests = 0
+  /** Counts who asks, while somebody looks. */
+  tally: Tally | null = null
   ended = false
   readonly bell = new Bell()
   readonly #fs: FileSystem
@@ -336,11 +339,17 @@ export class Session {
     out.u32(length)
     out.u32(error === 0 ? 0 : -error)
     for (let at = 8; at < 16; at++) reply.bytes[at] = request[at]!
+    if (this.tally !== null) this.#note(request, name, length - REPLY_HEADER)
     if (!waits || !this.#held.keep(reply.bytes, length)) this.send(reply.bytes, length)
     if (this.#trace !== null) {
       const took = (performance.now() - started) * 1000
       this.#trace(replyLine(unique, name, error, length, took))
     }
+  }
+
+  #note(request: Buffer, name: string, length: number): void {
+    if (this.tally?.over) this.tally = null
+    this.tally?.note(request, name, length)
   }
 
   // --- Operations that are the session's own

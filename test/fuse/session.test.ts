@@ -6,6 +6,7 @@ import type { Log } from '../../lib/base/log.ts'
 import { silent } from '../../lib/base/log.ts'
 import type { Job } from '../../lib/fuse/filesystem.ts'
 import { OPERATIONS as OP } from '../../lib/fuse/operations.ts'
+import { Tally } from '../../lib/fuse/tally.ts'
 import { MemoryFileSystem } from './memory-filesystem.ts'
 import { begun, fields, request, TestSession } from './wire.ts'
 
@@ -37,6 +38,21 @@ t.test('LOOKUP answers node, attributes and how long they are valid', (t) => {
   const absent = session.ask(OP.lookup.code, 1, fields('none'))!
   t.equal(absent.error, ERRNO.ENOENT, 'an absence that may not be remembered is an error')
   t.equal(session.ask(OP.statfs.code, 1)!.body.length, 80)
+  t.end()
+})
+
+t.test('requests are counted until nobody has looked for long enough', (t) => {
+  const session = begun(new MemoryFileSystem())
+  const look = () => session.ask(OP.lookup.code, 1, fields('none'))
+  const tally = new Tally(performance.now() + 60_000)
+  session.tally = tally
+  look()
+  look()
+  t.match(tally.list(), [{ operations: { LOOKUP: 2 }, read: 0, written: 0 }])
+  tally.until = 0
+  look()
+  t.equal(session.tally, null)
+  t.match(tally.list(), [{ operations: { LOOKUP: 2 } }])
   t.end()
 })
 

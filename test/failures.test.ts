@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { FAILURES, Failure, type FailureCode } from '../lib/base/failure.ts'
+import { EXITS, FAILURES, Failure, type FailureCode } from '../lib/base/failure.ts'
 
 const project = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
 const codes = Object.keys(FAILURES) as FailureCode[]
@@ -28,9 +28,9 @@ t.test('every code in lib stands in the table', async (t) => {
   t.same(unknown, [])
 })
 
-t.test('codes are in order, and each has an exit status of the ten', async (t) => {
+t.test('codes are in order, and each has an exit status of the table', async (t) => {
   t.same(codes, codes.toSorted())
-  const odd = codes.filter((code) => FAILURES[code][0] < 1 || FAILURES[code][0] > 10)
+  const odd = codes.filter((code) => FAILURES[code][0] < 1 || !(FAILURES[code][0] in EXITS))
   t.same(odd, [])
 })
 
@@ -49,4 +49,13 @@ t.test('svsfs help errors lists every code with its exit status', async (t) => {
     (code) => !lines.some((one) => one.includes(code) && one.includes(String(FAILURES[code][0]))),
   )
   t.same(missing, [])
+})
+
+t.test("the README's table of exit statuses is the program's", async (t) => {
+  const readme = readFileSync(join(project, 'README.md'), 'utf8')
+  const rows = [...readme.matchAll(/^\| (\d+) \| (.+) \|$/gm)].map(([, exit, meaning]) => [
+    exit,
+    meaning,
+  ])
+  t.same(rows, Object.entries(EXITS))
 })

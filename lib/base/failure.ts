@@ -1,10 +1,30 @@
 // Failures that a user can meet: a code that never changes, a sentence that says what to do
-// next, and the exit status of the command line. One table; `svsfs help errors` prints it.
-//
-// Exit status: 1 failed, 2 usage, 3 not found, 4 exists or nothing to do, 5 in use,
-// 6 no store or store locked, 7 damaged, 8 this host cannot, 9 refused, 10 bad input.
+// next, and the exit status of the command line. Two tables; `svsfs help errors` prints both.
 //
 // Rule: programming mistakes are plain TypeErrors, without a code.
+
+/** What the program's exit statuses mean. A number never changes its meaning. */
+export const EXITS = {
+  0: 'done',
+  1: 'failed',
+  2: 'asked wrongly',
+  3: 'not found',
+  4: 'exists already',
+  5: 'in use',
+  6: 'no store, or not one that this svsfs can read',
+  7: 'damaged',
+  8: 'this host cannot: a tool, a library or a feature of the kernel or disk is missing',
+  9: 'refused',
+  10: 'bad input: an archive, a manifest, a name',
+  11: 'done in part',
+  12: 'differences were found (svsfs diff --exit-code)',
+  13: 'the store is locked by another process, which is named',
+  14: 'no signature that is trusted',
+  15: 'wrong base: made for another version of the read-only part, or after a state that is not here',
+  16: 'nothing to do',
+} as const
+
+export type Exit = keyof typeof EXITS
 
 export const FAILURES = {
   SVS_ALLOW_OTHER_REFUSED: [
@@ -12,7 +32,7 @@ export const FAILURES = {
     'other users may not enter your mounts; root permits it by a line user_allow_other in /etc/fuse.conf',
   ],
   SVS_ARCHIVE_BASE: [
-    3,
+    15,
     '%s is for the read-only part %s of layer %s; here is %s; get that from where the archive comes from: svsfs export --with-base brings it',
   ],
   SVS_ARCHIVE_DAMAGED: [10, '%s cannot be used: %s; nothing was changed, fetch it again'],
@@ -22,13 +42,13 @@ export const FAILURES = {
   ],
   SVS_ARCHIVE_ESCAPES: [10, 'entry %s of %s leads out of its tree; do not use this archive'],
   SVS_ARCHIVE_GAP: [
-    3,
+    15,
     '%s comes after the state %s, which in layer %s %s; import the archive that brings that one first',
   ],
   SVS_ARCHIVE_INVALID: [10, '%s cannot be unpacked: %s; fetch it again'],
   SVS_ARCHIVE_NEWER: [10, '%s has format %s, this svsfs knows %s; use a newer svsfs'],
   SVS_ARCHIVE_UNSIGNED: [
-    9,
+    14,
     '%s is signed by %s; svsfs key trust takes a key you know, --allow-unsigned this one archive',
   ],
   SVS_ARCHIVE_UNWRITABLE: [1, 'the archive %s could not be written: %s'],
@@ -84,6 +104,7 @@ export const FAILURES = {
   ],
   SVS_IMPORT_FAILED: [1, 'importing %s failed: %s; nothing was changed'],
   SVS_INTERNAL: [1, 'unexpected failure: %s (the log in the store under run/ has more)'],
+  SVS_IN_PART: [11, 'done: %s; not done: %s'],
   SVS_KEY_EXISTS: [4, 'there is a key %s already; choose another name'],
   SVS_KEY_INVALID: [
     10,
@@ -113,7 +134,7 @@ export const FAILURES = {
     'a layer cannot be called "%s": %s; use at most 64 bytes without "@", ":", "/" and ".."',
   ],
   SVS_NOTHING_TO_UNDO: [
-    4,
+    16,
     'there is nothing to undo of %s (svsfs undo --list shows what there is)',
   ],
   SVS_NOT_ENABLED: [
@@ -186,8 +207,8 @@ export const FAILURES = {
     'the pattern "%s" is no time: %s; like "0 9 * * 1-5" for 9:00 on workdays',
   ],
   SVS_SCHEDULE_NOT_FOUND: [3, 'no schedule %s, or several (svsfs schedule list shows them)'],
-  SVS_SIGNATURE_INVALID: [9, '%s was altered after %s had signed it; do not use it'],
-  SVS_SIGNATURE_REVOKED: [9, '%s is signed by %s, a key that was revoked here; do not use it'],
+  SVS_SIGNATURE_INVALID: [14, '%s was altered after %s had signed it; do not use it'],
+  SVS_SIGNATURE_REVOKED: [14, '%s is signed by %s, a key that was revoked here; do not use it'],
   SVS_SOURCE_MIXED: [2, '%s cannot be imported together with others; only Debian packages can'],
   SVS_SOURCE_NOT_FOUND: [3, 'there is nothing to import at %s (%s)'],
   SVS_SOURCE_UNKNOWN: [10, '%s is neither a directory, a tar archive nor a Debian package'],
@@ -202,7 +223,7 @@ export const FAILURES = {
     4,
     '%s is not empty and is not a store; choose an empty directory with --store',
   ],
-  SVS_STORE_LOCKED: [6, 'the store %s is in use by %s; wait for it to end and try again'],
+  SVS_STORE_LOCKED: [13, 'the store %s is in use by %s; wait for it to end and try again'],
   SVS_STORE_NEWER: [6, 'the store %s has format %s, this svsfs knows %s; use a newer svsfs'],
   SVS_STORE_NOT_FOUND: [
     6,
@@ -236,7 +257,7 @@ export const FAILURES = {
   SVS_UNSETTLED: [1, '%s cannot be settled: %s; it shows what it showed, try again later'],
   SVS_USAGE: [2, '%s (svsfs help shows the commands)'],
   SVS_VERSIONS_DIFFER: [
-    9,
+    15,
     '%s and %s lie over different versions of the read-only part; mount both with --state, and compare those',
   ],
   SVS_WORKDIR_BUSY: [5, 'workdir %s belongs to a mount; unmount that first'],
@@ -244,7 +265,7 @@ export const FAILURES = {
     8,
     'what was stored with libzstd.so.1 cannot be read without it; install the package libzstd1',
   ],
-} as const satisfies Record<`SVS_${string}`, readonly [exit: number, text: string]>
+} as const satisfies Record<`SVS_${string}`, readonly [exit: Exit, text: string]>
 
 export type FailureCode = keyof typeof FAILURES
 

@@ -3,6 +3,9 @@
 //
 //   words of the command line ─▶ parse ─▶ run (asks the API) ─▶ print, or JSON
 //
+// What it answers with --json has a shape in answers/*.ts, by its words (`layer create`): every field of it, since
+// the shapes are strict. test/cli/every-command.ts calls it once; answers.test.ts does the rest.
+//
 // Rule: `run` returns data and prints nothing; `print` shows that data and asks nothing. Both
 // ways of output come from the same data.
 

@@ -29,6 +29,9 @@ interface DiffWish {
   readonly color: boolean | null
 }
 
+/** Exit status where something differs. */
+const DIFFERENT = 12
+
 export const diff: CommandRow<DiffWish, ReadAnswer> = {
   about: `RANGE is A..B, or A for what differs between A and now. A and B are states as svsfs restore takes them; "ro" is the layer as it was installed, "now" the layer as it is. Without a range it is what changed since the state that the layer came from. NAME@A..B is the same.
 
@@ -43,7 +46,7 @@ A is added, M changed, D deleted, R renamed, m other attributes alone. A file co
       'with what differs in them: settings by key, tables by row, text by line',
     ),
     option('--text', 'as --patch, but settings as lines of text, and databases as bytes'),
-    option('--exit-code', 'exit with 1 where something differs'),
+    option('--exit-code', 'exit with 12 where something differs'),
     option('--color', 'with colours, also where no terminal is'),
     option('--no-color', 'without colours (so does NO_COLOR in the environment)'),
   ],
@@ -86,7 +89,7 @@ A is added, M changed, D deleted, R renamed, m other attributes alone. A file co
     const found = patch
       ? await diffContents(session, wanted, { text, json: out.json })
       : await session.call('diff', wanted)
-    if (exitCode && found.differences.length > 0) exit(1)
+    if (exitCode && found.differences.length > 0) exit(DIFFERENT)
     return found
   },
   print: ({ differences, from, to }, out, { stat, patch, color }) => {

@@ -1,4 +1,4 @@
-// svsfs help: the manual. `help errors` prints the table of failures.
+// svsfs help: the manual. `help errors` and `help exits` print the tables of failures, `help json` shapes of answers.
 
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -31,7 +31,36 @@ const errors: CommandRow<null, FailureLine[]> = {
   },
 }
 
-/** `help`, `help <command…>` and `help errors`. */
+interface ExitLine {
+  readonly exit: number
+  readonly meaning: string
+}
+
+const exits: CommandRow<null, ExitLine[]> = {
+  about: 'svsfs run and svsfs update exit with the status of the program that they ran.',
+  examples: ['svsfs help exits', 'svsfs help exits --json'],
+  parse: () => null,
+  run: async () => EXITS.map(([exit, meaning]) => ({ exit, meaning })),
+  print: (lines, out) => {
+    for (const { exit, meaning } of lines) out.line(`${String(exit).padStart(2)}  ${meaning}`)
+  },
+}
+
+const json: CommandRow<string, unknown> = {
+  about:
+    'As JSON Schema: what stands behind "data" where the command has done what it was asked. A field may be added by a later version; none is taken away, and none changes its meaning.',
+  examples: ['svsfs help json status', 'svsfs help json layer create'],
+  parse: (words) => words.args(0).join(' '),
+  run: async (_, name) => {
+    const { ANSWERS, schemaOf } = await import('./answers/all.ts')
+    if (Object.hasOwn(ANSWERS, name)) return schemaOf(name)
+    const failure = new Failure('SVS_USAGE', `no answer of a command "${name}" is known`)
+    throw failure.suggesting(await nearest(name, Object.keys(ANSWERS)))
+  },
+  print: (schema, out) => out.line(JSON.stringify(schema, null, 2)),
+}
+
+/** `help`, `help <command…>`, and what is no command. */
 export function completeHelp(program: Command, help: Command): void {
   addCommonOptions(help)
     .argument('[command...]')
@@ -57,6 +86,9 @@ export function completeHelp(program: Command, help: Command): void {
     })
   const summary = 'show every failure with its code, its exit status and what it says'
   complete(help.command('errors').summary(summary), errors)
+  complete(help.command('exits').summary('show what each exit status means'), exits)
+  const about = 'show the shape of what a command answers with --json'
+  complete(help.command('json <command...>').summary(about), json)
 }
 
 async function write(dir: string, pages: Promise<ReadonlyMap<string, string>>): Promise<void> {

@@ -23,9 +23,7 @@ export const activate: CommandRow<{ names: string[]; sublayer: string | null }, 
       if (names.length > 1) throw new Failure('SVS_USAGE', '--sublayer is for one layer')
       return [await switchSublayer(context, names[0]!, sublayer)]
     }
-    const answers: OrderAnswer[] = []
-    for (const layer of names) answers.push(await context.session.call('activate', { layer }))
-    return answers
+    return inTurn(names, (layer) => context.session.call('activate', { layer }))
   },
   print: (answers, out) => printOrder(answers, out, 'active'),
 }
@@ -34,12 +32,27 @@ export const deactivate: CommandRow<string[], OrderAnswer[]> = {
   about: 'Files that are open go on working. What was changed in the layer stays in it.',
   examples: ['svsfs deactivate tools'],
   parse: (words) => words.args(0),
-  run: async ({ session }, names) => {
-    const answers: OrderAnswer[] = []
-    for (const layer of names) answers.push(await session.call('deactivate', { layer }))
-    return answers
-  },
+  run: ({ session }, names) => inTurn(names, (layer) => session.call('deactivate', { layer })),
   print: (answers, out) => printOrder(answers, out, 'inactive'),
+}
+
+/** One after the other. Where one fails, those before it are named. */
+async function inTurn(
+  names: readonly string[],
+  act: (name: string) => Promise<OrderAnswer>,
+): Promise<OrderAnswer[]> {
+  const answers: OrderAnswer[] = []
+  for (const name of names) {
+    try {
+      answers.push(await act(name))
+    } catch (err) {
+      if (answers.length === 0) throw err
+      const done = answers.map(({ layer }) => layer).join(', ')
+      const { message } = err as Error
+      throw new Failure('SVS_IN_PART', done, `${name}, because ${message}`, { cause: err })
+    }
+  }
+  return answers
 }
 
 function printOrder(answers: readonly OrderAnswer[], out: Output, now: string): void {

@@ -35,6 +35,9 @@ interface RestoreWish {
   readonly force: boolean
 }
 
+/** Exit status where a user could not make all that a state has. */
+const IN_PART = 11
+
 type Done =
   | ({ readonly did: 'restored' } & RestoreAnswer)
   | ({ readonly did: 'copied' } & CopyAnswer)
@@ -86,7 +89,9 @@ Only what differs is touched: a file that is the same goes on in place. A progra
     const { paths, keepBoth, to } = wish
     if (to !== null) {
       const wanted = { layer, state, paths, directory: resolve(to) }
-      return { did: 'copied', ...(await context.session.call('restore.to', wanted)) }
+      const copy = await context.session.call('restore.to', wanted)
+      if (copy.left.length > 0) context.exit(IN_PART)
+      return { did: 'copied', ...copy }
     }
     if (wish.as !== null) {
       const wanted = { layer, state, sublayer: wish.as }

@@ -21,7 +21,7 @@ import { dirname } from 'node:path'
 import { z } from 'zod'
 import type { StorePlaces } from './store-path.ts'
 
-const EVENT_KINDS = [
+export const EVENT_KINDS = [
   'created',
   'deleted',
   'renamed',

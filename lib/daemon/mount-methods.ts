@@ -14,6 +14,7 @@ import type { LayerRecord } from '../snapshot/records.ts'
 import { findState } from '../snapshot/state-name.ts'
 import type { BaseSpec } from '../union/spec.ts'
 import { type Control, noLayer } from './control.ts'
+import { errorWords } from './errors.ts'
 import { method } from './method.ts'
 import {
   freeMountPoint,
@@ -175,8 +176,16 @@ async function umountAll(control: Control, { lazy }: { lazy: boolean }): Promise
     const mountPoints: string[] = []
     // The youngest first: a later one may lie inside an earlier one.
     for (const mounted of control.mounts?.list().reverse() ?? []) {
-      await control.mounts?.umount(mounted, lazy)
       const { mountPoint } = mounted
+      try {
+        await control.mounts?.umount(mounted, lazy)
+      } catch (err) {
+        if (mountPoints.length === 0) throw err
+        const { message } = errorWords(err)
+        throw new Failure('SVS_IN_PART', `unmounted ${mountPoints.join(', ')}`, message, {
+          cause: err,
+        })
+      }
       control.events.tell('unmounted', `unmounted ${mountPoint}`, { mountPoint })
       mountPoints.push(mountPoint)
     }

@@ -85,10 +85,10 @@ function marked(wanted: (place: string) => boolean): number[] {
   })
 }
 
-/** Waits until all of them have ended; answers those that have not within 10 s. */
+/** Waits until all of them have ended; answers those that have not within 30 s. */
 export async function ended(pids: readonly number[]): Promise<number[]> {
   let left = pids.filter(runs)
-  for (let tries = 0; left.length > 0 && tries < 200; tries++) {
+  for (let tries = 0; left.length > 0 && tries < 600; tries++) {
     await sleep(50)
     left = left.filter(runs)
   }

@@ -72,5 +72,14 @@ export function mountOverlay({ lower, upper, work, at, more = 'index=off' }: Ove
     `workdir=${work}`,
     `redirect_dir=on,metacopy=on,xino=off,${more}`,
   ]
-  execFileSync('mount', ['-t', 'overlay', 'overlay', '-o', options.join(), at])
+  const mount = () => execFileSync('mount', ['-t', 'overlay', 'overlay', '-o', options.join(), at])
+  // The mount before holds the sublayer as long as anybody's copy of the machine's mounts has it.
+  for (let tries = 0; tries < 60; tries++)
+    try {
+      return void mount()
+    } catch (err) {
+      if (!String(err).includes('busy')) throw err
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500)
+    }
+  mount()
 }

@@ -2,14 +2,11 @@
 // Runs once: no user matters to it.
 
 import { spawnSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import t from 'tap'
 import { FAILURES } from '../../lib/base/failure.ts'
 import { escaped, manPages } from '../../lib/cli/man.ts'
 import { markdownPages } from '../../lib/cli/markdown.ts'
 import { referencePages } from '../../lib/cli/reference.ts'
-import { PROGRAM } from './run-cli.ts'
 
 const groff = (input: string) =>
   spawnSync('groff', ['-k', '-man', '-ww', '-Tutf8', '-P-cbou'], { input, encoding: 'utf8' })
@@ -62,13 +59,4 @@ t.test('every command has its page, with each of its options and examples', asyn
   }
   const errors = (await markdownPages()).get('errors.md') ?? ''
   for (const code of Object.keys(FAILURES)) if (!errors.includes(`\`${code}\``)) t.fail(code)
-})
-
-t.test('package.json installs every page there is', async (t) => {
-  const file = join(PROGRAM, '../../../package.json')
-  const { man } = JSON.parse(readFileSync(file, 'utf8')) as { man: string[] }
-  t.same(
-    man,
-    [...(await manPages()).keys()].sort().map((name) => `dist/man/${name}`),
-  )
 })

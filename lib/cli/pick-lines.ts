@@ -1,7 +1,7 @@
 // What the picker of states draws: one line for each state, what is known of the one under the cursor, and what
 // restoring it would change.
 //
-//   ❯ 3 days ago     Wed 18 Nov 09:12  +2 ~1     before the update
+//   ❯ 3 days ago     Wed 18 Nov 09:12  +2 ~1    now +5 -1    before the update
 //
 // Rule: no line is wider than the terminal, and nothing that comes from a layer steers it.
 
@@ -57,8 +57,8 @@ export const why = ({ trigger, message, label, tags }: StateLine): string =>
     .filter(Boolean)
     .join(' ')
 
-/** `+2 ~1 -3`: added, changed, deleted since the state before. */
-function short({ counts }: StateLine): string {
+/** `+2 ~1 -3`: added, changed, deleted. */
+export function short(counts: StateLine['counts']): string {
   const changed = counts.changed + counts.renamed + counts.attributes
   const parts = [
     [counts.added, '+'],
@@ -68,11 +68,15 @@ function short({ counts }: StateLine): string {
   return parts.flatMap(([count, sign]) => (count > 0 ? [`${sign}${count}`] : [])).join(' ') || '='
 }
 
-/** One state; where there is little room, without the time of day and what changed. */
-export function stateRow(state: StateLine, columns: number): string {
+/**
+ * One state, with what changed since the one before it and, in the words of `now`, from it until now; where
+ * there is little room, without the time of day and what changed.
+ */
+export function stateRow(state: StateLine, columns: number, now = '…'): string {
   const words = ago(state.time).padEnd(14)
   if (columns < 60) return cut(`${words} ${why(state)}`, columns)
-  return cut(`${words} ${dayTime(state.time)}  ${short(state).padEnd(10)} ${why(state)}`, columns)
+  const changed = `${short(state.counts).padEnd(9)} ${columns < 76 ? '' : `now ${now.padEnd(9)} `}`
+  return cut(`${words} ${dayTime(state.time)}  ${changed}${why(state)}`, columns)
 }
 
 /** What typing is held against. */
@@ -97,7 +101,8 @@ export function detailsOf(
   ].map((line) => cut(line, columns))
 }
 
-function countsOf({ differences }: DiffAnswer): StateLine['counts'] {
+/** How many names differ, and how. */
+export function countsOf({ differences }: DiffAnswer): StateLine['counts'] {
   const count = (mark: DifferenceLine['mark']) =>
     differences.filter((one) => one.mark === mark).length
   return {

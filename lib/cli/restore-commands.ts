@@ -249,9 +249,10 @@ async function pickState(
   const name = layer ?? (await pickLayer(stored))
   const states = stored.filter((state) => state.layer === name)
   const { pickOf } = await import('./pick-state.ts')
-  const { id } = await pickOf(`Which state of ${name} shall come back?`, states, (state) =>
-    diffContents(session, { layer: name, from: state.id, to: 'now', paths: null }),
-  )
+  const { id } = await pickOf(`Which state of ${name} shall come back?`, states, (state, whole) => {
+    const wish = { layer: name, from: state.id, to: 'now', paths: null }
+    return whole ? diffContents(session, wish) : session.call('diff', wish)
+  })
   return { layer: name, state: id }
 }
 

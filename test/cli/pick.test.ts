@@ -45,8 +45,8 @@ t.test(
         t.notMatch(line, '\x1b')
       }
     }
-    const row = stateRow(STATE, 79)
-    t.match(row, `3 days ago     ${dayTime(STATE.time)}  +2 ~1      [clean] before the 更新`)
+    const row = stateRow(STATE, 79, '+4')
+    t.match(row, `3 days ago     ${dayTime(STATE.time)}  +2 ~1     now +4        [clean] before`)
     t.match(stateRow(STATE, 40), /^3 days ago {5}\[clean\] before the 更新.*…$/)
     t.match(detailsOf(STATE, null, 79)[1], 'made by hand; since the one before: 2 added, 1 changed')
     t.equal(cut('更新', 3), '更…')
@@ -91,7 +91,11 @@ t.test(
     terminal.type('number-499')
     await terminal.until(/1 of 500/)
     terminal.resize(80)
-    await terminal.until(/the state called number-499/)
+    await terminal.until(/now = .* the state called nu/)
+    terminal.type('\x7f')
+    await terminal.until(/11 of 500(?:[\s\S]*now =){10}/)
+    terminal.type('9')
+    await terminal.until(/1 of 500/)
     terminal.type(KEYS.tab)
     await terminal.until(/nothing: the layer is as it was then/)
     terminal.type('x')

@@ -19,6 +19,10 @@ export class ShortMessage extends Error {
 }
 
 const HIGH = 0x1_0000_0000
+/** Up to this length a loop is faster than a call into Node. */
+const SHORT = 32
+/** Names that were read, by length and last byte: of all cursors, which share nothing else. */
+const names: string[] = Array.from({ length: 64 }, () => '')
 
 const viewOf = ({ buffer, byteOffset, length }: Buffer) => new DataView(buffer, byteOffset, length)
 
@@ -27,11 +31,15 @@ export class Cursor {
   #view: DataView
   #at = 0
   #end: number
+  /** What `take` answered last, and where it begins: requests of one kind ask for the same again and again. */
+  #taken: Buffer
+  #takenAt = 0
 
   constructor(bytes: Buffer) {
     this.#bytes = bytes
     this.#view = viewOf(bytes)
     this.#end = bytes.length
+    this.#taken = bytes
   }
 
   get bytes(): Buffer {
@@ -43,6 +51,8 @@ export class Cursor {
     if (bytes === this.#bytes) return
     this.#bytes = bytes
     this.#view = viewOf(bytes)
+    this.#taken = bytes
+    this.#takenAt = 0
   }
 
   /** Reads `bytes[start, end)` from here on. Throws ShortMessage where that is not within. */
@@ -93,16 +103,50 @@ export class Cursor {
   /** The next `count` bytes, without copying them. */
   take(count: number): Buffer {
     const at = this.#take(count)
-    return this.#bytes.subarray(at, at + count)
+    if (at !== this.#takenAt || count !== this.#taken.length) {
+      this.#taken = this.#bytes.subarray(at, at + count)
+      this.#takenAt = at
+    }
+    return this.#taken
   }
 
   /** Bytes up to the next NUL, which is skipped, as latin1 text. */
   name(): string {
-    const end = this.#bytes.indexOf(0, this.#at)
+    const end = this.#terminator()
     if (end === -1 || end >= this.#end) throw new ShortMessage('name without terminator')
-    const name = this.#bytes.latin1Slice(this.#at, end)
+    const name = this.#nameTo(end)
     this.#at = end + 1
     return name
+  }
+
+  // A name that is looked up is made, renamed or removed next, attributes are asked for by the same few
+  // names: the string of before is at hand, and its hash is known.
+  #nameTo(end: number): string {
+    const at = this.#at
+    const length = end - at
+    if (length === 0 || length > SHORT) return this.#bytes.latin1Slice(at, end)
+    const place = (this.#bytes[end - 1]! + length * 8) % names.length
+    const known = names[place]!
+    if (known.length === length && this.#says(known)) return known
+    const name = this.#bytes.latin1Slice(at, end)
+    names[place] = name
+    return name
+  }
+
+  // From its end: names of one kind begin alike.
+  #says(name: string): boolean {
+    for (let i = name.length - 1; i >= 0; i--) {
+      if (this.#bytes[this.#at + i] !== name.charCodeAt(i)) return false
+    }
+    return true
+  }
+
+  // Most names are short, and a call into Node costs more than looking.
+  #terminator(): number {
+    const bytes = this.#bytes
+    const near = Math.min(this.#at + SHORT, this.#end)
+    for (let at = this.#at; at < near; at++) if (bytes[at] === 0) return at
+    return near === this.#end ? -1 : bytes.indexOf(0, near)
   }
 
   #take(count: number): number {

@@ -19,6 +19,8 @@
 // where there is one session whose bell rings (bell.ts), in read(2), which saves a call a request. A
 // device waits in read(2) only while it is the only one, and only between beginReading and endReading.
 
+// Not the global one: V8 asks Node for that each time.
+import { performance } from 'node:perf_hooks'
 import { ERRNO, Errno } from '../base/errno.ts'
 import { must, sys } from '../host/sys.ts'
 import type { Session } from './session.ts'

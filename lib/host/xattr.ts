@@ -17,15 +17,20 @@ const USUAL = 512
 const path = Buffer.alloc(8192)
 const key = Buffer.alloc(512)
 const scratch = Buffer.alloc(LARGEST)
+/** What `key` holds. */
+let keyed = ''
 
 function at(dir: number, name: string): void {
   const text = name === '' ? `/proc/self/fd/${dir}` : `/proc/self/fd/${dir}/${name}`
   path[path.latin1Write(text, 0)] = 0
 }
 
+// The same is asked of one file after the other.
 function named(attribute: string): void {
+  if (attribute === keyed) return
   if (attribute.length > 255) throw new Errno(ERRNO.ERANGE, 'xattr')
   key[key.latin1Write(attribute, 0)] = 0
+  keyed = attribute
 }
 
 const result = (value: number): number => (value < 0 ? -errno() : value)

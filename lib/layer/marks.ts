@@ -50,6 +50,12 @@ const NAMES = {
 
 export type MarkName = keyof typeof NAMES
 
+/** Put together once: every lookup may ask for it. */
+const METACOPY: Readonly<Record<MarkPrefix, string>> = {
+  trusted: `trusted.${NAMES.metacopy}`,
+  user: `user.${NAMES.metacopy}`,
+}
+
 const BLOCKS = 'svsfs.blocks'
 
 /** Up to this size a file is filled whole, and at once: larger ones may be metacopies for long. */
@@ -97,7 +103,7 @@ export const canBeMetacopy = ({
 
 /** True for a file whose bytes lie below. One call, for the path of a lookup. */
 export function isMetacopy(dir: number, name: string, prefix: MarkPrefix): boolean {
-  const mark = `${prefix}.${NAMES.metacopy}`
+  const mark = METACOPY[prefix]
   const found = getXattr(dir, name, mark)
   // Names are listed without the right to read.
   if (found === -ERRNO.EACCES) return listXattr(dir, name).includes(mark)

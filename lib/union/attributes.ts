@@ -313,8 +313,8 @@ export function readTarget(node: UnionNode, buffer: Buffer): string {
 
 /** The value, or null where the attribute is not set. Throws Errno. */
 export function readXattr(node: UnionNode, name: string): Buffer | null {
-  if (isMarkName(name)) return null
   if (name === CAPABILITY && node.noCapability) return null
+  if (isMarkName(name)) return null
   if (isKnownAbsent(node, name)) return null
   const { dir, name: at } = locate(node)
   const value = getXattr(dir, at, name)

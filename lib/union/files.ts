@@ -84,7 +84,9 @@ const opened = (fd: number, writable: boolean, lower: number): OpenFile => ({
   lower,
   writable,
   count: 0,
+  listed: -1,
   cached: false,
+  inMemory: null,
   backing: 0,
   changed: null,
   made: null,
@@ -107,10 +109,17 @@ export function holdCopy(node: UnionNode, fd: number, times: Times): void {
   if (node.branch!.ctimes !== null) justMade(node, times)
 }
 
-// Who makes a file is about to write it.
+// Who makes a file is about to write it, and who had its times told may write on.
 function justMade(node: UnionNode, { mtime, ctime }: Times): void {
   const { foreign, changes } = node.branch!
   if (!foreign) node.open!.made = { mtime, ctime, changes }
+}
+
+/** After the kernel told the times of what it wrote: `stat` has what they are now. */
+export function timesTold(node: UnionNode, stat: Stat): void {
+  const { open, branch } = node
+  if (open !== null && node.blocks === null && branch!.writable)
+    justMade(node, timesOf(branch!, stat))
 }
 
 /** Points what is open at the node's file of now: after a copy-up, with the copy's descriptor or -1. */
@@ -145,6 +154,7 @@ function replace(open: OpenFile, fd: number, writable: boolean, lower: number): 
   open.fd = fd
   open.lower = lower
   open.writable = writable
+  open.inMemory = null
   open.backing = 0
 }
 
@@ -213,8 +223,8 @@ export function releaseNode(view: View, node: UnionNode): boolean {
       learnAccess(node, open)
       if (open.passed !== null) unpass(view, open.passed)
       closeOpen(open)
-      node.open = null
       view.opened.delete(node)
+      node.open = null
     }
   }
   return node.open === null && (open.refused !== null || open.through)

@@ -51,13 +51,17 @@ export interface OpenFile {
   writable: boolean
   /** How many opens the kernel was told of and has not released. */
   count: number
+  /** Its place in `view.opened`; -1 where it is not in there. */
+  listed: number
   /** True once a program opened it for writing: the kernel may have pages that are not here yet. */
   cached: boolean
+  /** True where flushing it does nothing; null until somebody asked. */
+  inMemory: boolean | null
   /** Inode on the disk; 0 until somebody asked (`backingOf`). */
   backing: number
   /** The times from before pages of the cache were written to it; null where none were. */
   changed: Times | null
-  /** The times of one just made, while its branch has had no further change; null otherwise. */
+  /** The times of one just made, or just told, while its branch has had no further change; null otherwise. */
   made: (Times & { readonly changes: number }) | null
   /** Pages of the cache that the disk did not take, last; else null. */
   refused: RefusedPages | null

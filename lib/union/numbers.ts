@@ -64,14 +64,30 @@ export class Numbers {
   set(backing: number, number: number): void {
     if (this.#known.get(backing) === number) return
     this.#known.set(backing, number)
-    if (this.#log === -1) return
+    if (this.#log === -1 || (this.#unwritten.length === 0 && this.#writeOne(backing, number)))
+      return
     this.#unwritten.push([backing, number])
     this.#write()
   }
 
+  // False where the disk took nothing of it.
+  #writeOne(backing: number, number: number): boolean {
+    oneWords[0] = backing % SLOT
+    oneWords[1] = Math.floor(backing / SLOT)
+    oneWords[2] = number % SLOT
+    oneWords[3] = Math.floor(number / SLOT)
+    const written = sys.write(this.#log, one, RECORD)
+    if (written > 0 && written < RECORD) this.#cut(written)
+    return written === RECORD
+  }
+
+  // A part of a record would shift all that follow.
+  #cut(torn: number): void {
+    must(sys.ftruncate(this.#log, sys.lseek(this.#log, 0, 2) - torn), 'numbers log')
+  }
+
   #write(): void {
-    const records =
-      this.#unwritten.length === 1 ? one : Buffer.alloc(this.#unwritten.length * RECORD)
+    const records = Buffer.alloc(this.#unwritten.length * RECORD)
     let at = 0
     for (const [backing, number] of this.#unwritten) {
       putNumber(records, at, backing)
@@ -85,9 +101,8 @@ export class Numbers {
       return
     }
     this.#unwritten = this.#unwritten.slice(Math.floor(written / RECORD))
-    // A part of a record would shift all that follow.
     const torn = written % RECORD
-    if (torn > 0) must(sys.ftruncate(this.#log, sys.lseek(this.#log, 0, 2) - torn), 'numbers log')
+    if (torn > 0) this.#cut(torn)
   }
 
   /** The number of a file just made: never what an earlier file of that inode had. */
@@ -125,7 +140,8 @@ export class Numbers {
   }
 }
 
-const one = Buffer.alloc(RECORD)
+const oneWords = new Uint32Array(RECORD / 4)
+const one = Buffer.from(oneWords.buffer)
 
 function putNumber(into: Buffer, at: number, value: number): void {
   into.writeUInt32LE(value % SLOT, at)

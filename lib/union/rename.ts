@@ -100,7 +100,8 @@ function replace(
 
 // What was written out was visited file by file: the kernel does not know them all.
 function forgetBelow(view: View, node: UnionNode): void {
-  for (const child of [...(node.children?.values() ?? [])]) {
+  if (node.children === null) return
+  for (const child of [...node.children.values()]) {
     forgetBelow(view, child)
     view.forgetIfUnused(child)
   }
@@ -196,11 +197,19 @@ function fileMoves(
   if (node.data !== null && layer.rw!.prefix !== null) pointAt(node, node.data, layer)
   const leaves = showsBelow(view, from, node.name, layer)
   const hiding = outOfScratch(view, to, newName, layer)
-  const own = { from: inRw(layer, from.path, node.name), to: inRw(layer, to.path, newName) }
   if (hiding.length > 0 && layer.rw!.peek(to.path, newName, stat)) {
     hiding.push(takeOut(view, layer, to, newName))
   }
-  return [...hiding, { ...own, leaves, unseen: false, fileOnly: true }]
+  // Written out: what an object spread makes has a shape of its own each time, and all that reads it
+  // is slow: a sixth of all that a rename costs the daemon.
+  hiding.push({
+    from: inRw(layer, from.path, node.name),
+    to: inRw(layer, to.path, newName),
+    leaves,
+    unseen: false,
+    fileOnly: true,
+  })
+  return hiding
 }
 
 /** What the layer's scratch area has at a name hides what comes there. */

@@ -23,6 +23,7 @@ import {
   noticeName,
   noticePlaces,
 } from './notice.ts'
+import { OpenNodes } from './open-nodes.ts'
 import { Owed } from './owed.ts'
 import type { View } from './view.ts'
 
@@ -34,7 +35,7 @@ export abstract class SharedView extends NodeTable {
   /** True where the answer under way is about what the own kernel is just being told. */
   protected toldFirst = false
   /** Nodes that programs have open. */
-  readonly opened = new Set<UnionNode>()
+  readonly opened = new OpenNodes()
   /** The device by which this view's kernel can be asked for its pages; -1 where it keeps none. */
   device = -1
   readonly bound: NodeBound

@@ -23,6 +23,7 @@ import {
   type CreateRequest,
   type DirSink,
   type Entry,
+  FATTR,
   type FileSystem,
   FOPEN,
   type HandleId,
@@ -60,6 +61,7 @@ import {
   openNode,
   readNode,
   releaseNode,
+  timesTold,
   writeNode,
 } from './files.ts'
 import { Flushes } from './flushes.ts'
@@ -85,6 +87,8 @@ const MOST_ABSENT = 4096
 const ABSENT_OVERFLOW = 1
 /** lseek(2). */
 const SEEK_DATA = 3
+/** Put together once: V8 asks Node for the number each time. */
+const TEMPORARY = `t${process.pid}-`
 
 export class View extends SharedView implements FileSystem {
   readonly options: ViewOptions
@@ -156,7 +160,7 @@ export class View extends SharedView implements FileSystem {
   }
 
   tempName(): string {
-    return `t${process.pid}-${View.#temp++}`
+    return TEMPORARY + View.#temp++
   }
 
   newJob(work: JobWork): Job {
@@ -275,6 +279,7 @@ export class View extends SharedView implements FileSystem {
     setAttributes(this, caller, node, request)
     const stat = statNode(this, node)
     keepCtime(node, request, stat)
+    if (request.valid & FATTR.MTIME) timesTold(node, stat)
     return this.#attributes(node, stat)
   }
 
@@ -421,7 +426,7 @@ export class View extends SharedView implements FileSystem {
     if (node.isDirectory) fail('EBADF')
     if (!node.branch!.writable || node.open === null) return
     if (node.open.passed?.writes) this.resized(node, null)
-    if (node.branch!.needsNoFlush(node.open.fd)) return
+    if ((node.open.inMemory ??= node.branch!.needsNoFlush(node.open.fd))) return
     this.#flushes.begin(sys.dup(node.open.fd), dataOnly)
   }
 

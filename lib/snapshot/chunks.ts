@@ -24,7 +24,8 @@ import { isPlace, type Place, placeBytes, placeIn, valueKey } from './place.ts'
 const INLINE = 2048
 /** Removed values between which no more than so many stay are one range to be given back. */
 const NEAR = 64
-/** So few tables are mapped at once: all that is read of them counts as memory in use. */
+/** LevelDB maps its tables, and what was read of them counts as memory in use: then it begins anew. */
+const MOST_READ = 48 * 1024 * 1024
 const TUNING = { maxOpenFiles: 64, cacheSize: 1024 * 1024 }
 
 /** Removed since the disk was last given back what was. */
@@ -36,6 +37,10 @@ interface Freed {
 export class Chunks {
   readonly #records: KeyValue
   #values: Promise<KeyValue> | null = null
+  #closed: Promise<unknown> = Promise.resolve()
+  /** How many use the values now, and how much was read of them since they were opened. */
+  #users = 0
+  #read = 0
   /** The next value's number, and the lowest that may have no place; known once values are open. */
   #next = 0
   #settled = 0
@@ -53,7 +58,10 @@ export class Chunks {
     const bytes = await this.#records.get(key.chunk(id))
     const place = bytes === null ? null : placeIn(bytes)
     if (place === null) return bytes
-    return (await this.#open()).get(valueKey(place, id))
+    return this.#use((values) => {
+      this.#read += place.length
+      return values.get(valueKey(place, id))
+    })
   }
 
   /** The same of several, in their order. */
@@ -65,7 +73,8 @@ export class Chunks {
       if (place !== null) far.push({ nth, at: valueKey(place, ids[nth]!) })
     }
     if (far.length === 0) return found
-    const values = await (await this.#open()).several(far.map(({ at }) => at))
+    const values = await this.#use((all) => all.several(far.map(({ at }) => at)))
+    for (const bytes of values) this.#read += bytes?.length ?? 0
     for (const [at, { nth }] of far.entries()) found[nth] = values[at] ?? null
     return found
   }
@@ -79,8 +88,7 @@ export class Chunks {
   /** Writes records, with chunks among them, all or none. A chunk that is there already stays as it is. */
   async write(operations: Operation[]): Promise<void> {
     if (!operations.some(isFar)) return this.#records.batch(operations)
-    await this.#inTurn(async () => {
-      const values = await this.#open()
+    await this.#inTurn(async (values) => {
       const far = operations.filter(isFar)
       const there = await this.#records.several(far.map((each) => each.key))
       const fresh = far.filter((_, nth) => there[nth] === null)
@@ -108,7 +116,7 @@ export class Chunks {
 
   /** Removes chunks, by their keys. */
   remove(keys: readonly string[]): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#inTurn(async (values) => {
       const found = await this.#records.several(keys)
       const gone: string[] = []
       for (const [nth, bytes] of found.entries()) {
@@ -120,7 +128,7 @@ export class Chunks {
         ...keys.map(del),
         ...gone.map((at) => put(key.gone(at), Buffer.alloc(0))),
       ])
-      if (gone.length > 0) await this.#dropGone(await this.#open(), gone)
+      if (gone.length > 0) await this.#dropGone(values, gone)
     })
   }
 
@@ -131,8 +139,8 @@ export class Chunks {
 
   /** Removes values that have no place because a write of them failed. */
   dropStrays(): Promise<void> {
-    return this.#inTurn(async () => {
-      if (this.#hasStrays) await this.#dropStrays(await this.#open())
+    return this.#inTurn(async (values) => {
+      if (this.#hasStrays) await this.#dropStrays(values)
     })
   }
 
@@ -142,20 +150,41 @@ export class Chunks {
     this.#freed = { inline: 0, numbers: [] }
     if (inline > 0) await this.#records.compact(below('chunk'))
     if (numbers.length === 0) return
-    const values = await this.#open()
-    for (const [from, to] of rangesOf(numbers))
-      await values.compact({ gte: key.value(from, ''), lt: key.value(to + 1, '') })
+    await this.#use(async (values) => {
+      for (const [from, to] of rangesOf(numbers))
+        await values.compact({ gte: key.value(from, ''), lt: key.value(to + 1, '') })
+    })
   }
 
   async close(): Promise<void> {
     await this.#last
     await (await this.#values)?.close()
+    await this.#closed
   }
 
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#last.then(work)
+  #inTurn<T>(work: (values: KeyValue) => Promise<T>): Promise<T> {
+    const turn = this.#last.then(() => this.#use(work))
     this.#last = turn.catch(() => {})
     return turn
+  }
+
+  async #use<T>(work: (values: KeyValue) => Promise<T>): Promise<T> {
+    this.#users += 1
+    try {
+      return await work(await this.#open())
+    } finally {
+      this.#users -= 1
+      if (this.#users === 0 && this.#read > MOST_READ) this.#leave()
+    }
+  }
+
+  // Who comes next opens them again.
+  #leave(): void {
+    const open = this.#values
+    this.#values = null
+    this.#read = 0
+    // One that cannot be closed cannot be opened either, which says why.
+    this.#closed = (async () => (await open)?.close())().catch(() => {})
   }
 
   async #orStrays(work: () => Promise<void>): Promise<void> {
@@ -169,10 +198,12 @@ export class Chunks {
 
   // Most catalogues that are opened are not asked for a large chunk.
   #open(): Promise<KeyValue> {
-    this.#values ??= this.#opened().catch((err: unknown) => {
-      this.#values = null
-      throw err
-    })
+    this.#values ??= this.#closed
+      .then(() => this.#opened())
+      .catch((err: unknown) => {
+        this.#values = null
+        throw err
+      })
     return this.#values
   }
 

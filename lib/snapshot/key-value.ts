@@ -193,11 +193,22 @@ interface Batched<T> {
   close(): Promise<void>
 }
 
+// The next are read while those before are looked at.
 async function* inBatches<T>(found: Batched<T>): AsyncGenerator<T[]> {
+  const next = () => {
+    const some = found.nextv(AT_ONCE)
+    // Whoever stops before the end hears nothing of it.
+    some.catch(() => {})
+    return some
+  }
+  let coming = next()
   try {
-    for (let some = await found.nextv(AT_ONCE); some.length > 0; some = await found.nextv(AT_ONCE))
+    for (let some = await coming; some.length > 0; some = await coming) {
+      coming = next()
       yield some
+    }
   } finally {
+    await coming.catch(() => {})
     await found.close()
   }
 }

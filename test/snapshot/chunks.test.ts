@@ -1,6 +1,6 @@
 // Where chunks lie: bytes or places, values without a place, and catalogues that have no places.
 
-import { rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { type Catalogue, openCatalogue } from '../../lib/snapshot/catalogue.ts'
@@ -73,6 +73,29 @@ t.test(
     t.same(await valuesLeft(), [large.id])
   },
 )
+
+t.test('what was read of the values goes out of memory, whoever reads and writes', async (t) => {
+  const { records, valuesLeft } = await storeIn(t)
+  const chunks = new Chunks(records)
+  const large = Array.from({ length: 8 }, () => newChunk(1024 * 1024))
+  await chunks.write(large.map(operationOf))
+  const mapped = () =>
+    (readFileSync('/proc/self/maps', 'utf8').match(/values\/\d+\.ldb/g) ?? []).length
+  const opened = new Set<number>()
+  const readOne = async ({ id, bytes }: { id: string; bytes: Buffer }) => {
+    if (!(await chunks.read(id))?.equals(bytes)) throw new Error('other bytes')
+    opened.add(mapped())
+  }
+  let written = 0
+  for (let round = 0; round < 16; round++) {
+    await Promise.all([...large.map(readOne), chunks.write([operationOf(newChunk())])])
+    written += 1
+  }
+  t.ok(opened.size > 1, 'tables are mapped, and are not for ever')
+  t.ok(Math.min(...opened) < Math.max(...opened))
+  await chunks.close()
+  t.equal((await valuesLeft()).length, large.length + written)
+})
 
 t.test('of two who bring one chunk the second finds it there', async (t) => {
   const { records, valuesLeft } = await storeIn(t)

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 import type { Command } from 'commander'
 import t from 'tap'
 import { FAILURES } from '../lib/base/failure.ts'
+import { manPages } from '../lib/cli/man.ts'
 import { overlayWords } from '../lib/cli/overlay-command.ts'
 import { makeProgram } from '../lib/cli/program.ts'
 import { COMMANDS } from '../lib/cli/table.ts'
@@ -149,6 +150,14 @@ t.test('every link within the project leads to what is there', async (t) => {
       .map((link) => `${page}: ${link}`),
   )
   t.same(lost, [])
+})
+
+t.test('package.json installs every page of the manual', async (t) => {
+  const { man } = JSON.parse(readFileSync(join(project, 'package.json'), 'utf8')) as {
+    man: string[]
+  }
+  const made = [...(await manPages()).keys()].sort().map((name) => `dist/man/${name}`)
+  t.same(man, made, 'its list "man" has a line for each, in order')
 })
 
 t.test('every code that docs name is one of the program', async (t) => {

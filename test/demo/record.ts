@@ -95,12 +95,17 @@ async function main(): Promise<void> {
     mode: 0o755,
   })
   const env = { PATH: `${bin}:${process.env.PATH}`, SVSFS_STORE: join(place, 'store') }
-  const words = Object.entries(env).flatMap(([name, value]) => ['-e', `${name}=${value}`])
   try {
-    tmux('new-session', '-d', '-s', 'record', '-x', `${COLUMNS}`, '-y', `${ROWS}`, ...words, 'sh')
+    tmux('new-session', '-d', '-s', 'record', '-x', `${COLUMNS}`, '-y', `${ROWS}`, 'sh')
     await until(/\S/)
     // A shell of root's says otherwise what it waits with.
-    tmux('send-keys', '-t', 'record', `PS1='${PROMPT}'; clear`, 'Enter')
+    tmux(
+      'send-keys',
+      '-t',
+      'record',
+      `export PATH='${env.PATH}' SVSFS_STORE='${env.SVSFS_STORE}' PS1='${PROMPT}'; clear`,
+      'Enter',
+    )
     await until(READY)
     await play()
     const picture = join(project, 'docs/pictures/firefox.svg')

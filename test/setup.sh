@@ -38,6 +38,7 @@ zstd         zstd             <test bench>      and of this one
 bzip2        bzip2            <test>            and of this one
 docker-registry docker-registry <test>        tests bring layers to a real registry, and get them from there
 skopeo       skopeo           <test>            tests have another tool read and carry what svsfs has written
+umoci        umoci            <test>            and unpack an image that svsfs has made
 fuse-overlayfs fuse-overlayfs <bench>         a peer that the benchmark compares with
 unionfs-fuse unionfs          <bench>           another
 mergerfs     mergerfs         <bench>           another

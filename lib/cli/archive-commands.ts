@@ -3,10 +3,13 @@
 import { resolve } from 'node:path'
 import type { Inspected } from '../archive/inspect.ts'
 import { Failure } from '../base/failure.ts'
+import type { Params } from '../daemon/api.ts'
 import type { ExportAnswer, ImportAnswer } from '../daemon/archive-methods.ts'
+import type { ImageAnswer } from '../daemon/image-methods.ts'
 import { namedState } from '../snapshot/state-name.ts'
 import { type CommandRow, option, readNumber, type Words } from './command.ts'
 import type { Output } from './output.ts'
+import { atPlace, plainHttp, type Wished, wishedPlace } from './repository-options.ts'
 import { version } from './version.ts'
 import { ago, clock, plural, shellWord, size } from './words.ts'
 
@@ -24,10 +27,14 @@ interface ExportWish {
   readonly version: string
 }
 
-export const exportCommand: CommandRow<ExportWish, ExportAnswer> = {
+type ImageWish = Omit<Params<'export.image'>, 'credentials'> & Wished
+
+export const exportCommand: CommandRow<ExportWish | ImageWish, ExportAnswer | ImageAnswer> = {
   about: `The file (a patch archive, .vpa) holds what the state has over the read-only part of its layer, as the store has it: nothing is compressed again. With --from it holds what is new since that state, which the other machine must have. With --layer it is a layer archive (.vsa), which another machine makes a layer of.
 
-It is a ZIP: unzip -l shows what is in it, unzip -p FILE manifest.json what it is for.`,
+It is a ZIP: unzip -l shows what is in it, unzip -p FILE manifest.json what it is for.
+
+With --oci it is a container image, for podman, skopeo and their like: the read-only part is one layer, what the state has over it the next (NAME@ro: the first alone). It goes to a registry or a directory, written as for svsfs push.`,
   options: [
     option('-o, --output <file>', 'where it goes; NAME-STATE.vpa here by default'),
     option('--from <state>', 'leave out what that state has'),
@@ -38,14 +45,19 @@ It is a ZIP: unzip -l shows what is in it, unzip -p FILE manifest.json what it i
     option('--replace', 'write over a file that is there'),
     option('--key <name>', 'the key that signs; the first of svsfs key list by default'),
     option('--no-sign', 'leave it unsigned'),
+    option('--oci <place>', 'as a container image: dir:PATH:TAG, or HOST/NAME:TAG of a registry'),
+    plainHttp,
   ],
   examples: [
     'svsfs export firefox@latest -o firefox.vpa',
     'svsfs export firefox 3f9a --from -1 -o since-yesterday.vpa',
     'svsfs export firefox --layer --states all -o firefox.vsa',
+    'svsfs export firefox@clean --oci dir:images:firefox',
   ],
   parse: (words) => {
     const { layer, state } = namedState(words.arg(0), words.optionalArg(1))
+    const image = words.text('oci')
+    if (image !== null) return imageWish(words, layer, state, image)
     const states = statesOf(words.flag('layer'), words.text('states'))
     const usual = states === null ? `${layer}-${state ?? 'latest'}.vpa` : `${layer}.vsa`
     const file = words.text('output') ?? usual
@@ -63,15 +75,53 @@ It is a ZIP: unzip -l shows what is in it, unzip -p FILE manifest.json what it i
       version: version(),
     }
   },
-  run: ({ session }, wish) => session.call('export', wish),
-  print: ({ path, bytes, payload, layer, kind, states, from, signers }, out) => {
-    out.line(
-      `${kind === 'layer' ? `layer ${layer} with ` : ''}${plural(states.length, 'state')} in ${path}, ${size(bytes)}${from === null ? '' : `, after state ${from}`}`,
-    )
-    out.line(`payload ${payload}${signers.length === 0 ? '' : `, signed by ${signers.join(', ')}`}`)
-    if (signers.length === 0)
-      out.note('nobody has signed it, so importing it takes --allow-unsigned (svsfs key create)')
+  run: async ({ session }, wish) => {
+    if ('file' in wish) return session.call('export', wish)
+    return session.call('export.image', { ...wish, ...(await atPlace(wish)) })
   },
+  print: (done, out) => {
+    if ('path' in done) printExported(done, out)
+    else printImage(done, out)
+  },
+}
+
+// What is said of an archive means nothing for an image.
+function imageWish(words: Words, layer: string, state: string | null, place: string): ImageWish {
+  const others = words.given().filter((each) => !IMAGE_OPTIONS.has(each))
+  if (others.length > 0) throw new Failure('SVS_USAGE', `--oci goes without ${others.join(', ')}`)
+  return { layer, state, ...wishedPlace(place, words) }
+}
+
+const IMAGE_OPTIONS = new Set([
+  '--oci',
+  '--plain-http',
+  '--store',
+  '--json',
+  '--quiet',
+  '--verbose',
+  '--sign',
+])
+
+function printImage(
+  { layer, state, place, size: all, sent, digest, warnings }: ImageAnswer,
+  out: Output,
+): void {
+  for (const warning of warnings) out.note(`note: ${warning}`)
+  const what = state === null ? `layer ${layer}` : `layer ${layer} as in state ${state}`
+  out.line(`${what} is the image ${place}, ${size(all)}, ${size(sent)} of it sent`)
+  out.line(digest)
+}
+
+function printExported(
+  { path, bytes, payload, layer, kind, states, from, signers }: ExportAnswer,
+  out: Output,
+): void {
+  out.line(
+    `${kind === 'layer' ? `layer ${layer} with ` : ''}${plural(states.length, 'state')} in ${path}, ${size(bytes)}${from === null ? '' : `, after state ${from}`}`,
+  )
+  out.line(`payload ${payload}${signers.length === 0 ? '' : `, signed by ${signers.join(', ')}`}`)
+  if (signers.length === 0)
+    out.note('nobody has signed it, so importing it takes --allow-unsigned (svsfs key create)')
 }
 
 export const inspect: CommandRow<{ file: string }, Inspected> = {

@@ -36,6 +36,7 @@ const MODULES = {
   recode: async () => (await import('./recode-methods.ts')).recodeMethods,
   key: async () => (await import('./key-methods.ts')).keyMethods,
   archive: async () => (await import('./archive-methods.ts')).archiveMethods,
+  image: async () => (await import('./image-methods.ts')).imageMethods,
   repository: async () => (await import('./repository-methods.ts')).repositoryMethods,
 } as const
 
@@ -112,6 +113,7 @@ const PLACES: { readonly [Name in MethodName]: ModuleOf<Name> } = {
   'key.trust': 'key',
   'key.revoke': 'key',
   'key.export': 'key',
+  'export.image': 'image',
   push: 'repository',
   pull: 'repository',
   'repo.list': 'repository',

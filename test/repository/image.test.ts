@@ -1,14 +1,22 @@
 // Container images that become layers, held against what another tool unpacks, and those that must not.
 
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { layerPlaces } from '../../lib/daemon/store-path.ts'
-import { type StoreAsked, storeAsked } from '../archive/store-asked.ts'
+import { create, richSource, type StoreAsked, storeAsked } from '../archive/store-asked.ts'
 import { type Part, tarOf } from '../layer/tar-of.ts'
-import { placeOf } from '../snapshot/fixture.ts'
-import { type ImageWish, type Packing, writeImage } from './image-of.ts'
+import { describeTree, placeOf } from '../snapshot/fixture.ts'
+import { type ImageWish, type Packing, sha256, writeImage } from './image-of.ts'
 import { realRegistry } from './real-registry.ts'
 
 const dir = (name: string, mode = 0o755): Part => ({ name: `${name}/`, kind: '5', mode })
@@ -180,3 +188,72 @@ async function refusedByLinks(t: Test, store: StoreAsked, outside: string): Prom
   t.ok(existsSync(join(ro, 'root')), 'above the root is the root')
   t.ok(existsSync(join(ro, outside, 'written')), 'an absolute link starts at the root of the tree')
 }
+
+/** A tree as images tell it: they know no holes. */
+const plainTree = (root: string): string[] =>
+  describeTree(root).map((line) => {
+    const fields = JSON.parse(line) as unknown[]
+    const [size, blocks, bytes] = fields.slice(-3)
+    if (typeof size !== 'number' || typeof blocks !== 'number') return line
+    return JSON.stringify([...fields.slice(0, -3), size, sha256(Buffer.from(String(bytes)))])
+  })
+
+t.test('a layer and its state become an image that is the same tree in other hands', async (t) => {
+  const store = await storeAsked(t)
+  const from = richSource(t)
+  writeFileSync(join(from, 'n'.repeat(180)), 'a long name')
+  mkdirSync(join(from, 'whole/below'), { recursive: true })
+  writeFileSync(join(from, 'whole/below/x'), 'x')
+  spawnSync('setfattr', ['-n', 'user.note', '-v', 'kept\nwhole', 'program'], { cwd: from })
+  await create(store, from)
+  const place = `dir:${join(store.dir, 'images')}`
+  const plain = await store.ask('export.image', { layer: 'app', place: `${place}:ro` })
+  t.match(plain, { state: null, warnings: [] })
+  const source = (tag: string) => ({ kind: 'image', place: `${place}:${tag}` }) as const
+  await store.ask('layer.create', { layer: 'again', source: source('ro') })
+  const digestOf = async (name: string) => (await store.control.layer(name)).ro.digest
+  t.equal(await digestOf('again'), await digestOf('app'), 'the layer comes back as it was')
+
+  const rw = await store.rw('app')
+  writeFileSync(join(rw, 'notes'), 'new')
+  mkdirSync(join(rw, 'etc'))
+  writeFileSync(join(rw, 'etc/app.ini'), 'changed')
+  const mark = { root: 'trusted.overlay', user: 'user.overlay' }[
+    process.geteuid?.() === 0 ? 'root' : 'user'
+  ]
+  for (const name of ['alias', 'shut']) spawnSync('mknod', [join(rw, name), 'c', '0', '0'])
+  mkdirSync(join(rw, 'whole'))
+  writeFileSync(join(rw, 'whole/new'), 'of an opaque directory')
+  spawnSync('setfattr', ['-n', `${mark}.opaque`, '-v', 'y', join(rw, 'whole')])
+  await store.ask('snapshot', { layer: 'app', label: 'one' })
+  const image = await store.ask('export.image', { layer: 'app', place: `${place}:one` })
+  t.ok(image.sent < 10_000, 'the read-only part is the layer that is there')
+  t.equal(
+    (await store.ask('export.image', { layer: 'app', place: `${place}:one` })).digest,
+    image.digest,
+    'the same tree is the same image',
+  )
+  await store.ask('layer.create', { layer: 'one', source: source('one') })
+  const whole = join(store.dir, 'whole')
+  await store.ask('restore.to', { layer: 'app', state: 'one', directory: whole })
+  t.same(plainTree(await roOf(store, 'one')), plainTree(whole), 'as restore --to writes it')
+
+  const tool = (program: string, ...words: string[]) => {
+    const ran = spawnSync(program, words, { encoding: 'utf8', cwd: store.dir })
+    t.equal(ran.status, 0, ran.stderr)
+    return ran.stdout
+  }
+  t.match(JSON.parse(tool('skopeo', 'inspect', `oci:images:one`)), {
+    Os: 'linux',
+    Labels: { 'svsfs.layer': 'app' },
+  })
+  const { host } = await realRegistry(t)
+  const copy = ['--insecure-policy', 'copy', '--dest-tls-verify=false', 'oci:images:one']
+  tool('skopeo', ...copy, `docker://${host}/app:one`)
+  const registry = { kind: 'image', place: `${host}/app:one` } as const
+  await store.ask('layer.create', { layer: 'copied', source: registry })
+  t.equal(await digestOf('copied'), await digestOf('one'))
+  if (process.geteuid?.() !== 0) return
+  tool('umoci', 'unpack', '--image', 'images:one', 'bundle')
+  t.same(plainTree(join(store.dir, 'bundle/rootfs')), plainTree(whole), 'as umoci unpacks it')
+})

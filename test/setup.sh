@@ -7,7 +7,8 @@
 #        and /etc/mtab                      what Debian's installer makes, and some containers lack
 #     3. npm ci                             when node_modules is missing or older than the lock file
 #     4. the build                          when a source is newer than dist/
-#     5. bench: what it compiles            into .build/bench: its loader, and a peer of which Debian has only the source
+#     5. sshd, unpacked into .build/sshd   tests and bench deploy to hosts on loopback; it is never installed
+#     6. bench: what it compiles            into .build/bench: its loader, and a peer of which Debian has only the source
 #
 # Rule: it never asks for sudo. An ordinary user needs fuse3 and bubblewrap from root; where one is
 # missing it prints the one line to run and ends before anything is downloaded.
@@ -33,6 +34,7 @@ attr         setfattr         <test>            tests look at extended attribute
 e2fsprogs    mkfs.ext4        <test>            tests fill small disks up, and break one
 git          git              <test bench>      the story of the tests: a repository is damaged and put back
 sqlite3      sqlite3          <test bench>      the story of the tests: so is a database
+openssh-client ssh            <test bench>      hosts that layers are deployed to, on loopback
 xz-utils     xz               <test bench>      tests import archives of each compression
 zstd         zstd             <test bench>      and of this one
 bzip2        bzip2            <test>            and of this one
@@ -50,6 +52,7 @@ fio          fio              <bench>           reads and writes at random
 restic       restic           <bench>           keeps states, as svsfs does
 borgbackup   borg             <bench>           another
 ostree       ostree           <bench>           another
+rsync        rsync            <bench>           another, of deployments
 time         /usr/bin/time    <bench>           says how much memory a command took
 LIST
 }
@@ -143,6 +146,28 @@ if stale; then
   node dist/bin/svsfs.js help --man dist/man --markdown dist/docs || end 'the manual could not be made'
   mv dist/.building dist/.built
 fi
+
+# --- sshd ---------------------------------------------------------------------------------------------
+# Unpacked and not installed: an installed one would listen on this machine, and start with it. What it
+# needs of the machine the tests give it in a namespace of its own (test/deploy/sshd.ts).
+sshd_of_debian() {
+  unpacked=$(mktemp -d) && chmod 755 "$unpacked" || return 1
+  (
+    cd "$unpacked" && apt-get download -q openssh-server openssh-sftp-server libwrap0 &&
+      for each in *.deb; do dpkg-deb -x "$each" tree || exit 1; done
+  ) >/dev/null 2>&1 && mkdir -p .build && rm -rf .build/sshd && mkdir .build/sshd &&
+    cp -r "$unpacked/tree/usr" .build/sshd/ && { [ ! -d "$unpacked/tree/lib" ] || cp -r "$unpacked/tree/lib" .build/sshd/; }
+  unpacked_well=$?
+  rm -rf "$unpacked"
+  return "$unpacked_well"
+}
+case $what in test | bench)
+  if [ ! -x /usr/sbin/sshd ] && [ ! -x .build/sshd/usr/sbin/sshd ] && command -v apt-get >/dev/null; then
+    say 'unpacks sshd into .build/sshd: tests deploy to hosts on loopback ports'
+    sshd_of_debian || say 'it could not be fetched; what needs it is left out'
+  fi
+  ;;
+esac
 
 # --- what the benchmark compiles ----------------------------------------------------------------------
 [ "$what" = bench ] || exit 0

@@ -1,6 +1,7 @@
 // An archive that is read: its manifest, its signatures, its chunks.
 //
 //   file       ─▶ ZipIn  ─┐
+//   host       ─▶ parts   ─┤
 //   repository ─▶ Pulled ─┴▶ manifest (schema, bounds) ─▶ signature (each of them) ─▶ chunks (length, digest)
 //
 // Rule: it may come from anybody. Opening it checks all but the chunks; `check` holds every chunk against
@@ -39,6 +40,8 @@ export interface ArchiveSource {
   read(name: string): Promise<Buffer | null>
   /** Chunks that were not brought, because nobody needs them here. */
   readonly without?: ReadonlySet<string>
+  /** Chunks may be missing that the store has; the others were held against their names when they came. */
+  readonly isPartial?: true
   close(): Promise<void>
 }
 
@@ -77,7 +80,7 @@ export class Archive implements DepotReader {
     try {
       const text = (await source.read(MANIFEST_NAME))!
       const manifest = readManifest(text, path)
-      mustFit(source, manifest)
+      if (source.isPartial !== true) mustFit(source, manifest)
       const payload = createHash('sha256').update(text).digest('hex')
       const signed = readSigned((await source.read(SIGNATURE_NAME))!, payload, path)
       return new Archive(source, manifest, payload, signed)
@@ -103,8 +106,17 @@ export class Archive implements DepotReader {
     throw new TypeError('an archive has contents in a list')
   }
 
+  /** The bytes of manifest and signature, as they lie in it. */
+  async texts(): Promise<{ manifest: Buffer; signature: Buffer }> {
+    const [manifest, signature] = [MANIFEST_NAME, SIGNATURE_NAME].map((name) =>
+      this.#source.read(name),
+    )
+    return { manifest: (await manifest)!, signature: (await signature)! }
+  }
+
   /** Holds every chunk against its digest. Throws Damage. */
   async check(onProgress: (text: string) => void, signal: AbortSignal | null): Promise<void> {
+    if (this.#source.isPartial === true) return
     const { without } = this.#source
     const ids = Object.keys(this.manifest.chunks).filter((id) => without?.has(id) !== true)
     const pace = new Pace(1, signal)

@@ -74,7 +74,7 @@ const state = z.strictObject({
     .regex(/^[^\s/@:-][^\s/@:]{0,63}$/)
     .nullable(),
   tags: z.record(z.string().min(1).max(64), z.string().max(256)),
-  trigger: z.enum(['manual', 'before-restore', 'before-update', 'scheduled']),
+  trigger: z.enum(['manual', 'before-restore', 'before-update', 'before-deploy', 'scheduled']),
   parent: stateId.nullable(),
   counts: z.strictObject({ added: count, changed: count, deleted: count, attributes: count }),
   /** True where a renamed directory of the machine's own tree belongs to it. */

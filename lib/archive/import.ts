@@ -95,7 +95,7 @@ class Import {
     const from = await this.#from()
     const wanted = await this.#readStates(from)
     await this.#readContents(from !== null)
-    await this.#checkContents(wanted)
+    await this.#checkContents(wanted, from !== null)
     await this.#options.beforeWrite?.()
     return this.#write(from)
   }
@@ -178,8 +178,8 @@ class Import {
     }
   }
 
-  /** Makes every content once, as it will be in the store. */
-  async #checkContents(wanted: ReadonlyMap<string, number>): Promise<void> {
+  /** Makes every content once, as it will be in the store; what an earlier state brought was made then. */
+  async #checkContents(wanted: ReadonlyMap<string, number>, isLater: boolean): Promise<void> {
     const { archive, trees, temporary, onProgress, signal } = this.#options
     const scope = archive.manifest.base.digest
     for (const [id, size] of wanted) {
@@ -187,7 +187,7 @@ class Import {
       if (content === null) throw new Damage(`content ${id.slice(0, 16)} is missing`)
       if (content.size !== size) throw new Damage(`content ${id.slice(0, 16)} has another size`)
     }
-    const ids = [...new Set([...wanted.keys(), ...this.#contents.keys()])]
+    const ids = [...new Set([...(isLater ? [] : wanted.keys()), ...this.#contents.keys()])]
     for (let at = 0; at < ids.length; at += AT_ONCE) {
       if (signal?.aborted === true) throw new Failure('SVS_CANCELLED')
       const some = ids.slice(at, at + AT_ONCE)

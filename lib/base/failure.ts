@@ -58,6 +58,10 @@ export const FAILURES = {
     7,
     'the catalogue is damaged at %s: %s; put the store back from a copy, or delete what it names',
   ],
+  SVS_CHECK_FAILED: [
+    1,
+    'the check after the deployment failed on %s (%s); layer %s is there as it was before',
+  ],
   SVS_CHUNK_DAMAGED: [7, 'state %s cannot be read at %s: %s; other states may still be whole'],
   SVS_CONFIG_INVALID: [10, '%s: %s; nothing was done, mend it there'],
   SVS_CONFIG_REFUSED: [
@@ -82,6 +86,10 @@ export const FAILURES = {
     'the daemon ended before it answered (its log in the store: run/daemon.log)',
   ],
   SVS_DAEMON_STOPPING: [5, 'the daemon of the store is ending; try again in a moment'],
+  SVS_DEPLOY_BUSY: [
+    5,
+    'layer %s is being deployed there by somebody else; try again when that is done',
+  ],
   SVS_DIRECTORY_INVALID: [3, '%s cannot be used as a directory: %s'],
   SVS_DISK_FULL: [1, 'no room left: %s; free some space and try again'],
   SVS_DISK_UNFIT: [8, 'the disk under %s cannot hold: %s; choose another place with --store'],
@@ -101,6 +109,37 @@ export const FAILURES = {
   SVS_FUSE_UNAVAILABLE: [
     8,
     'FUSE cannot be used: %s (is the module fuse loaded, and /dev/fuse there, with mode 0666?)',
+  ],
+  SVS_HOST_BASE: [
+    15,
+    'host %s has not got the read-only part %s of layer %s, but %s; --with-base brings it',
+  ],
+  SVS_HOST_CODEC: [
+    8,
+    'host %s cannot read what is stored as %s; install there the package libzstd1, or a newer svsfs',
+  ],
+  SVS_HOST_EXISTS: [4, 'there is a host %s already; svsfs host remove takes it away first'],
+  SVS_HOST_INVALID: [2, '%s cannot be used for a host: %s'],
+  SVS_HOST_KEY_CHANGED: [
+    9,
+    'host %s does not show the key that is known of %s: somebody may be between; if it has a new one, ssh-keygen -R removes the old',
+  ],
+  SVS_HOST_KEY_UNKNOWN: [
+    9,
+    'the key of host %s is not known here; compare it, and take it by logging in once: %s',
+  ],
+  SVS_HOST_LAYER: [3, 'host %s has no layer %s; --with-base brings all of it'],
+  SVS_HOST_LOST: [1, 'the link to host %s was cut: %s; the same command goes on where it was'],
+  SVS_HOST_MAINTENANCE: [5, 'host %s is in maintenance; svsfs host maintenance %s off ends that'],
+  SVS_HOST_NOT_FOUND: [3, 'there is no host or group %s (svsfs host list shows them)'],
+  SVS_HOST_REFUSED: [
+    9,
+    'host %s lets nobody in with the keys there are: %s; svsfs host add --option IdentityFile=FILE names another',
+  ],
+  SVS_HOST_UNREACHABLE: [1, 'host %s cannot be reached: %s'],
+  SVS_HOST_WITHOUT: [
+    8,
+    'on host %s "%s receive" does not answer as svsfs does: %s; svsfs host add --program says what runs it there',
   ],
   SVS_IMPORT_FAILED: [1, 'importing %s failed: %s; nothing was changed'],
   SVS_INTERNAL: [1, 'unexpected failure: %s (the log in the store under run/ has more)'],
@@ -133,6 +172,7 @@ export const FAILURES = {
     10,
     'a layer cannot be called "%s": %s; use at most 64 bytes without "@", ":", "/" and ".."',
   ],
+  SVS_NOTHING_DEPLOYED: [16, 'nothing of layer %s was deployed there, so there is no way back'],
   SVS_NOTHING_TO_UNDO: [
     16,
     'there is nothing to undo of %s (svsfs undo --list shows what there is)',

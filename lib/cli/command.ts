@@ -109,6 +109,8 @@ export interface CommandRow<Wanted, Data> {
   readonly options?: readonly Option[]
   /** Whole command lines, each with a remark after `#` where it needs one. */
   readonly examples: readonly string[]
+  /** It has the option --host: its methods can be called on a host. */
+  readonly onHost?: true
   /** Options after the first argument belong to what follows. */
   readonly passThrough?: boolean
   parse(words: Words): Wanted
@@ -126,6 +128,10 @@ export interface Context {
 
 /** An option as help shows it: `--flag <value>`, and what it does. */
 export const option = (flags: string, text: string): Option => new Option(flags, text)
+
+/** The option of a command that can be asked of a host: its row says `onHost` too. */
+export const hostOption = (): Option =>
+  option('--host <host>', 'on that host (svsfs host list), over ssh')
 
 /** One that may be given more than once; `Words.list` has all of them. */
 export const repeated = (flags: string, text: string): Option =>
@@ -180,15 +186,21 @@ function allOptions(command: Command): Record<string, unknown> {
   return { ...above, ...command.opts() }
 }
 
+async function sessionOf(root: string, host: string | null, out: Output): Promise<Session> {
+  const progress = (text: string) => out.progress(text)
+  if (host === null) return new Session(root, progress)
+  const { HostSession } = await import('./host-session.ts')
+  return new HostSession(root, host, progress)
+}
+
 async function perform<Wanted, Data>(
   row: CommandRow<Wanted, Data>,
   words: Words,
   options: Readonly<Record<string, unknown>>,
 ): Promise<void> {
   const out = new Output(options.json === true, options.quiet === true)
-  const session = new Session(storePath(words.text('store') ?? undefined), (text) =>
-    out.progress(text),
-  )
+  const root = storePath(words.text('store') ?? undefined)
+  const session = await sessionOf(root, row.onHost === true ? words.text('host') : null, out)
   const exit = (status: number) => {
     process.exitCode = status
   }

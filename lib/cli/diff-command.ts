@@ -11,7 +11,7 @@ import type { DifferenceLine } from '../daemon/diff-methods.ts'
 import { namedState, splitRange } from '../snapshot/state-name.ts'
 import { atOption, stateAt } from './at-time.ts'
 import { createColors, type Paint } from './colors.ts'
-import { type CommandRow, option } from './command.ts'
+import { type CommandRow, hostOption, option } from './command.ts'
 import { contentLines, diffContents, type ReadAnswer } from './contents.ts'
 import { type Output, printable } from './output.ts'
 import { size } from './words.ts'
@@ -49,7 +49,9 @@ A is added, M changed, D deleted, R renamed, m other attributes alone. A file co
     option('--exit-code', 'exit with 12 where something differs'),
     option('--color', 'with colours, also where no terminal is'),
     option('--no-color', 'without colours (so does NO_COLOR in the environment)'),
+    hostOption(),
   ],
+  onHost: true,
   examples: [
     'svsfs diff firefox                       # what changed since the last state',
     'svsfs diff firefox clean --stat          # since the state that is labelled clean',

@@ -16,7 +16,13 @@ const GROUPS: readonly (readonly [string, readonly string[]])[] = [
     ['snapshot', 'snapshots', 'timeline', 'restore', 'undo', 'state', 'freeze', 'freezes', 'thaw'],
   ],
   ['Looking and comparing:', ['status', 'which', 'events', 'diff', 'cat', 'log', 'du', 'top']],
-  ['Other machines:', ['export', 'inspect', 'import', 'push', 'pull', 'repo', 'key']],
+  [
+    'Other machines:',
+    [
+      ...['export', 'inspect', 'import', 'push', 'pull', 'repo', 'key'],
+      ...['host', 'deploy', 'rollback', 'receive'],
+    ],
+  ],
   ['Upkeep:', ['doctor', 'config', 'schedule', 'forget', 'gc', 'verify', 'recode', 'daemon']],
 ]
 

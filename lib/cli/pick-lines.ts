@@ -44,6 +44,7 @@ const REASONS: Readonly<Record<StateLine['trigger'], string>> = {
   manual: 'by hand',
   'before-restore': 'before a restore',
   'before-update': 'before an update',
+  'before-deploy': 'before a deployment',
   scheduled: 'by a schedule',
 }
 

@@ -14,7 +14,7 @@ import type { SublayerLine } from '../daemon/sublayer-methods.ts'
 import { namedState } from '../snapshot/state-name.ts'
 import { confirm, needTerminal, pick } from './ask.ts'
 import { atOption, stateAt } from './at-time.ts'
-import { type CommandRow, type Context, option } from './command.ts'
+import { type CommandRow, type Context, hostOption, option } from './command.ts'
 import { diffContents } from './contents.ts'
 import { type Holder, holdersBelow } from './open-files.ts'
 import { type Output, printable } from './output.ts'
@@ -61,7 +61,9 @@ Only what differs is touched: a file that is the same goes on in place. A progra
     option('--keep-both', 'leave what is there; what differs comes beside it'),
     option('--dry-run', 'show what would be written, removed and lost; change nothing'),
     option('--force', 'also where programs hold changed files open'),
+    hostOption(),
   ],
+  onHost: true,
   examples: [
     'svsfs restore firefox --pick',
     'svsfs restore firefox@latest',
@@ -175,6 +177,8 @@ const wordsOf = (holders: readonly Holder[]): string[] =>
   )
 
 async function mountsOf({ session }: Context, layer: string): Promise<string[]> {
+  // Who holds files open on another machine is not looked for.
+  if (session.isRemote) return []
   const mounts = await session.call('mounts', {})
   return mounts.filter(({ layers }) => layers.includes(layer)).map(({ mountPoint }) => mountPoint)
 }

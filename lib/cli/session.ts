@@ -21,13 +21,20 @@ import { isAlive } from '../host/alive.ts'
 const PATIENCE_MS = 20_000
 
 export class Session {
+  /** True where another machine's store is asked. */
+  readonly isRemote: boolean = false
   readonly places: StorePlaces
-  readonly #progress: (text: string) => void
+  #progress: (text: string) => void
   #client: Client | null = null
   #transport: 'direct' | 'fuse-native' = 'direct'
 
   constructor(root: string, progress: (text: string) => void) {
     this.places = storePlaces(root)
+    this.#progress = progress
+  }
+
+  /** Who hears of work that takes long, from now on. */
+  onProgress(progress: (text: string) => void): void {
     this.#progress = progress
   }
 

@@ -3,7 +3,7 @@
 import { Failure } from '../base/failure.ts'
 import type { SnapshotAnswer, StateLine } from '../daemon/state-methods.ts'
 import { splitName } from '../snapshot/state-name.ts'
-import { type CommandRow, option, repeated } from './command.ts'
+import { type CommandRow, hostOption, option, repeated } from './command.ts'
 import { ago, clock, shellWord, size } from './words.ts'
 
 interface SnapshotWish {
@@ -13,6 +13,8 @@ interface SnapshotWish {
   readonly tags: Readonly<Record<string, string>>
   readonly always: boolean
   readonly wait: boolean
+  readonly to: string | null
+  readonly allowUnsigned: boolean
 }
 
 export const snapshot: CommandRow<SnapshotWish, SnapshotAnswer> = {
@@ -24,12 +26,17 @@ export const snapshot: CommandRow<SnapshotWish, SnapshotAnswer> = {
     repeated('--tag <key=value>', 'a word to find it by; as often as wanted'),
     option('--allow-empty', 'also where nothing changed since the last state'),
     option('--no-wait', 'return when the instant has come; a mounted layer is stored meanwhile'),
+    option('--to <host>', 'keep the state on that host too; svsfs deploy has it shown there'),
+    option('--allow-unsigned', 'with --to: also where that host trusts none of the keys here'),
+    hostOption(),
   ],
+  onHost: true,
   examples: [
     'svsfs snapshot firefox -m "before the update"',
     'svsfs snapshot firefox --label clean',
     'svsfs snapshot firefox --tag release=12 --tag tested',
     'svsfs snapshot firefox --no-wait',
+    'svsfs snapshot firefox --to standby',
   ],
   parse: (words) => ({
     layer: words.arg(0),
@@ -38,9 +45,23 @@ export const snapshot: CommandRow<SnapshotWish, SnapshotAnswer> = {
     tags: tagsOf(words.list('tag') ?? []),
     always: words.flag('allowEmpty'),
     wait: words.flag('wait'),
+    to: words.text('to'),
+    allowUnsigned: words.flag('allowUnsigned'),
   }),
-  run: ({ session }, wish) => session.call('snapshot', wish),
-  print: (state, out) => {
+  run: async (context, { to, allowUnsigned, ...wish }) => {
+    if (to !== null && !wish.wait)
+      throw new Failure('SVS_USAGE', '--to waits for the state, and --no-wait does not')
+    if (to !== null && context.session.isRemote)
+      throw new Failure('SVS_USAGE', '--to and --host do not go together')
+    const state = await context.session.call('snapshot', wish)
+    if (to === null) return state
+    const { keepThere } = await import('./keep-there.ts')
+    await keepThere(context, { layer: state.layer, state: state.id, to, allowUnsigned })
+    return state
+  },
+  print: (state, out, { to }) => {
+    if (to !== null) out.line(`${to} keeps state ${state.id}`)
+
     if (state.status === 'pending')
       out.line(
         `state ${state.id} of ${state.layer} is pending; svsfs snapshots shows when it is stored`,
@@ -92,7 +113,9 @@ export const snapshots: CommandRow<ListWish, StateLine[]> = {
   options: [
     option('--last <n>', 'only so many'),
     option('--sizes', 'what each needs of the store, by going through all of them'),
+    hostOption(),
   ],
+  onHost: true,
   examples: [
     'svsfs snapshots',
     'svsfs snapshots firefox --last 10',

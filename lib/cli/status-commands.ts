@@ -4,12 +4,14 @@ import { resolve } from 'node:path'
 import { Failure } from '../base/failure.ts'
 import type { StoreEvent } from '../daemon/events.ts'
 import type { Status, WhichAnswer } from '../daemon/status-methods.ts'
-import { type CommandRow, option } from './command.ts'
+import { type CommandRow, hostOption, option } from './command.ts'
 import { printLayers } from './layer-commands.ts'
 import { clock, size } from './words.ts'
 
 export const status: CommandRow<null, Status> = {
-  examples: ['svsfs status', 'svsfs status --json'],
+  options: [hostOption()],
+  onHost: true,
+  examples: ['svsfs status', 'svsfs status --host desk1', 'svsfs status --json'],
   parse: () => null,
   run: ({ session }) => session.call('status', {}),
   print: ({ store, daemon, mounts, layers }, out) => {

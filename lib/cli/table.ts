@@ -28,8 +28,10 @@ const leaf = (usage: string, summary: string, row: Leaf['row']): Leaf => ({ usag
 
 const archives = () => import('./archive-commands.ts')
 const desktops = () => import('./desktop-commands.ts')
+const deploys = () => import('./deploy-command.ts')
 const enabling = () => import('./enable-commands.ts')
 const freezes = () => import('./freeze-commands.ts')
+const hosts = () => import('./host-commands.ts')
 const keys = () => import('./key-commands.ts')
 const layers = () => import('./layer-commands.ts')
 const mounts = () => import('./mount-commands.ts')
@@ -138,6 +140,35 @@ const repo: Group = {
       'serve <dir>',
       'give a directory to other machines over HTTP',
       async () => (await repositories()).serve,
+    ),
+  ],
+}
+
+const host: Group = {
+  usage: 'host',
+  summary: 'machines that layers are deployed to',
+  about: 'Hosts: other machines with svsfs on them, reached by ssh.',
+  commands: [
+    leaf(
+      'add <host> <url>',
+      'name a machine, by ssh://user@machine:port',
+      async () => (await hosts()).add,
+    ),
+    leaf(
+      'list',
+      'show all hosts, and what they were when last checked',
+      async () => (await hosts()).list,
+    ),
+    leaf('remove <host>', 'forget a host', async () => (await hosts()).remove),
+    leaf(
+      'check [host...]',
+      'look whether hosts can be reached, and what they have',
+      async () => (await hosts()).check,
+    ),
+    leaf(
+      'maintenance <host> <on-or-off>',
+      'leave a host out for a while',
+      async () => (await hosts()).maintenance,
     ),
   ],
 }
@@ -373,4 +404,20 @@ export const COMMANDS: readonly (Leaf | Group)[] = [
   ),
   repo,
   key,
+  host,
+  leaf(
+    'deploy <what>',
+    'bring a state, or an archive, to other machines, and have them show it',
+    async () => (await deploys()).deploy,
+  ),
+  leaf(
+    'rollback <layer>',
+    'bring hosts back to what they had before the last deployment',
+    async () => (await deploys()).rollback,
+  ),
+  leaf(
+    'receive',
+    'the end of deploy on the other machine, started by ssh',
+    async () => (await import('./receive-command.ts')).receiveCommand,
+  ),
 ]

@@ -2,7 +2,7 @@
 
 import type { UndoLine } from '../daemon/restore-methods.ts'
 import type { Undone } from '../daemon/undoing.ts'
-import { type CommandRow, option } from './command.ts'
+import { type CommandRow, hostOption, option } from './command.ts'
 import type { Output } from './output.ts'
 import { ago, clock } from './words.ts'
 
@@ -19,7 +19,8 @@ const WORDS: Readonly<Record<Undone['what'], string>> = {
 export const undo: CommandRow<{ layer: string | null; list: boolean }, Undone | UndoLine[]> = {
   about:
     'Of one layer, or of whichever came last; again and again, to the ones before; one whose state is deleted is skipped. What it replaces is kept as a state first, so nothing that came after the operation is lost. A deleted layer comes back deactivated.',
-  options: [option('--list', 'show what can be taken back, the next first')],
+  options: [option('--list', 'show what can be taken back, the next first'), hostOption()],
+  onHost: true,
   examples: ['svsfs undo', 'svsfs undo firefox', 'svsfs undo --list'],
   parse: (words) => ({ layer: words.optionalArg(0), list: words.flag('list') }),
   run: ({ session }, { layer, list }) => session.call(list ? 'undo.list' : 'undo', { layer }),

@@ -308,7 +308,7 @@ export function signalOf(control: Control, call: Call): AbortSignal {
 }
 
 /** Takes archives into a layer, which the first may bring. */
-async function importChain(
+export async function importChain(
   control: Control,
   name: string,
   chain: readonly Archive[],

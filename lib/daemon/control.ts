@@ -152,6 +152,8 @@ export async function controlOf(store: Store, log: Log): Promise<Control> {
     try {
       const control = new Control(store, catalogue, log)
       await recover(control)
+      if ((await catalogue.deployments()).some(({ pending }) => pending))
+        await (await import('./deployed.ts')).settleLeft(control)
       keepSpare(store.places, given)
       return control
     } catch (err) {

@@ -22,6 +22,8 @@ const NEEDS: Partial<Record<MethodName, Needs>> = {
   'layer.create': { creates: true },
   import: { creates: true },
   pull: { creates: true },
+  'receive.begin': { creates: true },
+  'host.add': { creates: true },
   'key.create': { creates: true },
   'key.trust': { creates: true },
 }

@@ -1,6 +1,7 @@
 // Where a store lies, and the names of the places in it.
 //
-//   <store>/store.json  catalogue/  layers/<id>/…  frozen/<n>/  keys/  run/  packages/  repositories.json
+//   <store>/store.json  catalogue/  layers/<id>/…  frozen/<n>/  keys/  run/  packages/  incoming/
+//   repositories.json
 //
 // Rule: these are host paths as Node takes them; what goes to the engine is made internal
 // (bytes as latin1) by `bytesOf` at that point.
@@ -39,6 +40,8 @@ export interface StorePlaces {
   readonly packages: string
   /** Repositories of registries that were used (known-repositories.ts). */
   readonly repositories: string
+  /** What has come of archives from other machines (lib/deploy/incoming.ts), and what goes to them. */
+  readonly incoming: string
 }
 
 export function storePlaces(root: string): StorePlaces {
@@ -58,6 +61,7 @@ export function storePlaces(root: string): StorePlaces {
     empty: join(root, 'run/empty'),
     packages: join(root, 'packages'),
     repositories: join(root, 'repositories.json'),
+    incoming: join(root, 'incoming'),
   }
 }
 

@@ -20,6 +20,10 @@ import { decodeListed } from './listed.ts'
 import {
   type Content,
   content,
+  type Deployment,
+  deployment,
+  type HostRecord,
+  hostRecord,
   type LayerRecord,
   type ListedState,
   layerRecord,
@@ -139,7 +143,9 @@ export class Catalogue implements DepotReader {
     const schedules = (await this.schedules()).filter(({ layer }) => layer === id)
     const undos = (await this.undos()).filter(({ layer }) => layer === id)
     await this.batch([
-      ...[key.layer, key.removed, key.head, key.plan, key.recoded].map((of) => del(of(id))),
+      ...[key.layer, key.removed, key.head, key.plan, key.recoded, key.deployed].map((of) =>
+        del(of(id)),
+      ),
       ...states.flatMap(deletionOf),
       del(key.swept),
       ...schedules.map((each) => del(key.schedule(each.id))),
@@ -346,6 +352,41 @@ export class Catalogue implements DepotReader {
 
   deleteSchedule(id: string): Promise<void> {
     return this.batch([del(key.schedule(id))])
+  }
+
+  /** The machines that layers are deployed to, by name. */
+  hosts(): Promise<HostRecord[]> {
+    return this.#db.all(hostRecord, below('host'))
+  }
+
+  host(name: string): Promise<HostRecord | null> {
+    return this.#db.one(hostRecord, key.host(name))
+  }
+
+  putHost(record: HostRecord): Promise<void> {
+    return this.batch([putJson(key.host(record.name), hostRecord.parse(record))])
+  }
+
+  deleteHost(name: string): Promise<void> {
+    return this.batch([del(key.host(name))])
+  }
+
+  /** The last deployment of each layer to this store. */
+  deployments(): Promise<Deployment[]> {
+    return this.#db.all(deployment, below('deployed'))
+  }
+
+  /** The last one of a layer. */
+  deployment(layer: string): Promise<Deployment | null> {
+    return this.#db.one(deployment, key.deployed(layer))
+  }
+
+  putDeployment(record: Deployment): Promise<void> {
+    return this.batch([putJson(key.deployed(record.layer), deployment.parse(record))])
+  }
+
+  deleteDeployment(layer: string): Promise<void> {
+    return this.batch([del(key.deployed(layer))])
   }
 
   /** What operations on layers replaced, the oldest first. */

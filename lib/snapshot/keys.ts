@@ -18,6 +18,8 @@
 //   recoded/<layer>                       time of the last state that was recoded by itself, as text
 //   plan/<layer>                          RedoPlan that is being applied (redo.ts)
 //   schedule/<id>                         Schedule: when the daemon takes states by itself
+//   host/<name>                           HostRecord: a machine that layers are deployed to
+//   deployed/<layer>                      Deployment: the last one to this store
 //   undo/<time>                           UndoRecord: what an operation on a layer replaced
 //   swept                                 when garbage was last looked for
 //
@@ -70,6 +72,8 @@ export const key = {
   plan: (layer: string) => join('plan', layer),
   undo: (time: number) => join('undo', hex16(time)),
   schedule: (id: string) => join('schedule', id),
+  host: (name: string) => join('host', name),
+  deployed: (layer: string) => join('deployed', layer),
 }
 
 /** Keys from `gte` on and before `lt`. */

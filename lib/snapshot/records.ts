@@ -231,7 +231,13 @@ const piece = z.looseObject({
 export type Piece = z.infer<typeof piece>
 export const pieces = z.array(piece)
 
-const TRIGGERS = ['manual', 'before-restore', 'before-update', 'scheduled'] as const
+const TRIGGERS = [
+  'manual',
+  'before-restore',
+  'before-update',
+  'before-deploy',
+  'scheduled',
+] as const
 export type Trigger = (typeof TRIGGERS)[number]
 
 /** A state as lists show it; the long part (its pieces) lies beside it. */
@@ -364,6 +370,51 @@ export const schedule = z.looseObject({
   last: z.looseObject({ at: count, state: z.string(), failure: z.string().nullable() }).nullable(),
 })
 export type Schedule = z.infer<typeof schedule>
+
+/** A machine that layers are deployed to. What its fields mean is said, and checked, in lib/deploy/host.ts. */
+export const hostRecord = z.looseObject({
+  name: z.string().min(1).max(64),
+  url: z.string().max(400),
+  group: z.string().min(1).max(64).nullable(),
+  /** Of ssh: IdentityFile and the like. */
+  options: z.record(z.string(), z.string().max(1000)),
+  /** What runs svsfs there, as its shell reads it. */
+  program: z.string().min(1).max(1000),
+  /** The store there; null for that user's own. */
+  store: z.string().max(4095).nullable(),
+  maintenance: z.boolean(),
+  added: count,
+  /** What it was when it was last asked. */
+  seen: z
+    .looseObject({
+      at: count,
+      state: z.enum(['online', 'unreachable']),
+      version: z.string().nullable(),
+      arch: z.string().nullable(),
+      /** Why it is unreachable. */
+      why: z.string().nullable(),
+    })
+    .nullable(),
+})
+export type HostRecord = z.infer<typeof hostRecord>
+
+/** The last deployment of a layer to this store, from another machine. */
+export const deployment = z.looseObject({
+  layer: z.string().min(1),
+  at: count,
+  /** Who sent it, as that machine says. */
+  from: z.string(),
+  payload: digest,
+  /** The state that came; null for a layer without. */
+  state: z.string().nullable(),
+  /** The state that holds what was replaced; null where the layer was made. */
+  before: z.string().nullable(),
+  wasActive: z.boolean(),
+  /** Whoever sent it has not said yet whether it stays: where they go, it does not. */
+  pending: z.boolean(),
+  rolledBack: z.boolean(),
+})
+export type Deployment = z.infer<typeof deployment>
 
 // A redo plan's steps are described where they are applied: redo.ts.
 const time = { atime: seconds, atimeNsec: nanoseconds, mtime: seconds, mtimeNsec: nanoseconds }

@@ -19,7 +19,7 @@ import { COMMANDS } from '../../lib/cli/table.ts'
 import { directory, throwAway } from '../daemon/place.ts'
 import { ReadySvsfs } from '../daemon/ready.ts'
 import { type Done, PROGRAM } from '../story/svsfs.ts'
-import { MISSING, OTHERS, SERVING, STEPS, type Step } from './every-command.ts'
+import { MISSING, OTHERS, SERVING, SPEAKING, STEPS, type Step } from './every-command.ts'
 
 t.setTimeout(300_000)
 
@@ -63,7 +63,8 @@ function faultOf(shape: z.ZodType, { stdout }: Done): string | null {
 t.test('a command of the table has a shape for its answer, and a step that calls it', async (t) => {
   for (const command of USAGES.keys()) {
     t.ok(command in ANSWERS, `${command}: write its answer into lib/cli/answers/*.ts`)
-    const called = SERVING.includes(command) || STEPS.some((step) => step.command === command)
+    const serves = SERVING.includes(command) || SPEAKING.includes(command)
+    const called = serves || STEPS.some((step) => step.command === command)
     t.ok(called, `${command}: write a call of it into test/cli/every-command.ts`)
   }
   const known = [...USAGES.keys(), 'help errors', 'help exits', 'help json']

@@ -96,6 +96,13 @@ export const STEPS: readonly Step[] = [
   { command: 'push', words: 'a dir:$DIR/repository:a' },
   { command: 'repo list', words: 'dir:$DIR/repository' },
   { command: 'pull', words: 'dir:$DIR/repository:a' },
+  { command: 'host check', words: '' },
+  { command: 'host add', words: 'h ssh://nobody@127.0.0.1:1 --group g' },
+  { command: 'host list', words: '' },
+  { command: 'host maintenance', words: 'h on' },
+  { command: 'deploy', words: 'a --group g' },
+  { command: 'rollback', words: 'a --group g' },
+  { command: 'host remove', words: 'h' },
   { command: 'desktop add', words: 'a -- true' },
   { command: 'desktop remove', words: 'a' },
   { command: 'desktop keep', words: 'a' },
@@ -126,6 +133,9 @@ export const STEPS: readonly Step[] = [
 
 /** Commands that serve until they are ended: their answers are looked at where they are. */
 export const SERVING: readonly string[] = ['daemon', 'repo serve']
+
+/** Commands that speak to another svsfs in words of their own (test/deploy). */
+export const SPEAKING: readonly string[] = ['receive']
 
 /** Of a command that takes a name: the further words with which one that is not there is asked for. */
 export const MISSING: Readonly<Record<string, string>> = {

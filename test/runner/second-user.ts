@@ -40,6 +40,9 @@ export function readableByAll(project: string, scratch: string): string {
   for (const name of [...names, ...trees]) {
     spawnSync('cp', ['-r', join(project, name), copy], { stdio: 'inherit' })
   }
+  // What the tests of hosts start.
+  mkdirSync(join(copy, '.build'))
+  spawnSync('cp', ['-r', join(project, '.build/sshd'), join(copy, '.build')], { stdio: 'ignore' })
   spawnSync('chmod', ['-R', 'a+rX', copy])
   return copy
 }

@@ -8,6 +8,7 @@
 // of them. Nothing that a command does loads this file, so that it costs no time: tests and docs do.
 
 import { z } from 'zod'
+import { HOSTS } from './hosts.ts'
 import { LAYERS } from './layers.ts'
 import { MOUNTS } from './mounts.ts'
 import { PLACES } from './places.ts'
@@ -17,6 +18,7 @@ import { UPKEEP } from './upkeep.ts'
 
 /** By the words of the command: `layer create`. */
 export const ANSWERS: Readonly<Record<string, z.ZodType>> = {
+  ...HOSTS,
   ...LAYERS,
   ...MOUNTS,
   ...PLACES,

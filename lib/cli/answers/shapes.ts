@@ -54,7 +54,7 @@ export const stateLine = of<StateLine>()(
     label: text.nullable(),
     tags: z.record(text, text),
     pinned: flag,
-    trigger: z.enum(['manual', 'before-restore', 'before-update', 'scheduled']),
+    trigger: z.enum(['manual', 'before-restore', 'before-update', 'before-deploy', 'scheduled']),
     entries: count,
     bytes: count,
     stored: count,

@@ -1,0 +1,205 @@
+// The last deployment of a layer to this store: taking it, letting it stay, and the way back.
+//
+//   take     state of what is there ─▶ record (pending) ─▶ restore ─▶ active ─▶ record
+//   settle   its check passed: it stays; failed, or who checks is gone: roll back
+//   back     the state before it, or the layer gone; once: a second time there is nothing to do
+//
+// Rule: the record comes before what it is about, so that whatever ends the process, the next one that
+// opens the store knows which state was there. What a program changed since is a state first.
+
+import { Failure } from '../base/failure.ts'
+import { lockLayer } from '../deploy/incoming.ts'
+import type { RolledBack } from '../deploy/messages.ts'
+import type { Deployment, LayerRecord, SnapshotRecord } from '../snapshot/records.ts'
+import type { Control } from './control.ts'
+import type { Call } from './method.ts'
+import { refuseMounted } from './mounts.ts'
+import { STACKS } from './queue.ts'
+import { remember } from './remember.ts'
+import { purge, takeOut } from './removal.ts'
+import { restoreState } from './restoring.ts'
+import { takeState } from './states.ts'
+
+export interface Deploying {
+  readonly from: string
+  readonly payload: string
+  readonly activate: boolean
+  /** Somebody says later whether it stays. */
+  readonly pending: boolean
+  /** The layer was made for it. */
+  readonly created: boolean
+}
+
+export interface Deployed {
+  readonly done: 'switched' | 'already'
+  readonly before: string | null
+  readonly mounts: readonly string[]
+}
+
+/** Has the layer show the state. Callers hold the layer. */
+export async function switchTo(
+  control: Control,
+  layer: LayerRecord,
+  target: SnapshotRecord | null,
+  wish: Deploying,
+  call: Call,
+): Promise<Deployed> {
+  const { catalogue } = control
+  const former = await catalogue.deployment(layer.id)
+  const before = wish.created ? null : await stateBefore(control, layer, wish.from, call)
+  const active = layer.active || wish.activate
+  if (target !== null && before === target.id && active === layer.active)
+    return { done: 'already', before: null, mounts: [] }
+  const record: Deployment = {
+    layer: layer.id,
+    at: Date.now(),
+    from: wish.from,
+    payload: wish.payload,
+    state: target?.id ?? null,
+    before,
+    wasActive: layer.active,
+    pending: wish.pending,
+    rolledBack: false,
+  }
+  await catalogue.putDeployment(record)
+  try {
+    const mounts = await show(control, layer, target, before, active, call)
+    return { done: 'switched', before, mounts }
+  } catch (err) {
+    const isDecided = err instanceof Failure && err.code === 'SVS_RESTORE_UNFINISHED'
+    if (!isDecided && former === null) await catalogue.deleteDeployment(layer.id)
+    else if (!isDecided) await catalogue.putDeployment(former!)
+    if (wish.created) await purge(control, layer)
+    throw err
+  }
+}
+
+async function stateBefore(
+  control: Control,
+  layer: LayerRecord,
+  from: string,
+  call: Call,
+): Promise<string> {
+  const message = `before what ${from} deployed`
+  const wish = { message, label: null, trigger: 'before-deploy' } as const
+  const taken = await takeState(control, layer, wish, call)
+  return taken.snapshot.id
+}
+
+async function show(
+  control: Control,
+  layer: LayerRecord,
+  target: SnapshotRecord | null,
+  before: string | null,
+  active: boolean,
+  call: Call,
+): Promise<readonly string[]> {
+  let mounts: readonly string[] = []
+  if (target !== null && target.id !== before) {
+    const done = await restoreState(control, layer, target, call)
+    await remember(control, 'restore', layer, { state: done.before.id })
+    mounts = done.mounts
+  }
+  if (active === layer.active) return mounts
+  const now = (await control.catalogue.layer(layer.id))!
+  return control.publish({ ...now, active })
+}
+
+/** It stays, or it does not: then all is as it was. */
+export async function settle(
+  control: Control,
+  name: string,
+  stays: boolean,
+  call: Call,
+): Promise<void> {
+  await control.alone(name, async (layer) => {
+    const record = await control.catalogue.deployment(layer.id)
+    if (record?.pending !== true) return
+    if (stays) await control.catalogue.putDeployment({ ...record, pending: false })
+    else await goBack(control, layer, record, call)
+  })
+}
+
+const NOTHING: RolledBack = { done: 'none', state: null, mounts: [] }
+
+/** What was there before the last deployment. Throws SVS_NOTHING_DEPLOYED. */
+export async function rollBack(control: Control, name: string, call: Call): Promise<RolledBack> {
+  if (await wasRemoved(control, name)) return NOTHING
+  return control.alone(name, async (layer) => {
+    const record = await control.catalogue.deployment(layer.id)
+    if (record === null) throw new Failure('SVS_NOTHING_DEPLOYED', name)
+    if (record.rolledBack) return { ...NOTHING, state: record.before }
+    return goBack(control, layer, record, call)
+  })
+}
+
+async function goBack(
+  control: Control,
+  layer: LayerRecord,
+  record: Deployment,
+  call: Call,
+): Promise<RolledBack> {
+  const { catalogue } = control
+  if (record.before === null) return remove(control, layer, record)
+  const target = await catalogue.snapshot(layer.id, record.before)
+  const done = await restoreState(control, layer, target, call)
+  await remember(control, 'restore', layer, { state: done.before.id })
+  const now = (await catalogue.layer(layer.id))!
+  if (now.active !== record.wasActive) await control.publish({ ...now, active: record.wasActive })
+  await catalogue.putDeployment({ ...record, pending: false, rolledBack: true })
+  return { done: 'restored', state: target.id, mounts: [...done.mounts] }
+}
+
+/** The layer was not there before. */
+async function remove(
+  control: Control,
+  layer: LayerRecord,
+  record: Deployment,
+): Promise<RolledBack> {
+  const mounts = await control.publish({ ...layer, active: false })
+  await control.catalogue.putDeployment({ ...record, pending: false, rolledBack: true })
+  await control.queue.run(STACKS, async () => {
+    refuseMounted(control.mounts, layer)
+    await takeOut(control, { ...layer, active: false }, false)
+  })
+  control.events.tell('deleted', `layer ${layer.name} was deleted`, { layer: layer.name })
+  return { done: 'removed', state: null, mounts }
+}
+
+/** True where a rollback took the layer away, and none has its name since. */
+async function wasRemoved({ catalogue }: Control, name: string): Promise<boolean> {
+  if ((await catalogue.layers()).some((layer) => layer.name === name)) return false
+  const removed = (await catalogue.removedLayers()).filter(({ record }) => record.name === name)
+  const last = removed.toSorted((a, b) => a.at - b.at).at(-1)
+  return last !== undefined && (await catalogue.deployment(last.record.id))?.rolledBack === true
+}
+
+const alone: Call = { progress() {}, whenGone() {} }
+
+/** Once the store is open: what nobody checked to its end, because they are gone, does not stay. */
+export async function settleLeft(control: Control): Promise<void> {
+  for (const record of await control.catalogue.deployments()) {
+    const layer = record.pending ? await control.catalogue.layer(record.layer) : null
+    if (layer === null) continue
+    const release = lockUnlessBusy(control, layer.name)
+    if (release === null) continue
+    try {
+      await settle(control, layer.name, false, alone)
+      control.log.warn(`took back what ${record.from} deployed to layer ${layer.name}`)
+    } catch (err) {
+      // The store must open all the same; rolling back is tried again next time.
+      control.log.error(`could not take back what was deployed to layer ${layer.name}`, err)
+    } finally {
+      release()
+    }
+  }
+}
+
+function lockUnlessBusy(control: Control, layer: string): (() => void) | null {
+  try {
+    return lockLayer(control.store.places.incoming, layer)
+  } catch (err) {
+    if (err instanceof Failure && err.code === 'SVS_DEPLOY_BUSY') return null
+    throw err
+  }
+}

@@ -23,15 +23,17 @@ import { plural } from './words.ts'
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
-/** A directory for copies in the run directory of a store, as `diff` of the API takes it, while `use` runs. */
+/**
+ * A directory for copies in the run directory of a store, as `diff` of the API takes it, while `use` runs; null
+ * where none can be made: there is no store, or no room.
+ */
 export async function withPlace<T>(
   run: string,
-  use: (name: string, dir: string) => Promise<T>,
+  use: (name: string | null, dir: string) => Promise<T>,
 ): Promise<T> {
-  sweep(run)
   const name = `diff-${process.pid}-${randomUUID()}`
   const dir = join(run, name)
-  mkdirSync(dir, { mode: 0o700 })
+  if (!made(run, dir)) return use(null, dir)
   const remove = () => rmSync(dir, { recursive: true, force: true })
   const end = (signal: NodeJS.Signals) => {
     remove()
@@ -44,6 +46,16 @@ export async function withPlace<T>(
   } finally {
     for (const each of SIGNALS) process.off(each, end)
     remove()
+  }
+}
+
+function made(run: string, dir: string): boolean {
+  try {
+    sweep(run)
+    mkdirSync(dir, { mode: 0o700 })
+    return true
+  } catch {
+    return false
   }
 }
 

@@ -21,7 +21,12 @@ import type { Entry, Kind, Piece } from './records.ts'
 import { Renames, type Side } from './renames.ts'
 import { ShownTree } from './shown-tree.ts'
 import { SideBytes } from './side-bytes.ts'
-import { type DatabaseSides, type DatabasesWish, SideDatabases } from './side-databases.ts'
+import {
+  type DatabaseSides,
+  type DatabasesWish,
+  mainFileOf,
+  SideDatabases,
+} from './side-databases.ts'
 import { SideReader, type SideSources, sameBytes } from './side-reader.ts'
 import { StateList } from './state-list.ts'
 import { type Listed, readTree, TreeCursor } from './tree.ts'
@@ -188,9 +193,14 @@ function databasesOf(
   })
 }
 
-const isWanted = ({ paths }: DiffWish, ...names: (RelPath | undefined)[]): boolean =>
+// Who names a database means its log, too.
+const isWanted = ({ paths, contents }: DiffWish, ...names: (RelPath | undefined)[]): boolean =>
   paths === undefined ||
-  names.some((name) => name !== undefined && paths.some((path) => isWithin(name, path)))
+  names.some((name) => {
+    if (name === undefined) return false
+    const main = contents?.databases === undefined ? name : mainFileOf(name)
+    return paths.some((path) => isWithin(name, path) || main === path)
+  })
 
 async function walk(
   job: DiffWish,

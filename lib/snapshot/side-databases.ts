@@ -46,6 +46,9 @@ const PARTS = ['', '-wal', '-journal'] as const
 const BESIDE = /-(wal|journal|shm)$/
 const STRETCH = 1024 * 1024
 
+/** The database that a file of this name would be a part of. */
+export const mainFileOf = (path: RelPath): RelPath => path.replace(BESIDE, '') as RelPath
+
 export class SideDatabases {
   readonly #wish: DatabasesWish
   readonly #reader: SideReader
@@ -68,8 +71,8 @@ export class SideDatabases {
 
   /** The database that a difference belongs to; `told` where an earlier one has it. Null for other files. */
   async of(one: Named): Promise<DatabaseSides | { readonly told: RelPath } | null> {
-    const main = one.path.replace(BESIDE, '') as RelPath
-    const former = (one.from ?? one.path).replace(BESIDE, '') as RelPath
+    const main = mainFileOf(one.path)
+    const former = mainFileOf(one.from ?? one.path)
     const known = this.#known.get(main)
     if (known === true) return { told: main }
     if (known === false) return null

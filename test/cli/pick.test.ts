@@ -1,6 +1,6 @@
 // svsfs restore --pick on a real terminal: filtering, looking first, restoring, leaving.
 
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { stripVTControlCharacters } from 'node:util'
@@ -131,6 +131,22 @@ t.test('a person looks first, is told what will be lost, and can end it anywhere
     t.teardown(() => terminal.kill())
     return terminal
   }
+  // At once, while what changed is still being asked for; and while that is looked at.
+  const hasty = open()
+  await hasty.until(/Which state/)
+  hasty.type(KEYS.interrupt)
+  t.equal(await hasty.ended(), 1)
+  t.match(hasty.raw, /\x1b\[\?25h[\s\S]*\n.?icanon/)
+  const looking = open()
+  await looking.until(/since then until now: 1 changed/)
+  looking.type(KEYS.tab)
+  await looking.until(/as it was/)
+  looking.type(KEYS.interrupt)
+  t.equal(await looking.ended(), 1)
+  t.same(
+    readdirSync(join(store, 'run')).filter((name) => name.startsWith('diff-')),
+    [],
+  )
   const looked = open()
   await looked.until(/since then until now: 1 changed/)
   looked.type(KEYS.tab)

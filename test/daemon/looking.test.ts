@@ -131,7 +131,7 @@ M prefs.js
   home: a → b
 `,
   )
-  const { data } = JSON.parse(run('app@-1..latest', 'places.sqlite-wal', '--patch', '--json'))
+  const { data } = JSON.parse(run('app@-1..latest', 'places.sqlite', '--patch', '--json'))
   t.match(data.differences, [
     {
       path: '/places.sqlite-wal',

@@ -26,6 +26,18 @@ export function plots({ results }: Shown): Record<string, string> {
   )
 }
 
+/** Powers of ten between which all ratios lie: one that is left out would not be seen. */
+function decadesAround(series: readonly { ratios: (number | null)[] }[]) {
+  const logs = series
+    .flatMap(({ ratios }) => ratios)
+    .filter((ratio) => ratio !== null)
+    .map(Math.log10)
+  return {
+    min: 10 ** Math.floor(Math.min(-1, ...logs)),
+    max: 10 ** Math.ceil(Math.max(1, ...logs)),
+  }
+}
+
 function bars(
   title: string,
   rows: readonly string[],
@@ -37,10 +49,16 @@ function bars(
     animation: false,
     backgroundColor: '#ffffff',
     title: { text: `svsfs, times as fast (right of 1: svsfs is ahead)`, subtext: title, left: 10 },
-    legend: { right: 10, top: 10, data: series.map(({ rival }) => rival) },
+    legend: { right: 10, top: 10, itemGap: 30, data: series.map(({ rival }) => rival) },
     grid: { left: 170, right: 40, top: 70, bottom: 30 },
-    xAxis: { type: 'log', min: 0.1, max: 'dataMax', axisLabel: { formatter: '{value}×' } },
-    yAxis: { type: 'category', data: [...rows], inverse: true, axisTick: { show: false } },
+    xAxis: { type: 'log', ...decadesAround(series), axisLabel: { formatter: '{value}×' } },
+    yAxis: {
+      type: 'category',
+      data: [...rows],
+      inverse: true,
+      axisTick: { show: false },
+      splitLine: { show: true, lineStyle: { color: '#f0f0f0' } },
+    },
     series: series.map(({ rival, ratios }, i) => ({
       name: rival,
       type: 'scatter',

@@ -2,6 +2,7 @@
 
 import t from 'tap'
 import { compare } from '../../bench/compare.ts'
+import { plots } from '../../bench/plots.ts'
 import { merged, type Results, VERSION } from '../../bench/results.ts'
 import { medianOf, ratioOf, verdictOf } from '../../bench/statistics.ts'
 
@@ -100,4 +101,15 @@ t.test('a later run replaces what it measured and leaves the rest', async (t) =>
   t.same(Object.keys(both.cells), ['tmpfs one 1', 'disk free 1'])
   t.same(both.cells['tmpfs one 1'], resultsOf(11, 20).cells['tmpfs one 1'])
   t.equal(both.runs.length, 2)
+})
+
+t.test('the picture reaches as far as its ratios, and its ends are powers of ten', async (t) => {
+  const ends = (svsfs: number, peer: number) => {
+    const [picture] = Object.values(plots({ results: resultsOf(svsfs, peer), rows: {} }))
+    const labels = [...picture!.matchAll(/>([\d.,]+)×</g)].map(([, label]) => label)
+    return [labels[0], labels.at(-1)]
+  }
+  t.same(ends(10, 10), ['0.1', '10'])
+  t.same(ends(500, 10), ['0.01', '10'], 'far behind')
+  t.same(ends(10, 20_000), ['0.1', '10,000'], 'far ahead')
 })

@@ -67,8 +67,8 @@ async function press(key: string, shown: RegExp, seconds: number): Promise<void>
   keep(seconds)
 }
 
-const VISIT = 'firefox-esr --headless --profile ~/profile --screenshot about:blank'
-const WRECK = 'cd ~/profile && rm places.sqlite && echo nonsense > prefs.js'
+const VISIT = 'firefox-esr --headless --profile ~/profile --screenshot file:///etc/hostname'
+const WRECK = 'cd ~/profile; rm -f places.sqlite*; echo nonsense > prefs.js'
 
 async function play(): Promise<void> {
   await type('svsfs layer create firefox --recipe firefox')

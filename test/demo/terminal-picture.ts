@@ -67,7 +67,7 @@ export function terminalPicture(screens: readonly Screen[], columns: number, row
       ? frames.replace(/(\d[\d.]*%\{visibility:hidden\}){1,2}\}$/, '100%{visibility:visible}}')
       : frames
     const style = `#${name}{visibility:${last ? 'visible' : 'hidden'};animation:${name} ${total.toFixed(1)}s step-end infinite}`
-    return { css: `${steps}${style}`, body: `<g id="${name}">${lines.map(lineOf).join('')}</g>` }
+    return { css: `${steps}${style}`, body: `<g id="${name}">${screenOf(lines)}</g>` }
   })
   return `${[
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img">`,
@@ -81,10 +81,15 @@ export function terminalPicture(screens: readonly Screen[], columns: number, row
   ].join('\n')}\n`
 }
 
-function lineOf(line: string, row: number): string {
+function screenOf(lines: readonly string[]): string {
+  // What a line ends with the next one begins with.
+  const look = plain()
+  return lines.map((line, row) => lineOf(line, row, look)).join('')
+}
+
+function lineOf(line: string, row: number, look: Look): string {
   const y = MARGIN + 16 + (row + 0.75) * CELL.height
   let column = 0
-  const look = plain()
   return line
     .split(/(\x1b\[[\d;]*m)/)
     .map((part) => {

@@ -97,7 +97,7 @@ export const FAILURES = {
     5,
     'files of layer %s that would change are open in %s; end those, or restore with --force (they keep what they have open)',
   ],
-  SVS_FORBIDDEN: [9, 'not permitted: %s'],
+  SVS_FORBIDDEN: [9, 'not permitted: %s; run the command as the user whose it is, or as root'],
   SVS_FREEZE_FAILED: [
     1,
     'the frozen image of %s could not be kept: %s; free some space and snapshot again',

@@ -12,6 +12,7 @@
 import { type Command, Option } from 'commander'
 import { Failure } from '../base/failure.ts'
 import { storePath } from '../daemon/store-path.ts'
+import { chooseColors } from './colors.ts'
 import { exitHelp } from './exits.ts'
 import { Output } from './output.ts'
 import { Session } from './session.ts'
@@ -63,7 +64,7 @@ export class Words {
   /** The options that were given, as they are written; what configuration says is none. */
   given(): string[] {
     return Object.entries(this.#options)
-      .filter(([name]) => !this.#configured.includes(name))
+      .filter(([name]) => !this.#configured.includes(name) && !OF_OUTPUT.includes(name))
       .filter(([, value]) => value !== undefined && value !== false)
       .map(([name]) => `--${dashed(name)}`)
   }
@@ -83,6 +84,9 @@ export class Words {
     return text === null ? null : readNumber(`--${dashed(option)}`, text, bounds)
   }
 }
+
+/** Options that no command looks at. */
+const OF_OUTPUT: readonly string[] = ['progress', 'pager']
 
 const dashed = (name: string): string =>
   name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
@@ -111,6 +115,8 @@ export interface CommandRow<Wanted, Data> {
   readonly examples: readonly string[]
   /** It has the option --host: its methods can be called on a host. */
   readonly onHost?: true
+  /** What it prints may be long: a pager shows it on a terminal. */
+  readonly paged?: boolean
   /** Options after the first argument belong to what follows. */
   readonly passThrough?: boolean
   parse(words: Words): Wanted
@@ -170,8 +176,22 @@ function endOfHelp(examples: readonly string[]): string {
 export const commonOptions = (): Option[] => [
   option('--store <dir>', 'the store (default: $SVSFS_STORE, then the one of this user)'),
   option('--json', 'print one JSON value: {ok, data} or {ok, error}'),
+  option(
+    '--progress',
+    'with --json: before the answer a line for each step, {progress: {text, …}}',
+  ),
   option('-q, --quiet', 'only the result: no remarks and no progress'),
   option('-v, --verbose', 'of a failure also what caused it; twice: where in the program'),
+  option(
+    '--color <when>',
+    'colours: auto (on a terminal, without NO_COLOR), always, never',
+  ).choices(['auto', 'always', 'never']),
+  option('--no-color', 'as --color never').hideHelp(),
+  option('--pager', 'the opposite of --no-pager').hideHelp(),
+  option(
+    '--no-pager',
+    'print long text as it is ($SVSFS_PAGER, $PAGER or less shows it on a terminal)',
+  ),
 ]
 
 /** Options that stand after the command, and before it too; short help leaves them out. */
@@ -198,7 +218,8 @@ async function perform<Wanted, Data>(
   words: Words,
   options: Readonly<Record<string, unknown>>,
 ): Promise<void> {
-  const out = new Output(options.json === true, options.quiet === true)
+  chooseColors(options.color)
+  const out = new Output(options.json === true, options.quiet === true, options.progress === true)
   const root = storePath(words.text('store') ?? undefined)
   const session = await sessionOf(root, row.onHost === true ? words.text('host') : null, out)
   const exit = (status: number) => {
@@ -208,7 +229,10 @@ async function perform<Wanted, Data>(
     const wanted = row.parse(words)
     const data = await row.run({ session, out, exit }, wanted)
     if (out.json) out.data(data)
-    else row.print(data, out, wanted)
+    else if (row.paged === true && options.pager !== false && process.stdout.isTTY === true) {
+      const text = out.kept(() => row.print(data, out, wanted))
+      await (await import('./pager.ts')).page(text)
+    } else row.print(data, out, wanted)
   } finally {
     await session.close()
   }

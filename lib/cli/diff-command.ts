@@ -33,6 +33,7 @@ interface DiffWish {
 const DIFFERENT = 12
 
 export const diff: CommandRow<DiffWish, ReadAnswer> = {
+  paged: true,
   about: `RANGE is A..B, or A for what differs between A and now. A and B are states as svsfs restore takes them; "ro" is the layer as it was installed, "now" the layer as it is. Without a range it is what changed since the state that the layer came from. NAME@A..B is the same.
 
 A is added, M changed, D deleted, R renamed, m other attributes alone. A file counts as renamed by its inode number, or where the bytes of one that is gone are those of one that came; what lies in a renamed directory is not named again. Paths, from the layer's root on or where a mount shows them, name what is wanted.
@@ -47,8 +48,6 @@ A is added, M changed, D deleted, R renamed, m other attributes alone. A file co
     ),
     option('--text', 'as --patch, but settings as lines of text, and databases as bytes'),
     option('--exit-code', 'exit with 12 where something differs'),
-    option('--color', 'with colours, also where no terminal is'),
-    option('--no-color', 'without colours (so does NO_COLOR in the environment)'),
     hostOption(),
   ],
   onHost: true,

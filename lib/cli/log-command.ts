@@ -17,6 +17,7 @@ interface LogWish {
 }
 
 export const log: CommandRow<LogWish, LogAnswer> = {
+  paged: true,
   about: `Each state is compared with the one that it came from, the first with the layer as it was installed; after a restore that is not always the one before it in time. With a PATH, from the layer's root on or where a mount shows it, only those states are listed in which it changed, or something below it; the history goes on under the name that it had before a rename.
 
 A is added, M changed, D deleted, R renamed, m other attributes alone, ? unknown, because the read-only part was replaced. SIZE is that of the file then, or of what changed below a directory. * marks the state that the layer came from.`,

@@ -56,7 +56,12 @@ async function dispatch(name: string, args: readonly string[], habits: Habits): 
   if (rest[0] === 'overlay') return overlay(rest.slice(1))
   const { makeProgram } = await import('./program.ts')
   const asked = rest[0] === 'help' ? rest.slice(0, 2) : rest.slice(0, 1)
-  const program = await makeProgram((name) => asked.includes(name), wantsShort(args))
+  const said: string[] = []
+  const program = await makeProgram(
+    (name) => asked.includes(name),
+    wantsShort(args),
+    (text) => said.push(text),
+  )
   if (isHelperCall(program, rest)) return overlay(rest)
   // Not before commander knows the command and its words, so that help never needs a whole file.
   program.hook('preAction', async (_, command) => {
@@ -64,7 +69,19 @@ async function dispatch(name: string, args: readonly string[], habits: Habits): 
     const { configure } = await import('./configuration.ts')
     habits.verbose = await configure(command)
   })
-  await program.parseAsync(rest[0] === 'diff' ? args.map(asRange) : args, { from: 'user' })
+  try {
+    await program.parseAsync(rest[0] === 'diff' ? args.map(asRange) : args, { from: 'user' })
+  } finally {
+    await print(said.join(''), !args.includes('--no-pager'))
+  }
+}
+
+/** Help, and the version: longer than a screen, through a pager. */
+async function print(text: string, paged: boolean): Promise<void> {
+  const rows = process.stdout.rows ?? Number.POSITIVE_INFINITY
+  if (!paged || process.stdout.isTTY !== true || text.split('\n').length <= rows)
+    process.stdout.write(text)
+  else await (await import('./pager.ts')).page(text)
 }
 
 async function overlay(args: readonly string[], helper = false): Promise<void> {

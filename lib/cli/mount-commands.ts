@@ -115,7 +115,7 @@ const ALONE: readonly (readonly [option: string, shows: string, beside: readonly
   ['--state', 'one state alone, read-only', ['--read-only', '--at']],
   ['--frozen', 'one layer alone', ['--writable']],
 ]
-const ALWAYS = ['--allow-other', '--json', '--quiet', '--store', '--verbose']
+const ALWAYS = ['--allow-other', '--color', '--json', '--quiet', '--store', '--verbose']
 
 function refuseOthers(words: Words): void {
   const given = words.given()

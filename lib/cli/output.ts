@@ -6,21 +6,39 @@
 // terminal, and it leaves no trace there.
 
 import type { ErrorWords } from '../daemon/protocol.ts'
+import { createColors } from './colors.ts'
+import { Speed, speedWords } from './speed.ts'
 
 export class Output {
   readonly json: boolean
   readonly #quiet: boolean
   #progressShown = false
+  #kept: string[] | null = null
+  readonly #steps: boolean
+  readonly #speed = new Speed()
 
-  /** `quiet`: the result alone, and failures. */
-  constructor(json: boolean, quiet = false) {
+  /** `quiet`: the result alone, and failures. `steps`: progress as lines of JSON, too. */
+  constructor(json: boolean, quiet = false, steps = false) {
     this.json = json
     this.#quiet = quiet
+    this.#steps = steps
   }
 
   line(text = ''): void {
     this.#clearProgress()
-    process.stdout.write(`${text}\n`)
+    if (this.#kept === null) process.stdout.write(`${text}\n`)
+    else this.#kept.push(`${text}\n`)
+  }
+
+  /** All lines of `print`, in place of printing them. */
+  kept(print: () => void): string {
+    this.#kept = []
+    try {
+      print()
+      return this.#kept.join('')
+    } finally {
+      this.#kept = null
+    }
   }
 
   /** Bytes as they are. Done when they have left. */
@@ -35,11 +53,13 @@ export class Output {
     const widths = head.map((_, column) =>
       Math.max(...clean.map((row) => width(row[column] ?? ''))),
     )
-    for (const row of clean) {
+    const paint = createColors(null)
+    for (const [index, row] of clean.entries()) {
       const cells = row.map((cell, column) =>
         column === row.length - 1 ? cell : cell + ' '.repeat(widths[column]! - width(cell)),
       )
-      this.line(cells.join('  ').trimEnd())
+      const text = cells.join('  ').trimEnd()
+      this.line(index === 0 && text !== '' ? paint('bold', text) : text)
     }
   }
 
@@ -59,15 +79,20 @@ export class Output {
     this.#clearProgress()
     const error = { code, message, hint, exit }
     if (this.json) process.stdout.write(`${JSON.stringify({ ok: false, error })}\n`)
-    else process.stderr.write(`svsfs: ${message} [${code}]\n`)
+    else {
+      const paint = createColors(null, process.stderr)
+      process.stderr.write(`${paint('red', 'svsfs:')} ${message} [${code}]\n`)
+    }
     for (const cause of causes) process.stderr.write(`  ${cause}\n`)
   }
 
   progress(text: string): void {
+    if (this.json && this.#steps)
+      process.stdout.write(`${JSON.stringify({ progress: this.#speed.of(text) })}\n`)
     if (!process.stderr.isTTY || this.json || this.#quiet) return
     this.#progressShown = true
     const room = Math.max(20, process.stderr.columns ?? 80) - 1
-    process.stderr.write(`\r\x1b[2K${printable(text).slice(0, room)}`)
+    process.stderr.write(`\r\x1b[2K${printable(speedWords(this.#speed.of(text))).slice(0, room)}`)
   }
 
   #clearProgress(): void {

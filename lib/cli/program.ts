@@ -14,6 +14,7 @@ import { version } from './version.ts'
 export async function makeProgram(
   wanted: (name: string) => boolean,
   short = false,
+  writeOut: (text: string) => void = (text) => void process.stdout.write(text),
 ): Promise<Command> {
   const program = addCommonOptions(new Command('svsfs'), short)
     .description(
@@ -25,7 +26,7 @@ export async function makeProgram(
     .enablePositionalOptions()
     .showHelpAfterError(false)
     .exitOverride()
-    .configureOutput({ writeErr: () => {}, outputError: () => {} })
+    .configureOutput({ writeErr: () => {}, outputError: () => {}, writeOut })
     .configureHelp(short ? { subcommandTerm: (command) => command.name() } : {})
     .addHelpText('after', short ? SHORT : OVERVIEW)
   for (const each of grouped(COMMANDS, ({ usage }) => usage.split(' ')[0]!))

@@ -149,11 +149,15 @@ export const serve: CommandRow<ServeWish, never> = {
   }),
   run: async ({ out }, { dir, listen }) => {
     const { serveLayout } = await import('../repository/serve.ts')
+    // Before it says that it is ready.
+    const ended = Promise.race(
+      ['SIGINT', 'SIGTERM', 'SIGHUP'].map((signal) => once(process, signal)),
+    )
     const serving = await serveLayout(dir, listen, (line) => out.note(line))
     try {
       if (out.json) out.data({ url: serving.url })
       else out.line(`${dir} is at ${serving.url}`)
-      await Promise.race(['SIGINT', 'SIGTERM', 'SIGHUP'].map((signal) => once(process, signal)))
+      await ended
     } finally {
       await serving.close()
     }

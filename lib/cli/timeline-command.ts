@@ -12,13 +12,10 @@ interface TimelineWish {
 }
 
 export const timeline: CommandRow<TimelineWish, TimelineAnswer> = {
+  paged: true,
   about:
     'The newest state is above; a line leads from each to the one that it came from. What a restore left behind branches off. The circle is the layer as it is now, on the line of the state that it came from; a dotted line passes states that were deleted. The size is what a state added to the store.',
-  options: [
-    option('-n, --limit <n>', 'only so many, the newest'),
-    option('--color', 'with colours, also where no terminal is'),
-    option('--no-color', 'without colours (so does NO_COLOR in the environment)'),
-  ],
+  options: [option('-n, --limit <n>', 'only so many, the newest')],
   examples: ['svsfs timeline firefox', 'svsfs timeline firefox --limit 20'],
   parse: (words) => ({
     layer: words.arg(0),

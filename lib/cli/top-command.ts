@@ -24,8 +24,6 @@ On a terminal it goes on until q or Ctrl-C. Otherwise, with --once and with --js
   options: [
     option('--once', 'look once, print it, and end'),
     option('-i, --interval <seconds>', 'for how long to look each time (default 2)'),
-    option('--color', 'with colours, also where no terminal is'),
-    option('--no-color', 'without colours (so does NO_COLOR in the environment)'),
   ],
   examples: ['svsfs top', 'svsfs top --once --interval 10', 'svsfs top --json'],
   parse: (words) => ({

@@ -26,12 +26,22 @@ export function failureOf(words: ErrorWords): Failure {
 }
 
 function asFailure(err: unknown): Failure {
-  const code = (err as NodeJS.ErrnoException | null)?.code
-  const message = err instanceof Error ? err.message : String(err)
+  const { code, path } = (err ?? {}) as NodeJS.ErrnoException
+  const message = plainWords(err instanceof Error ? err.message : String(err))
   const cause = { cause: err }
   if (code === 'ENOSPC' || code === 'EDQUOT') return new Failure('SVS_DISK_FULL', message, cause)
   if (code === 'EACCES' || code === 'EPERM') return new Failure('SVS_FORBIDDEN', message, cause)
+  if (code === 'ENOENT' && path !== undefined) return new Failure('SVS_PATH_NOT_FOUND', path, cause)
   return new Failure('SVS_INTERNAL', message, cause)
+}
+
+/** `/a/b: permission denied (open, EACCES)`: what Node says the other way round. */
+function plainWords(message: string): string {
+  const [, code, why, call, from, to] =
+    /^(E[A-Z0-9]+): (.*?), (\w+)(?: '(.*?)'(?: -> '(.*)')?)?$/s.exec(message) ?? []
+  if (code === undefined) return message
+  const where = from === undefined ? '' : `${to === undefined ? from : `${from} to ${to}`}: `
+  return `${where}${why} (${call}, ${code})`
 }
 
 /** Parameters as the schema wants them; SVS_BAD_REQUEST names the field it disliked. */

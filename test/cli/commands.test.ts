@@ -5,10 +5,13 @@ import { symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { Failure } from '../../lib/base/failure.ts'
+import { PROGRESS } from '../../lib/cli/answers/all.ts'
 import { stateAt } from '../../lib/cli/at-time.ts'
 import { groupOf, OTHERS } from '../../lib/cli/help-groups.ts'
 import { makeProgram } from '../../lib/cli/program.ts'
+import { Speed, speedWords } from '../../lib/cli/speed.ts'
 import { causesOf, verbosity } from '../../lib/cli/verbose.ts'
+import { errorWords } from '../../lib/daemon/errors.ts'
 import { directory, throwAway } from '../daemon/place.ts'
 import { ask, PROGRAM, svsfs } from './run-cli.ts'
 
@@ -170,8 +173,16 @@ t.test('without a terminal nothing is asked, and the command says what to pass',
   const deletion = svsfs(store, 'layer', 'delete', 'a')
   t.equal(deletion.status, 2)
   t.match(deletion.err, /pass --yes instead \[SVS_NO_TERMINAL\]/)
-  t.match(svsfs(store, 'restore', 'a', '--pick').err, /SVS_NO_TERMINAL/)
-  t.equal(svsfs(store, 'layer', 'delete', 'a', '--yes').status, 0)
+  svsfs(store, 'snapshot', 'a', '--label', 'one')
+  for (const words of [
+    ['restore', 'a', '--pick'],
+    ['restore', '--pick'],
+    ['reset', 'a', '--no-snapshot'],
+    ['state', 'delete', 'a@one'],
+    ['layer', 'delete', 'a', '--with-states'],
+  ])
+    t.match(svsfs(store, ...words), { status: 2, err: /SVS_NO_TERMINAL/ }, words.join(' '))
+  t.equal(svsfs(store, 'layer', 'delete', 'a', '--with-states', '--yes').status, 0)
 })
 
 t.test('a restore without a state lists the last few', async (t) => {
@@ -279,3 +290,83 @@ t.test('a state is made by whoever runs nicer than its threads would', async (t)
   const { status, stderr } = spawnSync('nice', words, { env, encoding: 'utf8' })
   t.match({ status, stderr }, { status: 0, stderr: '' })
 })
+
+t.test('what the kernel refuses is told with the file, and what to do', async (t) => {
+  const dir = throwAway(t)
+  const failed = (code: string, call: string) => {
+    const words = {
+      EACCES: 'permission denied',
+      ENOSPC: 'no space left on device',
+      ENOENT: 'no such file or directory',
+    }
+    const path = join(dir, 'x')
+    const message = `${code}: ${words[code as keyof typeof words]}, ${call} '${path}'`
+    return errorWords(Object.assign(new Error(message), { code, syscall: call, path }))
+  }
+  const told = (['EACCES', 'ENOSPC', 'ENOENT'] as const).map((code) => failed(code, 'open'))
+  t.match(told, [
+    { code: 'SVS_FORBIDDEN', exit: 9, hint: /run the command as/ },
+    { code: 'SVS_DISK_FULL', exit: 1, hint: /free some space/ },
+    { code: 'SVS_PATH_NOT_FOUND', exit: 3 },
+  ])
+  for (const { message } of told) t.match(message, join(dir, 'x'))
+  t.match(told[0]!.message, /x: permission denied \(open, EACCES\)/)
+  // The same, as a command meets it.
+  writeFileSync(join(dir, 'file'), '')
+  t.match(svsfs(join(dir, 'file', 'store'), 'layer', 'create', 'a', '--empty'), {
+    status: /[1-9]/,
+    err: /^svsfs: .*file.*\[SVS_[A-Z_]+\]\n$/,
+  })
+  t.match(svsfs(join(dir, 'store'), 'import', join(dir, 'none.vpa')), {
+    status: 3,
+    err: /none\.vpa/,
+  })
+})
+
+t.test('colours come where they are asked for, and never by themselves into a pipe', async (t) => {
+  const store = join(throwAway(t), 'store')
+  t.notMatch(svsfs(store, 'layer', 'create', 'a', '--empty').out, '\x1b')
+  t.notMatch(svsfs(store, 'layer', 'list').out, '\x1b')
+  t.match(svsfs(store, 'layer', 'list', '--color', 'always').out, '\x1b[1mLAYER')
+  t.match(svsfs(store, 'nonsense', '--color', 'always'), { status: 2 })
+  t.match(svsfs(store, 'layer', 'list', '--color', 'sometimes'), { status: 2, err: /auto/ })
+})
+
+t.test('progress says how fast it goes, and how long it takes where that is known', async (t) => {
+  const speed = new Speed()
+  t.equal(speedWords(speed.of('looked at 10 of 100 states', 0)), 'looked at 10 of 100 states')
+  t.equal(
+    speedWords(speed.of('looked at 30 of 100 states', 2000)),
+    'looked at 30 of 100 states, 10/s, 7 s left',
+  )
+  t.equal(speedWords(speed.of('read 1 MiB', 3000)), 'read 1 MiB')
+  t.equal(speedWords(speed.of('read 5 MiB', 5000)), 'read 5 MiB, 2.0 MiB/s')
+  t.same(speed.of('reading packages').rate, null)
+  const store = join(throwAway(t), 'store')
+  svsfs(store, 'layer', 'create', 'a', '--empty')
+  const lines = svsfs(store, 'du', '--json', '--progress').out.trim().split('\n')
+  t.ok(lines.length > 1)
+  for (const line of lines.slice(0, -1)) t.ok(PROGRESS.safeParse(JSON.parse(line)).success, line)
+  t.match(lines.at(-1), /^\{"ok":true/)
+})
+
+t.test(
+  'help that is longer than the terminal goes through the pager, which may be none',
+  async (t) => {
+    const pager = { ...process.env, SVSFS_PAGER: 'sed s/^/paged:/', TERM: 'xterm' }
+    const shown = (line: string, env: NodeJS.ProcessEnv) =>
+      spawnSync(
+        'script',
+        ['-qec', `stty rows 20; '${process.execPath}' '${PROGRAM}' ${line}`, '/dev/null'],
+        {
+          env,
+          encoding: 'utf8',
+          stdio: ['ignore', 'pipe', 'pipe'],
+        },
+      ).stdout
+    t.match(shown('--help', pager), /^paged:Usage: svsfs/)
+    t.notMatch(shown('--help --no-pager', pager), 'paged:')
+    t.notMatch(shown('--version', pager), 'paged:')
+    t.match(shown('--help', { ...pager, SVSFS_PAGER: 'no-such-pager' }), /^Usage: svsfs/)
+  },
+)

@@ -35,6 +35,7 @@ export const STEPS: readonly Step[] = [
   { command: 'priority', words: 'a 5' },
   { command: 'mount', words: '$DIR/mount' },
   { command: 'status', words: '' },
+  { command: 'top', words: '--interval 0.1' },
   { command: 'which', words: '$DIR/mount/old' },
   {
     command: 'snapshot',

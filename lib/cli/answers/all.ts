@@ -8,11 +8,12 @@
 // of them. Nothing that a command does loads this file, so that it costs no time: tests and docs do.
 
 import { z } from 'zod'
+import type { Step } from '../speed.ts'
 import { HOSTS } from './hosts.ts'
 import { LAYERS } from './layers.ts'
 import { MOUNTS } from './mounts.ts'
 import { PLACES } from './places.ts'
-import { count, text } from './shapes.ts'
+import { count, of, text } from './shapes.ts'
 import { STATES } from './states.ts'
 import { UPKEEP } from './upkeep.ts'
 
@@ -32,6 +33,19 @@ export const schemaOf = (command: string): unknown => z.toJSONSchema(ANSWERS[com
 /** What a command prints that has done what it was asked. */
 export const answered = (data: z.ZodType): z.ZodType =>
   z.strictObject({ ok: z.literal(true), data })
+
+/** What stands before that, a line for each step, with --progress. */
+export const PROGRESS = of<{ progress: Step }>()(
+  z.strictObject({
+    progress: z.strictObject({
+      text,
+      done: z.number().nullable(),
+      total: z.number().nullable(),
+      rate: z.number().nullable(),
+      left: z.number().nullable(),
+    }),
+  }),
+)
 
 /** What any command prints that has not. */
 export const FAILED = z.strictObject({

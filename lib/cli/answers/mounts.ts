@@ -5,6 +5,7 @@ import { EVENT_KINDS, type StoreEvent } from '../../daemon/events.ts'
 import type { FreezeLine } from '../../daemon/frozen-layers.ts'
 import type { MountAnswer, UmountAnswer } from '../../daemon/mount-methods.ts'
 import type { Status, WhichAnswer } from '../../daemon/status-methods.ts'
+import type { Uses } from '../top-lines.ts'
 import { count, flag, layerLine, moment, of, text, texts } from './shapes.ts'
 
 const freezeLine = of<FreezeLine>()(
@@ -71,6 +72,23 @@ export const MOUNTS = {
           kind: text,
         }),
       ),
+    }),
+  ),
+  top: of<Uses>()(
+    z.strictObject({
+      seconds: z.number(),
+      uses: z.array(
+        z.strictObject({
+          mountPoint: text,
+          pid: count.nullable(),
+          name: text,
+          operations: z.record(text, count),
+          requests: count,
+          read: count,
+          written: count,
+        }),
+      ),
+      uncounted: texts,
     }),
   ),
   events: z.array(

@@ -5,6 +5,7 @@
 //
 // Rule: everything here survives structuredClone; the engine answers each call once, in order.
 
+import type { RelPath } from '../base/path.ts'
 import type { Asked } from '../fuse/tally.ts'
 import type { Changed } from '../layer/changed.ts'
 import type { RedoPlan } from '../snapshot/redo.ts'
@@ -66,6 +67,17 @@ export interface FreezeSize {
   readonly bytes: number
 }
 
+/**
+ * What the layer is after a redo plan: the state that the journal gave `position` (null: which it was before), but
+ * for what it names from `since` on.
+ */
+export interface Resume {
+  readonly position: number | null
+  readonly since: number
+  /** What is as in the state, and yet another file. */
+  readonly names: readonly RelPath[]
+}
+
 export interface EngineCalls {
   /** Mounts, and answers when the kernel's INIT was answered: with the data path that it came to. */
   mount(spec: MountSpec): DataPath
@@ -92,9 +104,10 @@ export interface EngineCalls {
   openFiles(layer: string): number[]
   /**
    * Applies a redo plan in one step, then tells the kernel. `area`: of the freeze that it was made by. False
-   * where a file that it writes in place was opened or changed meanwhile: then nothing was done.
+   * where a file that it writes in place was opened or changed meanwhile: then nothing was done. Without `resume`
+   * the journal does not know what changed.
    */
-  applyRedo(layer: string, plan: RedoPlan, area: string | null): boolean
+  applyRedo(layer: string, plan: RedoPlan, area: string | null, resume: Resume | null): boolean
   /** Which sublayer provides a path of a mount (relative, latin1), top first, with what it hides. */
   which(
     id: number,

@@ -18,7 +18,13 @@ import { Tally } from '../fuse/tally.ts'
 import type { Stat } from '../host/stat.ts'
 import { S } from '../host/sys.ts'
 import { isWhiteout } from '../layer/marks.ts'
-import { applyRedo, canRewrite, type RedoPlan, replacedPaths } from '../snapshot/redo.ts'
+import {
+  applyRedo,
+  canRewrite,
+  type RedoPlan,
+  replacedPaths,
+  touchedPaths,
+} from '../snapshot/redo.ts'
 import type { Branch } from '../union/branch.ts'
 import { backingOf } from '../union/files.ts'
 import { Journal } from '../union/journal.ts'
@@ -36,8 +42,9 @@ import type {
   FreezeSpec,
   Frozen,
   MountSpec,
+  Resume,
 } from './engine-api.ts'
-import { Freezes, preserveRedo } from './freezes.ts'
+import { Freezes, type Preserving, preserveRedo } from './freezes.ts'
 import type { Connect, MountLink } from './link.ts'
 
 interface Mounted {
@@ -136,7 +143,8 @@ export class EngineCore {
       const branch = this.#writable(layer)
       answer({ value: [...openInodes(this.#peers, branch)] })
     },
-    applyRedo: (answer, layer, plan, area) => this.#applyRedo(layer, plan, area, answer),
+    applyRedo: (answer, layer, plan, area, resume) =>
+      this.#applyRedo({ layer, plan, area, resume }, answer),
     which: (answer, id, path) => answer({ value: which(this.#mounted(id).view, relPath(path)) }),
     uses: (answer, keep) =>
       answer({ value: [...this.#mounts.values()].map((mounted) => usesOf(mounted, keep)) }),
@@ -457,7 +465,7 @@ export class EngineCore {
     return branch
   }
 
-  #applyRedo(layer: string, plan: RedoPlan, area: string | null, answer: Answer<boolean>): void {
+  #applyRedo({ layer, plan, area, resume }: Redoing, answer: Answer<boolean>): void {
     const showing = this.#showing(layer)
     const dirs = showing[0]?.stack.layers.find(({ id }) => id === layer)
     if (dirs === undefined) throw new Failure('SVS_INTERNAL', `layer ${layer} is not mounted`)
@@ -468,16 +476,21 @@ export class EngineCore {
       answer({ value: false })
       return
     }
+    const { journal } = branch
+    const told = journal === null || resume === null ? [] : [notedBy(journal)]
     this.#inOneStep(() => {
+      let done = false
       try {
-        preserveRedo(this.#kept.lasting(branch), branch.root, own.work, plan)
+        preserveRedo([...this.#kept.lasting(branch), ...told], branch.root, own.work, plan)
         applyRedo(own, plan)
+        done = true
       } finally {
         // What was done before a step failed shows, too.
         branch.layer.refresh()
-        branch.journal?.lost()
-        const paths = replacedPaths(plan)
-        for (const { view } of showing) replaced(view, branch, paths)
+        if (done && resume !== null) journal?.resume(resume.position, resume.since, resume.names)
+        else journal?.lost()
+        const [paths, touched] = [replacedPaths(plan), touchedPaths(plan)]
+        for (const { view } of showing) replaced(view, branch, paths, touched)
       }
       return true
     }, answer)
@@ -496,6 +509,18 @@ export class EngineCore {
     }
   }
 }
+
+interface Redoing {
+  readonly layer: string
+  readonly plan: RedoPlan
+  readonly area: string | null
+  readonly resume: Resume | null
+}
+
+/** What a plan changes is named as what programs change is. */
+const notedBy = (journal: Journal): Preserving => ({
+  preserve: (change, dir, name) => journal.note(change, dir, name, null),
+})
 
 /** Inodes of a branch's files that any view has open. */
 function openInodes(views: Iterable<View>, branch: Branch): Set<number> {

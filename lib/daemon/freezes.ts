@@ -131,9 +131,12 @@ export function preserveApart(specs: readonly FreezeSpec[], work: string, plan: 
   }
 }
 
+/** Whoever is told of changes before they happen. */
+export type Preserving = Pick<Freeze, 'preserve'>
+
 /** Before a plan is applied to a frozen tree: everything that it takes away or writes over is preserved. */
 export function preserveRedo(
-  freezes: readonly Freeze[],
+  freezes: readonly Preserving[],
   root: number,
   work: string,
   plan: RedoPlan,
@@ -155,7 +158,7 @@ export function preserveRedo(
 }
 
 function preserveRuns(
-  freezes: readonly Freeze[],
+  freezes: readonly Preserving[],
   dir: number,
   name: string,
   work: string,
@@ -182,7 +185,7 @@ const stat = new Stat()
 const isThere = (dir: number, name: string): boolean => sys.stat(dir, name, stat) >= 0
 
 function tell(
-  freezes: readonly Freeze[],
+  freezes: readonly Preserving[],
   change: 'names' | 'gone' | 'attributes',
   dir: number,
   name: string,
@@ -191,7 +194,7 @@ function tell(
 }
 
 // What lies in a directory that goes, goes with it.
-function preserveName(freezes: readonly Freeze[], dir: number, name: string): void {
+function preserveName(freezes: readonly Preserving[], dir: number, name: string): void {
   if (!isThere(dir, name)) {
     tell(freezes, 'names', dir, name)
     return

@@ -26,8 +26,10 @@ import {
 } from '../snapshot/restore.ts'
 import type { Progress } from '../snapshot/scan.ts'
 import type { Taken } from '../snapshot/snapshot.ts'
+import type { Staged } from '../snapshot/stage.ts'
 import type { Busy } from '../snapshot/stage-large.ts'
 import type { Control } from './control.ts'
+import type { Resume } from './engine-api.ts'
 import { isDiskFull } from './errors.ts'
 import type { Call } from './method.ts'
 import { STACKS } from './queue.ts'
@@ -93,11 +95,11 @@ export async function restoreState(
   const message = `before restore${what} to ${target.id}`
   const wish = { message, label: null, trigger: 'before-restore' } as const
   const inPlace = parts !== null || version.version === layer.ro.version
-  const pass = (frozen: Frozen | null, now?: string) =>
+  const pass = (frozen: Frozen | null, now: Now = {}) =>
     restorePass(control, layer, { target, parts }, frozen, call, now)
   const first = await withImage(control, layer, async (frozen) => {
     const taken = await takeFrom(control, layer, wish, call, frozen).catch(whyNotKept(layer))
-    return { taken, pass: inPlace ? await pass(frozen, stateOf(taken, frozen)) : null }
+    return { taken, pass: inPlace ? await pass(frozen, nowOf(taken, frozen)) : null }
   })
   const done =
     first.pass === null
@@ -124,12 +126,14 @@ const whyNotKept =
     throw isDiskFull(cause) ? new Failure('SVS_RESTORE_NO_ROOM', name, name, { cause }) : cause
   }
 
-/** Id of the state, where its list says what is there now, inodes and all. */
-function stateOf({ kind, snapshot, by }: Taken, frozen: Frozen | null): string | undefined {
-  if (kind === 'taken') return snapshot.id
+/** A state whose list says what is there now, inodes and all, but for what `changed` names. */
+type Now = Pick<RestoreOptions, 'now' | 'changed'>
+
+function nowOf({ kind, snapshot, by }: Taken, frozen: Frozen | null): Now {
+  if (kind === 'taken') return { now: snapshot.id }
   // What shows no change may have been made anew all the same.
-  const changed = by === 'journal' ? frozen?.journal.changed : undefined
-  return changed?.names.length === 0 && changed.files.length === 0 ? snapshot.id : undefined
+  const changed = by === 'journal' ? frozen?.journal.changed : null
+  return changed ? { now: snapshot.id, changed } : {}
 }
 
 interface Done extends Omit<Restored, 'before' | 'paths'> {
@@ -190,33 +194,38 @@ async function restorePass(
   aim: Aim,
   frozen: Frozen | null,
   call: Call,
-  now?: string,
+  now: Now,
 ): Promise<Pass> {
   const { catalogue, queue, store } = control
   const dirs = redoDirs(store.places, layer)
   const prepare = (busy: Busy) =>
     prepareRestore({
       ...optionsOf(control, layer, aim, frozen),
-      ...(now === undefined ? {} : { now }),
+      ...now,
       busy,
       onProgress: ({ entries }) => call.progress(`prepared ${plural(entries, 'name')}`),
     })
-  const apply = async (redo: RedoPlan) => {
+  const apply = async ({ redo, differing }: Staged) => {
     await catalogue.putPlan(redo)
-    const now = () => applyPlan(control, layer, redo, frozen?.area ?? null)
+    const seen = {
+      area: frozen?.area ?? null,
+      resume: resumeOf(aim, frozen, differing),
+    }
+    const go = () => applyPlan(control, layer, redo, seen)
     // Without a freeze STACKS is held already: that is what keeps the image.
-    return frozen === null ? now() : queue.run(STACKS, now)
+    return frozen === null ? go() : queue.run(STACKS, go)
   }
   // Without a freeze nothing shows the layer.
   const open = frozen === null ? [] : await control.engine?.openFiles(layer.id)
-  let { plan, redo } = await prepare(open ?? [])
-  let mounts = await apply(redo)
+  let staged = await prepare(open ?? [])
+  let mounts = await apply(staged)
   if (mounts === null) {
-    await catalogue.deletePlan(redo)
-    discardRestore(dirs, redo)
-    ;({ plan, redo } = await prepare('all'))
-    mounts = await apply(redo)
+    await catalogue.deletePlan(staged.redo)
+    discardRestore(dirs, staged.redo)
+    staged = await prepare('all')
+    mounts = await apply(staged)
   }
+  const { plan, redo } = staged
   // Whatever a program changes is preserved first, and a restore is no program.
   const stale = frozen !== null && readdirSync(frozen.area).length > 0
   await finishRestore(catalogue, dirs, redo)
@@ -225,6 +234,23 @@ async function restorePass(
   const written = write.map(({ path }) => path)
   return { mounts: mounts ?? [], changed, stale, written, rest: null }
 }
+
+// Of parts the layer still comes from the state that it came from; else from the one that it is now like.
+function resumeOf(
+  { target, parts }: Aim,
+  frozen: Frozen | null,
+  names: readonly RelPath[] | null,
+): Resume | null {
+  if (frozen === null || (parts === null && names === null)) return null
+  const since = frozen.journal.position
+  if (parts !== null) return { position: null, since, names: [] }
+  const position = target.journal
+  if (position === null || names!.length > MOST_RESUMED) return null
+  return { position, since, names: names! }
+}
+
+/** With more names than this a scan is as fast as the journal. */
+const MOST_RESUMED = 10_000
 
 /** How often a restore is done again because programs go on writing meanwhile. */
 const PASSES = 3
@@ -236,15 +262,21 @@ async function restoreAgain(
   layer: LayerRecord,
   first: Pass,
   wish: StateWish,
-  pass: (frozen: Frozen | null) => Promise<Pass>,
+  pass: (frozen: Frozen | null, now: Now) => Promise<Pass>,
 ): Promise<Done> {
   let last = first
   for (let count = 2; last.stale && count <= PASSES; count++)
     last = await withImage(control, layer, async (frozen) => {
-      await takeFrom(control, layer, wish, null, frozen)
-      return pass(frozen)
+      const taken = await takeFrom(control, layer, wish, null, frozen)
+      return pass(frozen, nowOf(taken, frozen))
     })
   return { mounts: first.mounts, changed: first.changed, rest: null }
+}
+
+/** What a plan was made by: the area of its freeze, and what the journal goes on from. */
+interface Seen {
+  readonly area: string | null
+  readonly resume: Resume | null
 }
 
 // From putPlan on the restore is decided: what stops here is finished when the store is opened next.
@@ -252,10 +284,10 @@ async function applyPlan(
   control: Control,
   layer: LayerRecord,
   redo: RedoPlan,
-  area: string | null,
+  seen: Seen,
 ): Promise<string[] | null> {
   try {
-    return await applyNow(control, layer, redo, area)
+    return await applyNow(control, layer, redo, seen)
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause)
     throw new Failure('SVS_RESTORE_UNFINISHED', layer.name, why, { cause })
@@ -270,11 +302,11 @@ export async function applyNow(
   control: Control,
   layer: LayerRecord,
   redo: RedoPlan,
-  area: string | null = null,
+  { area, resume }: Seen = { area: null, resume: null },
 ): Promise<string[] | null> {
   const showing = control.mounts?.showing(layer.id) ?? []
   if (showing.length > 0) {
-    if ((await control.engine?.applyRedo(layer.id, redo, area)) === false) return null
+    if ((await control.engine?.applyRedo(layer.id, redo, area, resume)) === false) return null
   } else {
     control.frozen.preserve(layer, redo)
     applyRedo(redoDirs(control.store.places, layer), redo)

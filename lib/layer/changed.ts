@@ -8,6 +8,6 @@ import type { RelPath } from '../base/path.ts'
 export interface Changed {
   /** Paths in the sublayer. `whole`: with all that lies below, because the name came, went or moved. */
   readonly names: readonly (readonly [path: RelPath, whole: boolean])[]
-  /** Inodes of files with several names, any of which may show the change. */
+  /** Inodes of files with several names, any of which may show the change, or with one that nobody named. */
   readonly files: readonly number[]
 }

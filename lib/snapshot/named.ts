@@ -26,26 +26,36 @@ export async function namedPaths(
 ): Promise<Named[]> {
   const named = inOrder(changed.names.map(([path, whole]) => ({ path, whole })))
   parent.foresee(named.map(({ path }) => path))
-  const files = await linkedFiles(named, new Set(changed.files), image, parent)
+  const unseen = new Set(changed.files)
+  const files = await linkedFiles(named, unseen, image, parent)
   if (files.size === 0) return named
   const more: Named[] = []
   for (const { entry, ino = 0 } of await parent.linked()) {
     // Which file it is was not noted where the state came from elsewhere.
     if (ino === 0 || files.has(ino)) more.push({ path: entry.path, whole: false })
+    unseen.delete(ino)
   }
+  // They had one name, which was not the one that they were changed by.
+  if (unseen.size > 0)
+    for (const { entry } of await parent.ofInodes(unseen))
+      more.push({ path: entry.path, whole: false })
   return inOrder([...named, ...more])
 }
 
-// Files with several names among all that is named, now and in the state before.
+// Files with several names among all that is named, now and in the state before. Those that are met are
+// no longer unseen.
 async function linkedFiles(
   named: readonly Named[],
-  files: Set<number>,
+  unseen: Set<number>,
   image: Image,
   parent: ParentList,
 ): Promise<Set<number>> {
+  const files = new Set(unseen)
   for (const { path, whole } of named) {
-    for (const { entry, ino } of image.visit(path, whole))
+    for (const { entry, ino } of image.visit(path, whole)) {
       if (hasSeveralNames(entry)) files.add(ino)
+      unseen.delete(ino)
+    }
     for (const { entry, ino = 0 } of await parent.within(path, whole)) {
       if (hasSeveralNames(entry)) files.add(ino)
     }
@@ -54,7 +64,8 @@ async function linkedFiles(
   return files
 }
 
-function inOrder(named: readonly Named[]): Named[] {
+/** In the order of a walk, without what lies below a whole one. */
+export function inOrder(named: readonly Named[]): Named[] {
   const sorted = [...named].sort(
     (a, b) => comparePaths(a.path, b.path) || Number(b.whole) - Number(a.whole),
   )

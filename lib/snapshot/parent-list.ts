@@ -100,6 +100,15 @@ export class ParentList {
     return found
   }
 
+  /** All names of these files; of one that the list knows no inode of, too. Reads all of the list. */
+  async ofInodes(inodes: ReadonlySet<number>): Promise<Line[]> {
+    const found: Line[] = []
+    for (const index of this.#pieces.keys())
+      for (const line of await this.#readAt(index))
+        if (line.entry.kind !== 'dir' && (!line.ino || inodes.has(line.ino))) found.push(line)
+    return found
+  }
+
   #readAt(index: number): Promise<Line[]> {
     const known = this.#read.get(index) ?? readLines(this.#depot, this.#pieces[index]!)
     this.#read.set(index, known)

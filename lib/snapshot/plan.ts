@@ -14,6 +14,7 @@
 // its bytes, its number, or which names belong to it differ.
 
 import { isWithin, type RelPath } from '../base/path.ts'
+import type { Changed } from '../layer/changed.ts'
 import { type MarkPrefix, markAttributes } from '../layer/marks.ts'
 import { sameAttributes, sameContent, sameRecord } from './changes.ts'
 import type { DepotReader } from './depot.ts'
@@ -32,8 +33,9 @@ export interface PlanJob {
   readonly target: readonly Piece[]
   /** The list of the state that the sublayer came from; null where there is none. */
   readonly head: readonly Piece[] | null
-  /** True where the head is what is there now: then nothing is walked. */
+  /** True where the head is what is there now, but for what `changed` names: then nothing is walked. */
   readonly headIsNow?: boolean
+  readonly changed?: Changed
   /** The only paths that are meant; absent for the whole layer. */
   readonly parts?: Parts
 }
@@ -53,6 +55,8 @@ export interface Fix {
   readonly removeXattrs: readonly string[]
   /** The present inode, where it is to get the entry's number; else 0. */
   readonly renumber: number
+  /** True for a directory that goes on showing what it shows. */
+  readonly shallow?: boolean
 }
 
 export interface PlannedSteps {
@@ -79,6 +83,8 @@ export interface Replaced {
 export interface Planned {
   readonly plan: RestorePlan
   readonly steps: PlannedSteps
+  /** Names that the lists do not know alike, which no step need be about; absent where that is not known. */
+  readonly differing?: readonly RelPath[]
 }
 
 export async function plan(job: PlanJob, depot: DepotReader, report: Report): Promise<Planned> {
@@ -91,17 +97,25 @@ export async function plan(job: PlanJob, depot: DepotReader, report: Report): Pr
     const comparison = new Comparison(job.prefix, target, readTree(depot, job.head ?? []))
     const contents = new PresentContents()
     let entries = 0
+    const differing: RelPath[] = []
     for (const item of image.entries()) {
-      await comparison.take(item.entry.path, item.ino, (states) => contents.complete(item, states))
+      const { path } = item.entry
+      await comparison.take(path, item.ino, (states) => {
+        const [, listed] = states
+        if (listed && inodeOf(listed) !== item.ino) differing.push(path)
+        return contents.complete(item, states)
+      })
       report({ entries: (entries += 1), bytes: 0 })
     }
     const planned = await comparison.end()
     image.check()
-    return planned
+    return { ...planned, differing }
   } finally {
     image.close()
   }
 }
+
+const inodeOf = ({ stamp, ino = stamp?.ino ?? 0 }: Listed): number => ino
 
 /** A directory of the target on the way down. */
 interface OpenDir extends Fix {
@@ -226,10 +240,12 @@ export class Comparison {
   #pairDirs(ino: number, now: Entry, wanted: Entry): void {
     const renumber = sameNumber(now, wanted) ? 0 : ino
     const removeXattrs = this.#xattrsToRemove(now, wanted)
-    const dir: OpenDir = { entry: wanted, removeXattrs, renumber, touched: false }
+    const marked = sameRecord(now.marks, wanted.marks)
+    const shallow = marked && renumber === 0
+    const dir: OpenDir = { entry: wanted, removeXattrs, renumber, shallow, touched: false }
     this.#dirs.push(dir)
     const timed = now.mtime === wanted.mtime && now.mtimeNsec === wanted.mtimeNsec
-    const same = timed && sameAttributes(now, wanted) && sameRecord(now.marks, wanted.marks)
+    const same = timed && sameAttributes(now, wanted) && marked
     if (!same || renumber !== 0) this.#touch(dir)
   }
 

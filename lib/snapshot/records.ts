@@ -451,6 +451,8 @@ const redoStep = z.discriminatedUnion('op', [
     removeXattrs: z.array(z.string()),
     ino: count,
     number: count,
+    /** Of a directory that goes on showing what it shows. */
+    shallow: z.literal(true).optional(),
   }),
 ])
 export const redoPlan = z.looseObject({

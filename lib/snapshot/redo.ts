@@ -40,10 +40,16 @@ export interface RedoDirs {
 /** Name of the directory in `work` where a plan's things are. */
 export const stageName = (plan: Pick<RedoPlan, 'id'>): string => `restore-${plan.id}`
 
+const isShallow = (step: RedoStep): boolean => step.op === 'attrs' && step.shallow === true
+
 /** Paths whose content or existence a plan changes: whoever shows them must look again. */
 export const replacedPaths = (plan: RedoPlan): RelPath[] => [
-  ...new Set(plan.steps.map((step) => step.path)),
+  ...new Set(plan.steps.filter((step) => !isShallow(step)).map(({ path }) => path)),
 ]
+
+/** Directories of which a plan changes attributes alone. */
+export const touchedPaths = (plan: RedoPlan): RelPath[] =>
+  plan.steps.filter(isShallow).map(({ path }) => path)
 
 /** Applies a plan. `after` is told each step that is done, for tests that stop there. */
 export function applyRedo(dirs: RedoDirs, plan: RedoPlan, after?: (step: number) => void): void {

@@ -12,6 +12,7 @@
 import { type RelPath, shown } from '../base/path.ts'
 import { removeTree } from '../host/remove-tree.ts'
 import { AT_FDCWD, must, O, sys } from '../host/sys.ts'
+import type { Changed } from '../layer/changed.ts'
 import { ownPrefix } from '../layer/marks.ts'
 import type { BelowIndex } from './below.ts'
 import { type Catalogue, newId } from './catalogue.ts'
@@ -41,6 +42,8 @@ export interface RestoreOptions {
   }
   /** Id of a state that is what is in the layer now: it was taken of this very image. */
   readonly now?: string
+  /** What changed since the state that the layer comes from, and is in no other. */
+  readonly changed?: Changed
   /** What programs have open; nothing by default. */
   readonly busy?: Busy
   /** Single paths; the state that the layer comes from stays what it is then. */
@@ -55,10 +58,12 @@ async function planJob({
   dirs,
   parts,
   now,
+  changed,
 }: Omit<RestoreOptions, 'snapshot'> & { readonly snapshot: SnapshotRecord | null }) {
   const head = await headOf(catalogue, layer.id)
   return {
     headIsNow: head !== null && head.id === now,
+    ...(changed === undefined ? {} : { changed }),
     ...(parts === undefined ? {} : { parts }),
     dirs: {
       rw: dirs.rw,

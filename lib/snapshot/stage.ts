@@ -50,6 +50,8 @@ export interface StageJob extends PlanJob, Origin {
 export interface Staged {
   readonly plan: RestorePlan
   readonly redo: RedoPlan
+  /** As Planned has it. */
+  readonly differing: readonly RelPath[] | null
 }
 
 export async function stage(job: StageJob, depot: DepotReader, report: Report): Promise<Staged> {
@@ -60,7 +62,8 @@ export async function stage(job: StageJob, depot: DepotReader, report: Report): 
     try {
       const steps = await stageSteps(job, planned.steps, depot, place, report)
       const { id, layer, becomes, rw } = job
-      return { plan: planned.plan, redo: { id, layer, state: becomes, rw, steps } }
+      const redo = { id, layer, state: becomes, rw, steps }
+      return { plan: planned.plan, redo, differing: planned.differing ?? null }
     } catch (err) {
       removeTree(AT_FDCWD, place)
       throw err
@@ -116,7 +119,10 @@ async function stageSteps(
   }
 }
 
-function attributesStep({ entry, removeXattrs, renumber }: Fix, prefix: MarkPrefix): RedoStep {
+function attributesStep(
+  { entry, removeXattrs, renumber, shallow }: Fix,
+  prefix: MarkPrefix,
+): RedoStep {
   const wanted = attributesOf(entry, prefix, removeXattrs)
   return {
     op: 'attrs',
@@ -126,6 +132,7 @@ function attributesStep({ entry, removeXattrs, renumber }: Fix, prefix: MarkPref
     removeXattrs: [...removeXattrs],
     ino: renumber,
     number: renumber === 0 ? 0 : entry.number,
+    ...(shallow === true ? { shallow } : {}),
   }
 }
 

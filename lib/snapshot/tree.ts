@@ -283,6 +283,35 @@ export async function readLines(depot: DepotReader, piece: Piece): Promise<Line[
   }))
 }
 
+/** An entry as it was stored, which is checked when it is asked for. */
+export interface RawLine {
+  readonly path: string
+  readonly line: string
+  /** As Listed has it; 0 where it is not known. */
+  readonly ino: number
+  /** Throws Damage. */
+  listed(): Listed
+}
+
+/** The entries of one piece, unchecked but for their names: to tell those that differ. Throws Damage. */
+export async function readRawLines(depot: DepotReader, piece: Piece): Promise<RawLine[]> {
+  const [texts, stamps] = await Promise.all([jsonOf(depot, piece), readStamps(depot, piece)])
+  const named = z.array(z.looseObject({ path: z.string() })).safeParse(texts)
+  if (!named.success) throw new Damage('a list without names')
+  return (texts as { path: string }[]).map((text, at) => {
+    const { stamp, ino } = stamps[at] ?? { stamp: null, ino: 0 }
+    const listed = () => ({ stamp, ino, entry: checkedEntry(text) })
+    return { path: text.path, line: JSON.stringify(text), ino, listed }
+  })
+}
+
+function checkedEntry(text: unknown): Entry {
+  const read = entry.safeParse(text)
+  if (read.success) return read.data
+  const issue = read.error.issues[0]
+  throw new Damage(`entry ${issue?.path.join('.')}: ${issue?.message}`)
+}
+
 /** The entries of one piece. Throws Damage. */
 export async function readPiece(depot: DepotReader, piece: Piece): Promise<Listed[]> {
   const [{ entries }, stamps] = await Promise.all([

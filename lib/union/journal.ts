@@ -47,6 +47,8 @@ export class Journal {
   #kept = 0
   /** Numbers given to files that had none, when the epoch began. */
   #given: number
+  /** A position from elsewhere, and the own one from which on all is named that changed since. */
+  #resumed: { readonly position: number; readonly since: number } | null = null
   readonly #stat = new Stat()
   readonly #target = Buffer.alloc(4096)
   readonly #root: string
@@ -83,11 +85,12 @@ export class Journal {
 
   /** What the epochs from `position` to the present one name; null where that is not known. */
   since(position: number): Changed | null {
-    const from = position - this.#first
+    const resumed = this.#resumed?.position === position ? this.#resumed.since : position
+    const from = resumed - this.#first
     if (from < 0 || from >= this.#epochs.length) return null
     // States only go on: what is older is not asked for any more.
     for (const epoch of this.#epochs.splice(0, from)) this.#kept -= sizeOf(epoch)
-    this.#first = position
+    this.#first = resumed
     const past = this.#epochs.slice(0, -1)
     if (past.some(({ lost }) => lost)) return null
     const names = new Map<RelPath, boolean>()
@@ -97,6 +100,15 @@ export class Journal {
       for (const file of epoch.files) files.add(file)
     }
     return { names: [...names], files: [...files] }
+  }
+
+  /**
+   * A restore made the sublayer what it was at `position` (null: it goes on from where it does), but for what was
+   * named from `since` on, and for `names`, which are as they were and yet other files.
+   */
+  resume(position: number | null, since: number, names: readonly RelPath[]): void {
+    for (const path of names) this.#add(path, false)
+    if (position !== null) this.#resumed = { position, since }
   }
 
   /** Something changed that this epoch does not name. */
@@ -153,15 +165,18 @@ export class Journal {
       this.lost()
       return
     }
+    const { ino } = stat
     // What has no name is in no state; where it gets one, that is named. Images may keep links to it.
-    if (stat.nlink === linksKept(this.#branch, stat.ino)) return
+    if (stat.nlink === linksKept(this.#branch, ino)) return
     if (stat.nlink > 1 && (stat.mode & S.IFMT) !== S.IFDIR) {
-      this.#addFile(stat.ino)
+      this.#addFile(ino)
       return
     }
     const path = this.#pathOf(fd)
-    if (path === null) this.lost()
-    else this.#add(path, false)
+    if (path !== null) this.#add(path, false)
+    // Opened by a name that is gone: the one that it has is found by its inode.
+    else if ((stat.mode & S.IFMT) === S.IFDIR) this.lost()
+    else this.#addFile(ino)
   }
 
   // What is lost stays lost: in such an epoch nothing is named any more.

@@ -18,6 +18,7 @@ import { type Place, sameData, type UnionNode } from './node.ts'
 import type { OpenStack } from './pool.ts'
 import type { StackSpec } from './spec.ts'
 import type { Stack } from './stack.ts'
+import { loadedAt } from './twins.ts'
 import type { View } from './view.ts'
 
 /** Another stack for a view, opened and not yet shown. Exactly one of both is called. */
@@ -141,9 +142,14 @@ export function tellList(view: View, dir: UnionNode): void {
 
 /**
  * Files of a writable branch were exchanged behind the view (a restore): `paths` are those that
- * were placed or removed, relative to the branch.
+ * were placed or removed, relative to the branch; `touched` directories that got other attributes.
  */
-export function replaced(view: View, branch: Branch, paths: readonly RelPath[]): void {
+export function replaced(
+  view: View,
+  branch: Branch,
+  paths: readonly RelPath[],
+  touched: readonly RelPath[] = [],
+): void {
   branch.changes += 1
   branch.nameChanges += 1
   if (view.stack.rank(branch) === undefined) return
@@ -158,6 +164,10 @@ export function replaced(view: View, branch: Branch, paths: readonly RelPath[]):
   for (const path of [...parents.keys()].sort((a, b) => a.length - b.length)) {
     const dir = refreshed(view, path)
     if (dir !== null) recheckNames(view, dir, parents.get(path)!, true)
+  }
+  for (const path of touched) {
+    const node = loadedAt(view, path)
+    if (node !== null) view.announce({ kind: 'inode', node: node.id, offset: -1, length: 0 })
   }
 }
 

@@ -68,8 +68,15 @@ for (const seed of [1, 2, 3]) {
     const pieces = await Promise.all(states.map(({ id }) => catalogue.pieces(id)))
     for (const target of pieces) {
       const job = { dirs, prefix: ownPrefix(), target, head: pieces.at(-1)! }
-      const walked = await plan(job, catalogue, () => {})
-      t.same(await planByLists(job, catalogue), walked)
+      const { differing = [], ...walked } = await plan(job, catalogue, () => {})
+      const { differing: listed = [], ...found } = (await planByLists(job, catalogue))!
+      t.same(found, walked)
+      const told = new Set(listed)
+      t.same(
+        differing.filter((path) => !told.has(path)),
+        [],
+        'what was made anew is told',
+      )
     }
     put(lab, 'one', 'bytes')
     linkSync(join(lab.dirs.rw, 'one'), join(lab.dirs.rw, 'other'))

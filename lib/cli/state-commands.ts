@@ -3,7 +3,9 @@
 import { Failure } from '../base/failure.ts'
 import type { SnapshotAnswer, StateLine } from '../daemon/state-methods.ts'
 import { splitName } from '../snapshot/state-name.ts'
-import { type CommandRow, hostOption, option, repeated } from './command.ts'
+import { type CommandRow, hostOption, option, repeated, type Words } from './command.ts'
+import { plainHttp, type Wished } from './repository-options.ts'
+import { type KeptThere, keepInRepository, repositoryOf } from './snapshot-elsewhere.ts'
 import { ago, clock, shellWord, size } from './words.ts'
 
 interface SnapshotWish {
@@ -13,11 +15,17 @@ interface SnapshotWish {
   readonly tags: Readonly<Record<string, string>>
   readonly always: boolean
   readonly wait: boolean
+  /** The host that keeps it too. */
   readonly to: string | null
   readonly allowUnsigned: boolean
+  /** The repository that keeps it in place of this store. */
+  readonly repository: Wished | null
 }
 
-export const snapshot: CommandRow<SnapshotWish, SnapshotAnswer> = {
+/** `kept`: where the state is now, with --to. */
+type SnapshotDone = SnapshotAnswer & { readonly kept?: KeptThere }
+
+export const snapshot: CommandRow<SnapshotWish, SnapshotDone> = {
   about:
     'The state is that of one instant, also while programs go on writing; they are not stopped. Only what differs from the read-only part is stored, compressed. Where nothing changed since the last state, it says so and makes none, unless the new one is to have a label. With --no-wait, an id that is printed stands for a state, also where what was written turns out to be as before.',
   options: [
@@ -26,8 +34,12 @@ export const snapshot: CommandRow<SnapshotWish, SnapshotAnswer> = {
     repeated('--tag <key=value>', 'a word to find it by; as often as wanted'),
     option('--allow-empty', 'also where nothing changed since the last state'),
     option('--no-wait', 'return when the instant has come; a mounted layer is stored meanwhile'),
-    option('--to <host>', 'keep the state on that host too; svsfs deploy has it shown there'),
-    option('--allow-unsigned', 'with --to: also where that host trusts none of the keys here'),
+    option(
+      '--to <host or place>',
+      'keep the state on that host too (svsfs deploy has it shown there), or instead of here in a registry or a directory, written as for svsfs push',
+    ),
+    option('--allow-unsigned', 'with --to HOST: also where that host trusts none of the keys here'),
+    plainHttp,
     hostOption(),
   ],
   onHost: true,
@@ -37,6 +49,7 @@ export const snapshot: CommandRow<SnapshotWish, SnapshotAnswer> = {
     'svsfs snapshot firefox --tag release=12 --tag tested',
     'svsfs snapshot firefox --no-wait',
     'svsfs snapshot firefox --to standby',
+    'svsfs snapshot firefox --to registry.example/backup/firefox:monday',
   ],
   parse: (words) => ({
     layer: words.arg(0),
@@ -45,15 +58,18 @@ export const snapshot: CommandRow<SnapshotWish, SnapshotAnswer> = {
     tags: tagsOf(words.list('tag') ?? []),
     always: words.flag('allowEmpty'),
     wait: words.flag('wait'),
-    to: words.text('to'),
+    ...targetOf(words),
     allowUnsigned: words.flag('allowUnsigned'),
   }),
-  run: async (context, { to, allowUnsigned, ...wish }) => {
-    if (to !== null && !wish.wait)
+  run: async (context, { to, repository, allowUnsigned, ...wish }) => {
+    const isElsewhere = to !== null || repository !== null
+    if (isElsewhere && !wish.wait)
       throw new Failure('SVS_USAGE', '--to waits for the state, and --no-wait does not')
-    if (to !== null && context.session.isRemote)
+    if (isElsewhere && context.session.isRemote)
       throw new Failure('SVS_USAGE', '--to and --host do not go together')
     const state = await context.session.call('snapshot', wish)
+    if (repository !== null)
+      return { ...state, kept: await keepInRepository(context, state, repository) }
     if (to === null) return state
     const { keepThere } = await import('./keep-there.ts')
     await keepThere(context, { layer: state.layer, state: state.id, to, allowUnsigned })
@@ -71,7 +87,17 @@ export const snapshot: CommandRow<SnapshotWish, SnapshotAnswer> = {
       out.line(
         `state ${state.id} of ${state.layer}: ${difference(state)}, ${size(state.stored)} stored`,
       )
+    if (state.kept !== undefined) {
+      const { place, sent } = state.kept
+      out.line(`it is ${place}, ${size(sent)} sent${state.taken ? ', and not here any more' : ''}`)
+    }
   },
+}
+
+/** What --to names: a host by its name, or a repository. */
+function targetOf(words: Words): Pick<SnapshotWish, 'to' | 'repository'> {
+  const repository = repositoryOf(words)
+  return { to: repository === null ? words.text('to') : null, repository }
 }
 
 /** `key=value` and `key`, as tags. Throws SVS_USAGE. */

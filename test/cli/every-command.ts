@@ -97,6 +97,8 @@ export const STEPS: readonly Step[] = [
   { command: 'push', words: 'a dir:$DIR/repository:a' },
   { command: 'repo list', words: 'dir:$DIR/repository' },
   { command: 'pull', words: 'dir:$DIR/repository:a' },
+  { command: 'snapshot', words: 'a --allow-empty --to dir:$DIR/repository:b' },
+  { command: 'export', words: 'a --oci dir:$DIR/images:a' },
   { command: 'host check', words: '' },
   { command: 'host add', words: 'h ssh://nobody@127.0.0.1:1 --group g' },
   { command: 'host list', words: '' },

@@ -113,7 +113,9 @@ const schedule = of<ScheduleLine>()(
 export const snapshotAnswer = of<SnapshotAnswer>()(stateLine.extend({ taken: flag }))
 
 export const STATES = {
-  snapshot: snapshotAnswer,
+  snapshot: snapshotAnswer.extend({
+    kept: z.strictObject({ place: text, digest: text, sent: count }).optional(),
+  }),
   snapshots: z.array(stateLine),
   timeline: of<TimelineAnswer>()(
     z.strictObject({

@@ -6,6 +6,7 @@ import type { KeyLine } from '../../archive/keys.ts'
 import type { ExportAnswer, ImportAnswer } from '../../daemon/archive-methods.ts'
 import type { Diagnosis } from '../../daemon/doctor.ts'
 import type { Collected } from '../../daemon/garbage.ts'
+import type { ImageAnswer } from '../../daemon/image-methods.ts'
 import type { RecodeAnswer } from '../../daemon/recode-methods.ts'
 import type {
   CopyAnswer,
@@ -167,19 +168,32 @@ export const UPKEEP = {
       freed: count.nullable(),
     }),
   ),
-  export: of<ExportAnswer>()(
-    z.strictObject({
-      path: text,
-      bytes,
-      payload: text,
-      chunks: count,
-      signers: texts,
-      layer: text,
-      kind: z.enum(['patch', 'layer']),
-      states: texts,
-      from: text.nullable(),
-    }),
-  ),
+  export: z.union([
+    of<ExportAnswer>()(
+      z.strictObject({
+        path: text,
+        bytes,
+        payload: text,
+        chunks: count,
+        signers: texts,
+        layer: text,
+        kind: z.enum(['patch', 'layer']),
+        states: texts,
+        from: text.nullable(),
+      }),
+    ),
+    of<ImageAnswer>()(
+      z.strictObject({
+        place: text,
+        digest: text,
+        layer: text,
+        state: text.nullable(),
+        size: count,
+        sent: count,
+        warnings: texts,
+      }),
+    ),
+  ]),
   inspect: of<Inspected>()(
     z.strictObject({
       path: text,

@@ -4,6 +4,7 @@
 //   npm run bench -- mount --quick   the core rows in two minutes, held against what is kept
 //   npm run bench -- states          states beside restic, borg, ostree, tar and zstd
 //   npm run bench -- states-many     a catalogue of ever more states and chunks
+//   npm run bench -- deploy          a tree brought to a host, twice, beside rsync and restic
 //   npm run bench -- start           how long a command takes to start, beside Node alone
 //   npm run bench -- readme          the section about speed of docs/speed.md, from what is kept
 //
@@ -15,6 +16,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { MEASURES } from './daemon-rows.ts'
+import { benchDeploy, type DeployOptions } from './deploy.ts'
 import { benchMount, type MountOptions, SETTINGS } from './mount.ts'
 import { writeReadme } from './readme.ts'
 import { ROWS } from './rows/rows.ts'
@@ -127,6 +129,16 @@ program
   .option('--keep', 'keep the result in bench/results')
   .action(async (options: StatesOptions) => {
     process.exitCode = await benchStates(options, join(project, 'bench', 'results'))
+  })
+
+program
+  .command('deploy')
+  .description('a tree brought to a host over ssh, twice, beside rsync and restic')
+  .option('--files <n>', 'small files', count, 2000)
+  .option('--large <MiB>', 'size of the large one', count, 64)
+  .option('--keep', 'write the table to bench/results/deploy.md')
+  .action(async (options: DeployOptions) => {
+    process.exitCode = await benchDeploy(options, join(project, 'bench/results'))
   })
 
 program

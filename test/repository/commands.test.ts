@@ -10,7 +10,7 @@ import { credentialsFor } from '../../lib/repository/credentials.ts'
 import { placeOf as place, placeText } from '../../lib/repository/place.ts'
 import { create, sourceOf, storeAsked } from '../archive/store-asked.ts'
 import { placeOf } from '../snapshot/fixture.ts'
-import { realRegistry } from './real-registry.ts'
+import { needing, realRegistry } from './real-registry.ts'
 
 const svsfs = join(dirname(fileURLToPath(import.meta.url)), '../../bin/svsfs.js')
 
@@ -39,46 +39,50 @@ function runner(t: Test) {
   return { dir, env, run }
 }
 
-t.test('a registry that asks who we are is told what docker login has kept', async (t) => {
-  const { dir, env, run } = runner(t)
-  const { host } = await realRegistry(t, { auth: true })
-  const here = await storeAsked(t)
-  await create(here, sourceOf(t))
-  const at = `${host}/team/app:v1`
-  const push = async () => {
-    const credentials = await credentialsFor(host, env)
-    return here.ask('push', { layer: 'app', states: 0, place: at, credentials, version: 'test' })
-  }
-  await t.rejects(push(), { code: 'SVS_REPOSITORY_DENIED' })
-  const keep = (file: unknown) =>
-    writeFileSync(join(dir, 'docker/config.json'), JSON.stringify(file))
-  const auth = (text: string) => ({ auth: Buffer.from(text).toString('base64') })
-  keep({ auths: { [`http://${host}/v1/`]: auth('svsfs:no') } })
-  await t.rejects(push(), { code: 'SVS_REPOSITORY_DENIED' })
-  keep({ auths: { [host]: auth('svsfs:secret') } })
-  t.match(await push(), { fresh: true, place: at })
-  const helper = join(dir, 'bin/docker-credential-safe')
-  writeFileSync(
-    helper,
-    '#!/bin/sh\nread -r host\nprintf \'{"Username":"svsfs","Secret":"secret","ServerURL":"%s"}\' "$host"\n',
-  )
-  chmodSync(helper, 0o755)
-  keep({ credHelpers: { [host]: 'safe' } })
-  t.match(await run('there', 'pull', at, '--allow-unsigned'), {
-    status: 0,
-    data: { layer: 'app', states: [], place: at },
-  })
-  keep({ credsStore: 'none' })
-  await t.rejects(credentialsFor(host, env), { code: 'SVS_CREDENTIALS' })
-  keep({ auths: { [host]: {} }, credsStore: 'safe' })
-  t.same(await credentialsFor(host, env), { username: 'svsfs', secret: 'secret' })
-  writeFileSync(helper, '#!/bin/sh\necho credentials not found in native keychain\nexit 1\n')
-  t.equal(await credentialsFor(host, env), null)
-  keep({ auths: { 'https://index.docker.io/v1/': { identitytoken: 'of mine' } } })
-  t.same(await credentialsFor('docker.io', env), { token: 'of mine' })
-  keep(['nothing'])
-  await t.rejects(credentialsFor(host, env), { code: 'SVS_CREDENTIALS' })
-})
+t.test(
+  'a registry that asks who we are is told what docker login has kept',
+  needing('docker-registry'),
+  async (t) => {
+    const { dir, env, run } = runner(t)
+    const { host } = await realRegistry(t, { auth: true })
+    const here = await storeAsked(t)
+    await create(here, sourceOf(t))
+    const at = `${host}/team/app:v1`
+    const push = async () => {
+      const credentials = await credentialsFor(host, env)
+      return here.ask('push', { layer: 'app', states: 0, place: at, credentials, version: 'test' })
+    }
+    await t.rejects(push(), { code: 'SVS_REPOSITORY_DENIED' })
+    const keep = (file: unknown) =>
+      writeFileSync(join(dir, 'docker/config.json'), JSON.stringify(file))
+    const auth = (text: string) => ({ auth: Buffer.from(text).toString('base64') })
+    keep({ auths: { [`http://${host}/v1/`]: auth('svsfs:no') } })
+    await t.rejects(push(), { code: 'SVS_REPOSITORY_DENIED' })
+    keep({ auths: { [host]: auth('svsfs:secret') } })
+    t.match(await push(), { fresh: true, place: at })
+    const helper = join(dir, 'bin/docker-credential-safe')
+    writeFileSync(
+      helper,
+      '#!/bin/sh\nread -r host\nprintf \'{"Username":"svsfs","Secret":"secret","ServerURL":"%s"}\' "$host"\n',
+    )
+    chmodSync(helper, 0o755)
+    keep({ credHelpers: { [host]: 'safe' } })
+    t.match(await run('there', 'pull', at, '--allow-unsigned'), {
+      status: 0,
+      data: { layer: 'app', states: [], place: at },
+    })
+    keep({ credsStore: 'none' })
+    await t.rejects(credentialsFor(host, env), { code: 'SVS_CREDENTIALS' })
+    keep({ auths: { [host]: {} }, credsStore: 'safe' })
+    t.same(await credentialsFor(host, env), { username: 'svsfs', secret: 'secret' })
+    writeFileSync(helper, '#!/bin/sh\necho credentials not found in native keychain\nexit 1\n')
+    t.equal(await credentialsFor(host, env), null)
+    keep({ auths: { 'https://index.docker.io/v1/': { identitytoken: 'of mine' } } })
+    t.same(await credentialsFor('docker.io', env), { token: 'of mine' })
+    keep(['nothing'])
+    await t.rejects(credentialsFor(host, env), { code: 'SVS_CREDENTIALS' })
+  },
+)
 
 t.test(
   'a directory is given to other machines, also to those that speak to a registry',

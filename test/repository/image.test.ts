@@ -17,7 +17,7 @@ import { create, richSource, type StoreAsked, storeAsked } from '../archive/stor
 import { type Part, tarOf } from '../layer/tar-of.ts'
 import { describeTree, placeOf } from '../snapshot/fixture.ts'
 import { type ImageWish, type Packing, sha256, writeImage } from './image-of.ts'
-import { realRegistry } from './real-registry.ts'
+import { needing, realRegistry } from './real-registry.ts'
 
 const dir = (name: string, mode = 0o755): Part => ({ name: `${name}/`, kind: '5', mode })
 const file = (name: string, data: string, more: Partial<Part> = {}): Part => ({
@@ -104,6 +104,7 @@ t.test('the layers of an image lie over each other as they say', async (t) => {
 
 t.test(
   'an image of a registry is fetched, for this machine, and is what skopeo has put there',
+  needing('docker-registry', 'skopeo'),
   async (t) => {
     const store = await storeAsked(t)
     const { host } = await realRegistry(t)
@@ -198,62 +199,66 @@ const plainTree = (root: string): string[] =>
     return JSON.stringify([...fields.slice(0, -3), size, sha256(Buffer.from(String(bytes)))])
   })
 
-t.test('a layer and its state become an image that is the same tree in other hands', async (t) => {
-  const store = await storeAsked(t)
-  const from = richSource(t)
-  writeFileSync(join(from, 'n'.repeat(180)), 'a long name')
-  mkdirSync(join(from, 'whole/below'), { recursive: true })
-  writeFileSync(join(from, 'whole/below/x'), 'x')
-  spawnSync('setfattr', ['-n', 'user.note', '-v', 'kept\nwhole', 'program'], { cwd: from })
-  await create(store, from)
-  const place = `dir:${join(store.dir, 'images')}`
-  const plain = await store.ask('export.image', { layer: 'app', place: `${place}:ro` })
-  t.match(plain, { state: null, warnings: [] })
-  const source = (tag: string) => ({ kind: 'image', place: `${place}:${tag}` }) as const
-  await store.ask('layer.create', { layer: 'again', source: source('ro') })
-  const digestOf = async (name: string) => (await store.control.layer(name)).ro.digest
-  t.equal(await digestOf('again'), await digestOf('app'), 'the layer comes back as it was')
+t.test(
+  'a layer and its state become an image that is the same tree in other hands',
+  needing('docker-registry', 'skopeo', 'umoci'),
+  async (t) => {
+    const store = await storeAsked(t)
+    const from = richSource(t)
+    writeFileSync(join(from, 'n'.repeat(180)), 'a long name')
+    mkdirSync(join(from, 'whole/below'), { recursive: true })
+    writeFileSync(join(from, 'whole/below/x'), 'x')
+    spawnSync('setfattr', ['-n', 'user.note', '-v', 'kept\nwhole', 'program'], { cwd: from })
+    await create(store, from)
+    const place = `dir:${join(store.dir, 'images')}`
+    const plain = await store.ask('export.image', { layer: 'app', place: `${place}:ro` })
+    t.match(plain, { state: null, warnings: [] })
+    const source = (tag: string) => ({ kind: 'image', place: `${place}:${tag}` }) as const
+    await store.ask('layer.create', { layer: 'again', source: source('ro') })
+    const digestOf = async (name: string) => (await store.control.layer(name)).ro.digest
+    t.equal(await digestOf('again'), await digestOf('app'), 'the layer comes back as it was')
 
-  const rw = await store.rw('app')
-  writeFileSync(join(rw, 'notes'), 'new')
-  mkdirSync(join(rw, 'etc'))
-  writeFileSync(join(rw, 'etc/app.ini'), 'changed')
-  const mark = { root: 'trusted.overlay', user: 'user.overlay' }[
-    process.geteuid?.() === 0 ? 'root' : 'user'
-  ]
-  for (const name of ['alias', 'shut']) spawnSync('mknod', [join(rw, name), 'c', '0', '0'])
-  mkdirSync(join(rw, 'whole'))
-  writeFileSync(join(rw, 'whole/new'), 'of an opaque directory')
-  spawnSync('setfattr', ['-n', `${mark}.opaque`, '-v', 'y', join(rw, 'whole')])
-  await store.ask('snapshot', { layer: 'app', label: 'one' })
-  const image = await store.ask('export.image', { layer: 'app', place: `${place}:one` })
-  t.ok(image.sent < 10_000, 'the read-only part is the layer that is there')
-  t.equal(
-    (await store.ask('export.image', { layer: 'app', place: `${place}:one` })).digest,
-    image.digest,
-    'the same tree is the same image',
-  )
-  await store.ask('layer.create', { layer: 'one', source: source('one') })
-  const whole = join(store.dir, 'whole')
-  await store.ask('restore.to', { layer: 'app', state: 'one', directory: whole })
-  t.same(plainTree(await roOf(store, 'one')), plainTree(whole), 'as restore --to writes it')
+    const rw = await store.rw('app')
+    writeFileSync(join(rw, 'notes'), 'new')
+    mkdirSync(join(rw, 'etc'))
+    writeFileSync(join(rw, 'etc/app.ini'), 'changed')
+    const mark = { root: 'trusted.overlay', user: 'user.overlay' }[
+      process.geteuid?.() === 0 ? 'root' : 'user'
+    ]
+    for (const name of ['alias', 'shut']) spawnSync('mknod', [join(rw, name), 'c', '0', '0'])
+    mkdirSync(join(rw, 'whole'))
+    writeFileSync(join(rw, 'whole/new'), 'of an opaque directory')
+    spawnSync('setfattr', ['-n', `${mark}.opaque`, '-v', 'y', join(rw, 'whole')])
+    await store.ask('snapshot', { layer: 'app', label: 'one' })
+    const image = await store.ask('export.image', { layer: 'app', place: `${place}:one` })
+    t.ok(image.sent < 10_000, 'the read-only part is the layer that is there')
+    t.equal(
+      (await store.ask('export.image', { layer: 'app', place: `${place}:one` })).digest,
+      image.digest,
+      'the same tree is the same image',
+    )
+    await store.ask('layer.create', { layer: 'one', source: source('one') })
+    const whole = join(store.dir, 'whole')
+    await store.ask('restore.to', { layer: 'app', state: 'one', directory: whole })
+    t.same(plainTree(await roOf(store, 'one')), plainTree(whole), 'as restore --to writes it')
 
-  const tool = (program: string, ...words: string[]) => {
-    const ran = spawnSync(program, words, { encoding: 'utf8', cwd: store.dir })
-    t.equal(ran.status, 0, ran.stderr)
-    return ran.stdout
-  }
-  t.match(JSON.parse(tool('skopeo', 'inspect', `oci:images:one`)), {
-    Os: 'linux',
-    Labels: { 'svsfs.layer': 'app' },
-  })
-  const { host } = await realRegistry(t)
-  const copy = ['--insecure-policy', 'copy', '--dest-tls-verify=false', 'oci:images:one']
-  tool('skopeo', ...copy, `docker://${host}/app:one`)
-  const registry = { kind: 'image', place: `${host}/app:one` } as const
-  await store.ask('layer.create', { layer: 'copied', source: registry })
-  t.equal(await digestOf('copied'), await digestOf('one'))
-  if (process.geteuid?.() !== 0) return
-  tool('umoci', 'unpack', '--image', 'images:one', 'bundle')
-  t.same(plainTree(join(store.dir, 'bundle/rootfs')), plainTree(whole), 'as umoci unpacks it')
-})
+    const tool = (program: string, ...words: string[]) => {
+      const ran = spawnSync(program, words, { encoding: 'utf8', cwd: store.dir })
+      t.equal(ran.status, 0, ran.stderr)
+      return ran.stdout
+    }
+    t.match(JSON.parse(tool('skopeo', 'inspect', `oci:images:one`)), {
+      Os: 'linux',
+      Labels: { 'svsfs.layer': 'app' },
+    })
+    const { host } = await realRegistry(t)
+    const copy = ['--insecure-policy', 'copy', '--dest-tls-verify=false', 'oci:images:one']
+    tool('skopeo', ...copy, `docker://${host}/app:one`)
+    const registry = { kind: 'image', place: `${host}/app:one` } as const
+    await store.ask('layer.create', { layer: 'copied', source: registry })
+    t.equal(await digestOf('copied'), await digestOf('one'))
+    if (process.geteuid?.() !== 0) return
+    tool('umoci', 'unpack', '--image', 'images:one', 'bundle')
+    t.same(plainTree(join(store.dir, 'bundle/rootfs')), plainTree(whole), 'as umoci unpacks it')
+  },
+)

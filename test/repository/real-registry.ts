@@ -50,9 +50,13 @@ export async function realRegistry(t: Test, { auth = false } = {}): Promise<Real
   return { host, port, dir }
 }
 
-/** True where this machine has what such a test needs; `svsfs` is not to blame where it has not. */
-export const has = (program: string): boolean =>
-  spawnSync('sh', ['-c', `command -v ${program}`]).status === 0
+/** For tests that need programs: why they are left out where one is missing. */
+export function needing(...programs: string[]): { skip: string | false } {
+  const missing = programs.find(
+    (each) => spawnSync('sh', ['-c', `command -v ${each}`]).status !== 0,
+  )
+  return { skip: missing === undefined ? false : `${missing} is not installed` }
+}
 
 async function freePort(): Promise<number> {
   const server = createServer()

@@ -7,7 +7,7 @@ import t from 'tap'
 import { create, richSource, type StoreAsked, storeAsked } from '../archive/store-asked.ts'
 import { describeTree, randomBytes, randomOf } from '../snapshot/fixture.ts'
 import { Line } from './line.ts'
-import { realRegistry } from './real-registry.ts'
+import { needing, realRegistry } from './real-registry.ts'
 
 const version = 'test'
 const taken = { allowUnsigned: true }
@@ -74,80 +74,88 @@ t.test('states travel over a directory that other tools read too', async (t) => 
   t.ok(back.fresh && back.sent < 10_000, 'a signature more is an artifact more, and little else')
 })
 
-t.test('states travel over a registry, and nothing twice', async (t) => {
-  const registry = await realRegistry(t)
-  const line = await Line.to(t, registry.port)
-  const [here, there] = [await storeWithStates(t), await storeAsked(t)]
-  const place = `${line.host}/team/app`
-  const one = await here.ask('push', {
-    layer: 'app',
-    state: 'one',
-    place: `${place}:one`,
-    ...whole,
-  })
-  t.ok(line.passed().up > 3_000_000)
-  const two = await here.ask('push', { layer: 'app', place: `${place}:two`, ...whole })
-  t.ok(two.sent < 60_000, `only what is new is sent: ${two.sent}`)
-  t.ok(line.passed().up < 120_000)
-  const other = await here.ask('push', {
-    layer: 'app',
-    place: `${line.host}/other:two`,
-    ...whole,
-  })
-  t.ok(
-    other.mounted > 3_000_000 && line.passed().up < 150_000,
-    'another repository lends its blobs',
-  )
+t.test(
+  'states travel over a registry, and nothing twice',
+  needing('docker-registry'),
+  async (t) => {
+    const registry = await realRegistry(t)
+    const line = await Line.to(t, registry.port)
+    const [here, there] = [await storeWithStates(t), await storeAsked(t)]
+    const place = `${line.host}/team/app`
+    const one = await here.ask('push', {
+      layer: 'app',
+      state: 'one',
+      place: `${place}:one`,
+      ...whole,
+    })
+    t.ok(line.passed().up > 3_000_000)
+    const two = await here.ask('push', { layer: 'app', place: `${place}:two`, ...whole })
+    t.ok(two.sent < 60_000, `only what is new is sent: ${two.sent}`)
+    t.ok(line.passed().up < 120_000)
+    const other = await here.ask('push', {
+      layer: 'app',
+      place: `${line.host}/other:two`,
+      ...whole,
+    })
+    t.ok(
+      other.mounted > 3_000_000 && line.passed().up < 150_000,
+      'another repository lends its blobs',
+    )
 
-  const first = await there.ask('pull', { place: `${place}:one`, ...taken })
-  t.equal(first.payload, one.payload)
-  t.ok(line.passed().down > 3_000_000)
-  const pulled = await there.ask('pull', { place: `${place}:two`, restore: true, ...taken })
-  t.ok(pulled.fetched < 60_000, `only what is not here is fetched: ${pulled.fetched}`)
-  t.ok(line.passed().down < 150_000)
-  t.same(describeTree(await there.rw('app')), describeTree(await here.rw('app')))
-  const twice = await there.ask('pull', { place: `${place}:two`, ...taken })
-  t.match(twice, { fetched: 0, states: [{ fresh: false }] })
-  t.ok(line.passed().down < 10_000, 'a second time the manifest alone')
+    const first = await there.ask('pull', { place: `${place}:one`, ...taken })
+    t.equal(first.payload, one.payload)
+    t.ok(line.passed().down > 3_000_000)
+    const pulled = await there.ask('pull', { place: `${place}:two`, restore: true, ...taken })
+    t.ok(pulled.fetched < 60_000, `only what is not here is fetched: ${pulled.fetched}`)
+    t.ok(line.passed().down < 150_000)
+    t.same(describeTree(await there.rw('app')), describeTree(await here.rw('app')))
+    const twice = await there.ask('pull', { place: `${place}:two`, ...taken })
+    t.match(twice, { fetched: 0, states: [{ fresh: false }] })
+    t.ok(line.passed().down < 10_000, 'a second time the manifest alone')
 
-  // With nothing to borrow, all of it has to be sent.
-  rmSync(here.control.store.places.repositories)
-  line.cutAfter('up', 1_000_000)
-  const cut = await here.ask('push', {
-    layer: 'app',
-    states: 2,
-    place: `${line.host}/cut:all`,
-    ...whole,
-    withBase: false,
-  })
-  t.ok(cut.fresh && line.cuts === 1, 'a line that is cut does not end a push')
-  line.cutAfter('down', 1_000_000)
-  const empty = await storeAsked(t)
-  t.equal((await empty.ask('pull', { place: `${line.host}/cut:all`, ...taken })).states.length, 2)
-  t.equal(line.cuts, 2, 'nor a pull')
-  const tags = await there.ask('repo.list', { place })
-  t.match(tags.tags, [
-    { tag: 'one', kind: 'state' },
-    { tag: 'two', kind: 'state' },
-  ])
-})
+    // With nothing to borrow, all of it has to be sent.
+    rmSync(here.control.store.places.repositories)
+    line.cutAfter('up', 1_000_000)
+    const cut = await here.ask('push', {
+      layer: 'app',
+      states: 2,
+      place: `${line.host}/cut:all`,
+      ...whole,
+      withBase: false,
+    })
+    t.ok(cut.fresh && line.cuts === 1, 'a line that is cut does not end a push')
+    line.cutAfter('down', 1_000_000)
+    const empty = await storeAsked(t)
+    t.equal((await empty.ask('pull', { place: `${line.host}/cut:all`, ...taken })).states.length, 2)
+    t.equal(line.cuts, 2, 'nor a pull')
+    const tags = await there.ask('repo.list', { place })
+    t.match(tags.tags, [
+      { tag: 'one', kind: 'state' },
+      { tag: 'two', kind: 'state' },
+    ])
+  },
+)
 
-t.test('skopeo reads what svsfs has written, and carries it elsewhere', async (t) => {
-  const registry = await realRegistry(t)
-  const [here, there] = [await storeWithStates(t), await storeAsked(t)]
-  const dir = join(here.dir, 'layers')
-  const done = await here.ask('push', { layer: 'app', place: `dir:${dir}:two`, ...whole })
-  const skopeo = (...words: string[]) => {
-    const ran = spawnSync('skopeo', ['--insecure-policy', ...words], { encoding: 'utf8' })
-    t.equal(ran.status, 0, ran.stderr)
-    return ran.stdout
-  }
-  t.match(JSON.parse(skopeo('inspect', '--raw', `oci:${dir}:two`)), {
-    artifactType: 'application/vnd.svsfs.state.v1',
-    layers: [{ digest: `sha256:${done.payload}` }],
-  })
-  const to = `docker://${registry.host}/copied:two`
-  skopeo('copy', '--dest-tls-verify=false', `oci:${dir}:two`, to)
-  const pulled = await there.ask('pull', { place: `${registry.host}/copied:two`, ...taken })
-  t.equal(pulled.payload, done.payload)
-})
+t.test(
+  'skopeo reads what svsfs has written, and carries it elsewhere',
+  needing('docker-registry', 'skopeo'),
+  async (t) => {
+    const registry = await realRegistry(t)
+    const [here, there] = [await storeWithStates(t), await storeAsked(t)]
+    const dir = join(here.dir, 'layers')
+    const done = await here.ask('push', { layer: 'app', place: `dir:${dir}:two`, ...whole })
+    const skopeo = (...words: string[]) => {
+      const ran = spawnSync('skopeo', ['--insecure-policy', ...words], { encoding: 'utf8' })
+      t.equal(ran.status, 0, ran.stderr)
+      return ran.stdout
+    }
+    t.match(JSON.parse(skopeo('inspect', '--raw', `oci:${dir}:two`)), {
+      artifactType: 'application/vnd.svsfs.state.v1',
+      layers: [{ digest: `sha256:${done.payload}` }],
+    })
+    const to = `docker://${registry.host}/copied:two`
+    skopeo('copy', '--dest-tls-verify=false', `oci:${dir}:two`, to)
+    const pulled = await there.ask('pull', { place: `${registry.host}/copied:two`, ...taken })
+    t.equal(pulled.payload, done.payload)
+  },
+)

@@ -216,10 +216,14 @@ export const umount: CommandRow<UmountWish, UmountAnswer> = {
       return answer
     }
     const { umountForeign } = await import('../daemon/mount-methods.ts')
-    return { mountPoints: [await umountForeign(mountPoint, lazy)], left: 0, ends: true }
+    return { mountPoints: [await umountForeign(mountPoint, lazy)], left: 0, used: [], ends: true }
   },
-  print: ({ mountPoints }, out) => {
+  print: ({ mountPoints, used }, out) => {
     for (const place of mountPoints) out.line(`unmounted ${place}`)
+    for (const place of used)
+      out.note(
+        `what ${place} showed is still used, by a program or in another mount namespace, and served until that ends`,
+      )
     if (mountPoints.length === 0) out.line('nothing was mounted')
   },
 }

@@ -166,6 +166,6 @@ export class Daemon {
   // What is under way may be a mount, or the answer to the umount that got us here.
   async #stopIfIdle(): Promise<void> {
     await this.control.queue.idle()
-    if (this.control.mounts?.size === 0) await this.stop('nothing is mounted')
+    if (this.control.mounts?.isEmpty === true) await this.stop('nothing is mounted')
   }
 }

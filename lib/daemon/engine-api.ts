@@ -119,7 +119,7 @@ export interface EngineCalls {
 }
 
 export type EngineEvent =
-  /** The kernel side is gone: unmounted by somebody else, or aborted. */
+  /** The kernel side is gone: nobody uses any more what we took away, or it was unmounted by somebody else, or aborted. */
   | { kind: 'unmounted'; id: number; reason: string }
   | { kind: 'failed'; id: number; reason: string }
   | { kind: 'trace'; id: number; line: string }

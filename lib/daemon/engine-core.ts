@@ -52,8 +52,8 @@ interface Mounted {
   stack: StackSpec
   readonly view: View
   link: MountLink | null
-  /** Set while we unmount it: its end is no news then. */
-  leaving: boolean
+  /** Set once we took it away: it goes on for who still uses it. */
+  detached: boolean
   /** How many steps the kernel is still being told of. */
   untold: number
 }
@@ -183,7 +183,7 @@ export class EngineCore {
       stack: spec.stack,
       view,
       link: null,
-      leaving: false,
+      detached: false,
       untold: 0,
     }
     view.behind.onWork = () => this.#goOnLater()
@@ -224,21 +224,16 @@ export class EngineCore {
       },
       ended: (reason) => {
         this.#mounts.delete(id)
-        if (!mounted.leaving) this.#emit({ kind: 'unmounted', id, reason })
+        this.#emit({ kind: 'unmounted', id, reason })
       },
       trace: (line) => this.#emit({ kind: 'trace', id, line }),
     })
   }
 
   #umount(mounted: Mounted, lazy: boolean, answer: Answer<void>): void {
-    mounted.leaving = true
     mounted.link?.umount(lazy, (error) => {
-      if (error === null) {
-        answer({ value: undefined })
-        return
-      }
-      mounted.leaving = false
-      answer({ error })
+      mounted.detached = error === null
+      answer(error === null ? { value: undefined } : { error })
     })
   }
 
@@ -498,7 +493,7 @@ export class EngineCore {
 
   /** Detaches every mount, for the end of the process. Answers when the kernel has done it. */
   stop(answer: () => void): void {
-    const all = [...this.#mounts.values()]
+    const all = [...this.#mounts.values()].filter(({ detached }) => !detached)
     let waits = all.length
     if (waits === 0) answer()
     for (const mounted of all) {

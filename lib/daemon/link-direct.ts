@@ -47,7 +47,6 @@ class DirectLink implements MountLink {
   readonly #all: Set<DirectLink>
   #session: Session | null = null
   #device = -1
-  #onEnd: (() => void) | null = null
   /** Until it was told. */
   #tellReady: (() => void) | null = null
 
@@ -155,27 +154,13 @@ class DirectLink implements MountLink {
     this.#view.device = -1
     this.#parts.kernel.call({ kind: 'close', fd: this.#device }, () => {})
     this.#events.ended(reason)
-    this.#onEnd?.()
   }
 
-  // Done when both are: the call came back, and the device said that the mount is gone. A busy
-  // mount that is only detached ends when its last user does.
   umount(lazy: boolean, done: (error: Error | null) => void): void {
-    let waits = lazy ? 1 : 2
-    const one = () => {
-      waits -= 1
-      if (waits === 0) done(null)
-    }
-    if (!lazy) this.#onEnd = one
     const { mountPoint } = this.#spec
-    this.#parts.kernel.call({ kind: 'umount', mountPoint, lazy }, (outcome) => {
-      if ('value' in outcome) {
-        one()
-        return
-      }
-      this.#onEnd = null
-      done(outcome.error)
-    })
+    this.#parts.kernel.call({ kind: 'umount', mountPoint, lazy }, (outcome) =>
+      done('error' in outcome ? outcome.error : null),
+    )
   }
 
   tell(batch: readonly Notification[], done: (error: Error | null) => void): void {

@@ -12,7 +12,10 @@ export interface MountLink {
   tally?: Tally | null
   /** True where the kernel has requests that nobody has read yet. */
   readonly hasRequests: boolean
-  /** Takes the mount away. `done` gets null when it is gone, or why it is not. */
+  /**
+   * Takes the mount away. `done` gets null when its place shows it no more, or why not; it has ended when
+   * nobody uses it any more, be it a program or another mount namespace.
+   */
   umount(lazy: boolean, done: (error: Error | null) => void): void
   /** Tells the kernel, in order. `done` when it knows. */
   tell(batch: readonly Notification[], done: (error: Error | null) => void): void

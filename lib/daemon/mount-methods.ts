@@ -71,6 +71,8 @@ export interface UmountAnswer {
   readonly mountPoints: readonly string[]
   /** How many mounts the store still has. */
   readonly left: number
+  /** Those of which somebody still uses what they show, a program or another mount namespace: they are served until that ends. */
+  readonly used: readonly string[]
   /** No process has the store for long any more: the daemon ends with its last mount, unless it is a service. */
   readonly ends: boolean
 }
@@ -154,11 +156,12 @@ async function umount(
   return control.queue.run(STACKS, async () => {
     const place = await resolvedMountPoint(mountPoint)
     const mounted = control.mounts?.at(place) ?? null
-    if (mounted !== null) await control.mounts?.umount(mounted, lazy)
+    let used = false
+    if (mounted !== null) used = (await control.mounts?.umount(mounted, lazy)) === false
     else await umountForeign(place, lazy)
     control.events.tell('unmounted', `unmounted ${place}`, { mountPoint: place })
     const left = control.mounts?.size ?? 0
-    return { mountPoints: [place], left, ends: left === 0 && !control.stays }
+    return { mountPoints: [place], left, used: used ? [place] : [], ends: endsNow(control) }
   })
 }
 
@@ -174,11 +177,12 @@ export async function umountForeign(mountPoint: string, lazy: boolean): Promise<
 async function umountAll(control: Control, { lazy }: { lazy: boolean }): Promise<UmountAnswer> {
   return control.queue.run(STACKS, async () => {
     const mountPoints: string[] = []
+    const used: string[] = []
     // The youngest first: a later one may lie inside an earlier one.
     for (const mounted of control.mounts?.list().reverse() ?? []) {
       const { mountPoint } = mounted
       try {
-        await control.mounts?.umount(mounted, lazy)
+        if ((await control.mounts?.umount(mounted, lazy)) === false) used.push(mountPoint)
       } catch (err) {
         if (mountPoints.length === 0) throw err
         const { message } = errorWords(err)
@@ -191,14 +195,16 @@ async function umountAll(control: Control, { lazy }: { lazy: boolean }): Promise
     }
     // A daemon whose first mount was refused still waits for another one; who asked waits for its end.
     control.mounts?.checkEmpty()
-    return { mountPoints, left: 0, ends: !control.stays }
+    return { mountPoints, left: 0, used, ends: endsNow(control) }
   })
 }
+
+const endsNow = ({ mounts, stays }: Control): boolean => (mounts?.isEmpty ?? true) && !stays
 
 async function stop(control: Control): Promise<UmountAnswer> {
   const answer = await umountAll(control, { lazy: true })
   control.stop?.()
-  return answer
+  return { ...answer, ends: true }
 }
 
 export function mountsOf(control: Control): Mounts {

@@ -5,6 +5,7 @@
 // Rule: the record is changed first, the mounts after it: a daemon that dies between the two
 // mounts what the record says. Belongs to the main thread; callers hold the queue's STACKS.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Failure } from '../base/failure.ts'
 import { bytesOf } from '../base/path.ts'
 import type { LayerRecord } from '../snapshot/records.ts'
@@ -58,6 +59,10 @@ export interface MountWish {
   }
 }
 
+/** How long an umount waits for the end of the mount, in milliseconds: that of a lazy one may take for ever. */
+const END_MS = 5000
+const LAZY_MS = 300
+
 export class Mounts {
   readonly #engine: Engine
   readonly #transport: MountSpec['transport']
@@ -66,6 +71,8 @@ export class Mounts {
   readonly #ends = new Map<number, () => Promise<void>>()
   /** How mounts are taken away that the engine does not serve. */
   readonly #own = new Map<number, (lazy: boolean) => void>()
+  /** What was taken away, and has not ended: who waits for the end, which brings what remains to be waited for. */
+  readonly #detached = new Map<number, (rest: Promise<void> | undefined) => void>()
   #next = 1
   #empty: () => void = () => {}
 
@@ -77,6 +84,11 @@ export class Mounts {
 
   get size(): number {
     return this.#all.size
+  }
+
+  /** False also while somebody still uses what was taken away. */
+  get isEmpty(): boolean {
+    return this.#all.size === 0 && this.#detached.size === 0
   }
 
   /** Calls `listener` whenever no mount is left, also after one that could not be made, or where none was. */
@@ -164,26 +176,31 @@ export class Mounts {
     return mounted
   }
 
-  async umount(mounted: Mounted, lazy: boolean): Promise<void> {
-    const own = this.#own.get(mounted.id)
-    if (own === undefined) await this.#engine.umount(mounted.id, lazy)
-    else own(lazy)
-    const end = this.#ends.get(mounted.id)
-    this.#ends.delete(mounted.id)
-    await end?.()
-    this.forget(mounted.id)
+  /** Takes a mount away. False where somebody still uses it, a program or another mount namespace: it is served until they end. */
+  async umount({ id }: Mounted, lazy: boolean): Promise<boolean> {
+    const end = new Promise<void>((resolve) => this.#detached.set(id, resolve))
+    try {
+      const own = this.#own.get(id)
+      if (own === undefined) await this.#engine.umount(id, lazy)
+      else own(lazy)
+    } catch (err) {
+      this.#detached.delete(id)
+      throw err
+    }
+    this.#all.delete(id)
+    await Promise.race([end, sleep(lazy ? LAZY_MS : END_MS, undefined, { ref: false })])
+    return !this.#detached.has(id)
   }
 
-  /** The kernel side is gone already. Answers what it was, or null for one that was unknown. */
+  /** The kernel side is gone. Answers what it was, or null where it was unknown, or taken away by us. */
   forget(id: number): Mounted | null {
     const mounted = this.#all.get(id) ?? null
-    this.#all.delete(id)
-    this.#own.delete(id)
-    // Gone by itself: nobody waits for what it was made of.
-    void this.#ends.get(id)?.()
-    this.#ends.delete(id)
+    const detached = this.#detached.get(id)
+    const rest = this.#ends.get(id)?.()
+    for (const each of [this.#all, this.#own, this.#ends, this.#detached]) each.delete(id)
+    detached?.(rest)
     this.checkEmpty()
-    return mounted
+    return detached === undefined ? mounted : null
   }
 
   /** Gives every mount that shows, or would show, the layer its new stack. */
@@ -201,7 +218,7 @@ export class Mounts {
 
   /** Tells the listener of `whenEmpty` where nothing is mounted. */
   checkEmpty(): void {
-    if (this.#all.size === 0) this.#empty()
+    if (this.isEmpty) this.#empty()
   }
 
   #view({ view, mountPoint }: Pick<MountWish, 'view' | 'mountPoint'>): ViewOptions {

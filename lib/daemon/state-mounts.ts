@@ -102,12 +102,9 @@ export class StateMounts {
   // By somebody else's umount, or because a thread of it ended.
   #gone(mounted: Mounted, reason: string): void {
     const { mounts, events } = this.#control
-    const known = mounts?.list().includes(mounted) === true
-    if (known) {
-      mounts.forget(mounted.id)
-      const { mountPoint } = mounted
+    const { mountPoint } = mounted
+    if ((mounts?.forget(mounted.id) ?? null) !== null)
       events.tell('unmounted', `${mountPoint}: ${reason}`, { mountPoint })
-    }
     this.#note()
   }
 

@@ -6,6 +6,7 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { throwAway } from '../daemon/place.ts'
+import { LET_GO } from '../runner/mounts.ts'
 import { PROGRAM } from './run-cli.ts'
 
 t.test(
@@ -22,6 +23,7 @@ t.test(
     writeFileSync(join(dir, 'fstab'), `${lines.join('\n')}\n`)
     const script = `
     set -e
+    ${LET_GO}
     mount -t tmpfs helpers /sbin/
     printf '#!/bin/sh\\nexec "${process.execPath}" "${dir}/mount.fuse.svsfs" "$@"\\n' >/sbin/mount.fuse.svsfs
     chmod 755 /sbin/mount.fuse.svsfs

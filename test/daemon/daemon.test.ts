@@ -2,12 +2,16 @@
 // store and the mount points are usable again.
 
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import {
+  closeSync,
   existsSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
+  statfsSync,
   statSync,
   writeFileSync,
 } from 'node:fs'
@@ -113,6 +117,45 @@ t.test('a mount that somebody else takes away is noticed', async (t) => {
   await until(() => !isAlive(pid), 'the end of the daemon')
   t.match(ask(store, 'events'), { ok: true })
   t.match(readFileSync(join(store, 'run/events.log'), 'utf8'), /"kind":"unmounted"/)
+})
+
+t.test(
+  'what is taken away is served to who still uses it, and the daemon ends after that',
+  async (t) => {
+    const { mountPoint, must, run, status, store } = toolsStore(t)
+    must('mount', mountPoint)
+    const pid = status().daemon?.pid ?? 0
+    const fd = openSync(join(mountPoint, 'tool'), 'r')
+    t.equal(run('umount', mountPoint).status, 5)
+    t.match(ask(store, 'umount', mountPoint, '--lazy'), {
+      data: { mountPoints: [mountPoint], left: 0, used: [mountPoint], ends: false },
+    })
+    t.equal(mountAt(mountPoint), null)
+    // The kernel has no answer of its own to this.
+    t.ok(statfsSync(`/proc/self/fd/${fd}`).blocks > 0)
+    t.equal(readFileSync(fd, 'utf8'), 'as imported')
+    must('mount', mountPoint)
+    t.equal(status().daemon?.pid, pid, 'the same daemon')
+    must('umount', mountPoint)
+    t.ok(isAlive(pid))
+    closeSync(fd)
+    await until(() => !isAlive(pid), 'the end of the daemon')
+  },
+)
+
+t.test('a mount that another mount namespace has is taken away here', async (t) => {
+  const { mountPoint, must, run, status } = toolsStore(t)
+  must('mount', mountPoint)
+  const pid = status().daemon?.pid ?? 0
+  const own = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user']
+  const other = spawn('unshare', [...own, '--mount', 'sh', '-c', 'echo; read line'])
+  await once(other.stdout, 'data')
+  const done = run('umount', '--all')
+  t.equal(done.status, 0)
+  t.match(done.err, /still used, by a program or in another mount namespace/)
+  t.equal(mountAt(mountPoint), null)
+  other.stdin.end()
+  await until(() => !isAlive(pid), 'the end of the daemon')
 })
 
 t.test('in the foreground it serves until it is interrupted', async (t) => {

@@ -68,9 +68,14 @@ export function deafEngine(answers: Partial<Record<keyof EngineCalls, () => unkn
   return { engine, told, emit: (event) => listeners.forEach((listener) => void listener(event)) }
 }
 
-/** A store whose mounts a deaf engine serves. */
+/** A store whose mounts a deaf engine serves: what is taken away ends at once. */
 export async function servedStore(t: Test, engine = deafEngine()) {
   const control = await newStore(t)
+  const { umount } = engine.engine
+  engine.engine.umount = async (id, lazy) => {
+    await umount(id, lazy)
+    control.mounts?.forget(id)
+  }
   control.serveMounts(engine.engine, 'direct')
   return { control, ...engine }
 }

@@ -18,6 +18,7 @@ import { userInfo } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { LET_GO } from '../runner/mounts.ts'
 
 const fetched = join(dirname(fileURLToPath(import.meta.url)), '../../../.build/sshd')
 const isRoot = process.geteuid?.() === 0
@@ -129,7 +130,7 @@ function start(found: NonNullable<ReturnType<typeof program>>, at: string): Chil
   const run = `exec ${isRoot ? '' : 'setpriv --inh-caps=-all --ambient-caps=-all '}"$0" "$@"`
   const bind = `mount --bind ${passwd} /etc/passwd`
   const script = isRoot
-    ? `${bind} && mount -t tmpfs svsfs-test /run && mkdir -m 755 /run/sshd && ${run}`
+    ? `${LET_GO}; ${bind} && mount -t tmpfs svsfs-test /run && mkdir -m 755 /run/sshd && ${run}`
     : `${bind} && ${run}`
   const words = [found.path, '-D', '-e', '-f', join(at, 'config'), '-E', join(at, 'log')]
   const own = isRoot ? [] : ['--map-current-user', '--keep-caps']

@@ -31,6 +31,14 @@ export function mountType(path: string): string | null {
   return mounts().findLast(({ point }) => point === path)?.type ?? null
 }
 
+/**
+ * For `sh` in a mount namespace of its own: lets go of what others have mounted, which would go on as
+ * long as the namespace does.
+ */
+export const LET_GO = `cat /proc/self/mounts | while read -r _ at type _; do
+  case $type in fuse.*|overlay) umount -l "$(printf %b "$at")" ;; esac
+done`
+
 /** The kernel writes a blank in a path as `\040`; bytes travel as latin1. */
 const unescaped = (text: string): string =>
   Buffer.from(

@@ -38,7 +38,9 @@ export const MOUNTS = {
   mount: of<MountAnswer>()(
     z.strictObject({ id: count, mountPoint: text, layers: texts, inactive: texts }),
   ),
-  umount: of<UmountAnswer>()(z.strictObject({ mountPoints: texts, left: count, ends: flag })),
+  umount: of<UmountAnswer>()(
+    z.strictObject({ mountPoints: texts, left: count, used: texts, ends: flag }),
+  ),
   enable: z.strictObject({
     unit: text,
     mountPoint: text,

@@ -137,7 +137,7 @@ t.test('hundreds of flushes by io threads end, one after the other and many at o
 })
 
 t.test('a second mount is added while the first is read, and both answer', async (t) => {
-  const { engine, mount } = await withEngine(t)
+  const { engine, events, mount } = await withEngine(t)
   const first = await mount(1)
   for (let round = 0; round < 5; round++) {
     await until(t, 'the first alone is read', reads)
@@ -146,6 +146,7 @@ t.test('a second mount is added while the first is read, and both answer', async
     t.same(await Promise.all([textIn(first), textIn(second)]), ['of 1', 'of 2'])
     await soon(engine.umount(2, false))
     t.equal(mountAt(second.mountPoint), null)
+    await until(t, 'the second has ended', () => events.length > round)
     t.equal(await textIn(first), 'of 1')
   }
   await mount(3)

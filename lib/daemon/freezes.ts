@@ -17,6 +17,7 @@ import { type RewriteStep, stagedRuns } from '../snapshot/rewrite.ts'
 import type { Branch } from '../union/branch.ts'
 import { Freeze } from '../union/freeze.ts'
 import { AreaRoom } from '../union/freeze-budget.ts'
+import { bytesBelow, WrittenRoom } from '../union/written-room.ts'
 import type { FreezeSize, FreezeSpec } from './engine-api.ts'
 
 const openDirectory = (path: string): number =>
@@ -26,6 +27,8 @@ export class Freezes {
   readonly #all = new Map<number, Freeze>()
   /** Of those that go on: which tree they are of. */
   readonly #trees = new Map<Freeze, string>()
+  /** Of those whose area has a limit: what is written to the image itself. */
+  readonly #written = new Map<Freeze, { readonly rw: string; readonly room: WrittenRoom }>()
   readonly #rooms = new Map<string, AreaRoom>()
   readonly #onFailed: (id: number, reason: string) => void
   #next = 1
@@ -67,6 +70,10 @@ export class Freezes {
     const options = { block: spec.block, room, links, onFailed }
     const freeze = new Freeze(id, branch, openDirectory(area), options)
     this.#trees.set(freeze, spec.rw)
+    if (spec.room.limit !== null) {
+      const at = `${spec.area}/written`
+      this.#written.set(freeze, { rw: `${at}/rw`, room: new WrittenRoom(room, at) })
+    }
     return freeze
   }
 
@@ -80,6 +87,11 @@ export class Freezes {
 
   /** A writable branch was opened; nothing has changed it yet. */
   attach(branch: Branch): void {
+    for (const { rw, room } of this.#written.values()) {
+      if (rw !== branch.path) continue
+      branch.written = room
+      branch.room.written = room
+    }
     for (const [freeze, rw] of this.#trees) {
       if (rw !== branch.path) continue
       freeze.attach(branch)
@@ -98,7 +110,11 @@ export class Freezes {
   }
 
   sizes(): FreezeSize[] {
-    return [...this.#trees.keys()].map((freeze) => ({ freeze: freeze.id, ...freeze.size }))
+    return [...this.#trees.keys()].map((freeze) => {
+      const { blocks, bytes } = freeze.size
+      const written = this.#written.get(freeze)?.room.bytes ?? 0
+      return { freeze: freeze.id, blocks, bytes: bytes + written }
+    })
   }
 
   /** Ends one. Answers descriptors for the caller to close where that may take long. */
@@ -107,6 +123,8 @@ export class Freezes {
     if (freeze === undefined) return []
     this.#all.delete(id)
     this.#trees.delete(freeze)
+    this.#written.get(freeze)?.room.end()
+    this.#written.delete(freeze)
     return freeze.thaw()
   }
 }
@@ -119,6 +137,7 @@ export function preserveApart(specs: readonly FreezeSpec[], work: string, plan: 
   for (const { rw, area, links, block, room } of specs) {
     const root = openDirectory(rw)
     const limited = new AreaRoom(room.limit ?? Number.POSITIVE_INFINITY)
+    if (room.limit !== null) limited.used = bytesBelow(`${area}/written`)
     const options = { links: openDirectory(links), block, room: limited, isWhole: true }
     const freeze = new Freeze(0, null, openDirectory(area), options)
     try {

@@ -78,12 +78,14 @@ export function beginBlocks(view: View, node: UnionNode, rw: Branch): void {
 
 /** The first bytes of a large file, which is about to be cut, come into its copy. */
 export function copyStart(
+  view: View,
   node: UnionNode,
   layer: UnionLayer,
   temp: string,
   size: number,
   keep: number,
 ): void {
+  layer.rw!.written?.take(keep, view.opened)
   const bytes = Buffer.allocUnsafeSlow(Math.min(keep, size))
   const from = openBacking(node, false)
   const to = sys.openat(layer.work, temp, O.WRONLY | O.NOFOLLOW)

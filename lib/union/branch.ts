@@ -23,6 +23,7 @@ import { KnownNames, OwnNames } from './known-names.ts'
 import type { UnionLayer } from './layer.ts'
 import { Room } from './room.ts'
 import type { Unsettled } from './unsettled.ts'
+import type { WrittenRoom } from './written-room.ts'
 
 /** Descriptors kept for one branch. A request needs at most a handful at once. */
 const MOST_DESCRIPTORS = 128
@@ -81,6 +82,8 @@ export class Branch {
   readonly #spaces = new Map<string, boolean>()
   /** null where names may come, where a list may lack some, and where the index knows them. */
   readonly #names: KnownNames | null
+  /** Where what is written to it counts against a limit of its own; null elsewhere. */
+  written: WrittenRoom | null = null
   closed = false
   /** Whether its disk is fit for blocks; null until that was tried (block-choice.ts). */
   fitForBlocks: boolean | null = null

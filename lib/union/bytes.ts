@@ -7,6 +7,7 @@ import { must, O, sys } from '../host/sys.ts'
 import { keepMtime } from './attributes.ts'
 import { beforeChange, preserveAhead } from './before-change.ts'
 import { settleFirst } from './block-copy.ts'
+import type { Branch } from './branch.ts'
 import { writableOpen } from './files.ts'
 import type { UnionNode } from './node.ts'
 import type { View } from './view.ts'
@@ -18,6 +19,9 @@ const MOST_COPIED = 8 * 1024 * 1024
 const COLLAPSE = 8
 /** The same, and FALLOC_FL_INSERT_RANGE: all that lies behind moves. */
 const MOVES = COLLAPSE | 32
+
+/** FALLOC_FL_PUNCH_HOLE, and what moves bytes: they need no room. */
+const FREES = MOVES | 2
 
 const stat = new Stat()
 
@@ -44,6 +48,8 @@ export function allocate(
   const until = mode & MOVES ? Number.POSITIVE_INFINITY : offset + length
   preserveAhead(node.branch!, open.fd, offset, until)
   beforeChange(node.branch!, 'content', open.fd, '', node, offset, until)
+  if ((mode & FREES) === 0)
+    node.branch!.written?.takeRange(open.fd, offset, offset + length, view.opened)
   keepMtime(view, node.branch!, open.fd, () =>
     must(sys.fallocate(open.fd, mode, offset, length), 'fallocate'),
   )
@@ -65,6 +71,7 @@ export function copyRange(
   const length = Math.min(request.length, MOST_COPIED)
   preserveAhead(to.branch!, target.fd, toOffset, toOffset + length)
   beforeChange(to.branch!, 'content', target.fd, '', to, toOffset, toOffset + length)
+  to.branch!.written?.takeRange(target.fd, toOffset, toOffset + length, view.opened)
   const copied = keepMtime(view, to.branch!, target.fd, () =>
     sys.copyFileRange(source.fd, offset, target.fd, toOffset, length),
   )
@@ -89,6 +96,18 @@ export function statfs(fd: number, buffer: Buffer): Statfs {
     namelen: word(8),
     frsize: word(9),
   }
+}
+
+/** The same of a branch, which may have less room than its disk. */
+export function statfsOf({ root, written }: Branch, buffer: Buffer): Statfs {
+  const disk = statfs(root, buffer)
+  if (written === null) return disk
+  const own = (bytes: number) => Math.floor(bytes / disk.bsize)
+  // A disk in memory without a limit has no figures.
+  const left = (blocks: number) =>
+    disk.blocks === 0 ? own(written.free) : Math.min(blocks, own(written.free))
+  const { bfree, bavail } = disk
+  return { ...disk, blocks: own(written.limit), bfree: left(bfree), bavail: left(bavail) }
 }
 
 /** Writes everything of the disk that a directory lies on. */

@@ -158,7 +158,7 @@ export function bring(view: View, node: UnionNode, layer: UnionLayer, need: Need
   const { temp, fd } = copy
   const rebinds = copy.hasBytes ? fd : -1
   try {
-    if (need === 'nothing' && keep > 0) copyStart(node, layer, temp, source.size, keep)
+    if (need === 'nothing' && keep > 0) copyStart(view, node, layer, temp, source.size, keep)
     if (meta) markMetacopy(node, layer, temp)
     if (isLinkedBelow(node.branch!, source)) markOrigin(node, layer, temp)
     const names = copyAttributes(view, node, layer.work, copy)
@@ -222,20 +222,23 @@ interface Temp {
 
 function makeTemp(view: View, node: UnionNode, layer: UnionLayer, size: number): Temp {
   const temp = view.tempName()
-  const { work } = layer
+  layer.rw!.written?.take(1, view.opened)
   let fd = -1
   if (node.type === S.IFREG) {
-    fd = must(sys.openat(work, temp, O.WRONLY | O.CREAT | O.EXCL, firstMode(source)), 'copy up')
+    fd = must(
+      sys.openat(layer.work, temp, O.WRONLY | O.CREAT | O.EXCL, firstMode(source)),
+      'copy up',
+    )
     const done = size === 0 ? 0 : sys.ftruncate(fd, size)
     if (done < 0) {
       sys.close(fd)
-      sys.unlinkat(work, temp)
+      sys.unlinkat(layer.work, temp)
     }
     must(done, 'copy up')
   } else if (node.type === S.IFLNK) {
-    must(sys.symlinkat(view.readLink(node), work, temp), 'copy up')
+    must(sys.symlinkat(view.readLink(node), layer.work, temp), 'copy up')
   } else {
-    must(sys.mknodat(work, temp, node.type | 0o600, libcDevice(source.rdev)), 'copy up')
+    must(sys.mknodat(layer.work, temp, node.type | 0o600, libcDevice(source.rdev)), 'copy up')
   }
   return { temp, fd, hasBytes: false, from: -1 }
 }
@@ -316,6 +319,7 @@ function takeCopy(view: View, node: UnionNode): void {
 function startCopy(view: View, node: UnionNode, layer: UnionLayer, tries = 0): PendingCopy {
   const { size, atime, atimeNsec, mtime, mtimeNsec } = source
   const stamp = stampOf(source)
+  layer.rw!.written?.take(size, view.opened)
   const temp = node.branch === layer.rw && source.nlink > 1 ? null : view.tempName()
   const to =
     temp === null
@@ -435,15 +439,8 @@ function publish(
   const linked = source.nlink > 1
   layer.numbers?.set(backing, node.ino)
   born(rw, backing)
-  const data: DataPlace | null = meta
-    ? {
-        branch: node.branch!,
-        dir: node.inDir!,
-        name: node.inName!,
-        blocks: null,
-        allocated: source.blocks,
-      }
-    : null
+  const lies = { branch: node.branch!, dir: node.inDir!, name: node.inName! }
+  const data: DataPlace | null = meta ? { ...lies, blocks: null, allocated: source.blocks } : null
   const from = node.branch!
   const old = source.ino
   const shown = ctimeOf(from, source)

@@ -364,6 +364,12 @@ export function writeNode(
   const branch = node.branch!
   beforeChange(branch, 'content', open.fd, '', node, offset, offset + data.length)
   const { blocks } = node
+  try {
+    branch.written?.takeRange(open.fd, offset, offset + data.length, view.opened)
+  } catch (err) {
+    if (fromCache && err instanceof Errno) refusePages(view, node, open, err.number)
+    throw err
+  }
   blocks?.beforeWrite(open.fd, open.lower, offset, data.length)
   let done = 0
   while (done < data.length) {
@@ -389,6 +395,8 @@ export function writeNode(
 
 /** The rest of an unsettled file of which something was changed comes in the background. */
 export function followUp(view: View, blocks: Blocks): void {
+  // All of it would take more room than what was written.
+  if (blocks.branch.written !== null) return
   if (blocks.queued || view.pool.settler === null || view.options.readOnly) return
   blocks.branch.unsettled!.list(blocks)
   view.pool.settler.add(blocks)

@@ -65,6 +65,7 @@ export function makeName(
   ensureDirectory(view, dir, layer)
   const rw = layer.rw!
   const into = rw.dirFd(dir.path)
+  rw.written?.take(1, view.opened)
   beforeNewName(rw, into, dir.path, name, hidden === layer)
   let number = 0
   const record = (at: number, as: string, made: number) => {

@@ -18,6 +18,7 @@
 import { performance } from 'node:perf_hooks'
 import { ERRNO } from '../base/errno.ts'
 import * as bytes from './bytes.ts'
+import type { WrittenRoom } from './written-room.ts'
 
 /** Free bytes below which files are written through. */
 const SHORT = 16 * 1024 * 1024
@@ -37,6 +38,8 @@ export interface RefusedPages {
 }
 
 export class Room {
+  /** A limit besides the disk's. */
+  written: WrittenRoom | null = null
   readonly #root: number
   readonly #buffer = Buffer.alloc(256)
   #looked = Number.NEGATIVE_INFINITY
@@ -67,6 +70,10 @@ export class Room {
   }
 
   #freeAt(now: number): number {
+    return Math.min(this.#freeOnDisk(now), this.written?.free ?? Number.POSITIVE_INFINITY)
+  }
+
+  #freeOnDisk(now: number): number {
     if (now - this.#looked < LOOK_AGAIN) return this.#free
     this.#looked = now
     const { blocks, bavail, bsize } = bytes.statfs(this.#root, this.#buffer)

@@ -447,7 +447,7 @@ export class View extends SharedView implements FileSystem {
 
   statfs(_caller: Caller, _id: NodeId): Statfs {
     const branch = this.stack.topWritable?.rw ?? this.stack.branches[0]!
-    return bytes.statfs(branch.root, this.#statfs)
+    return bytes.statfsOf(branch, this.#statfs)
   }
 
   setxattr(

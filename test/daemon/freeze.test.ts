@@ -1,7 +1,9 @@
 // Freezes on real mounts: what an image shows while the layer goes on, what it costs and where that lies,
 // and how it ends when its room does. By the command line once, else by the daemon's API.
 
+import { execFileSync } from 'node:child_process'
 import {
+  appendFileSync,
   chmodSync,
   closeSync,
   ftruncateSync,
@@ -173,6 +175,60 @@ t.test('where its room ends an image fails, and the layer goes on', async (t) =>
   t.equal((await place.shown(again, read)).slice(0, 7), 'changed')
   await place.hide(shown)
   await place.thaw(id, again)
+})
+
+t.test('what is written to an image counts against its area, and ends there', async (t) => {
+  const d = place.room()
+  const files = (at: string, names: string, count: number, text: string) => {
+    for (let i = 0; i < count; i++)
+      writeFileSync(join(at, `${names}${i}`), Buffer.alloc(20_000, text))
+  }
+  files(d, 'f', 4, 'first')
+  writeFileSync(join(d, 'large'), Buffer.alloc(MIB, 'large'))
+  const was = contentsOf(store.at)
+  const limit = 512 * 1024
+  const id = await place.freeze({ preserve: `ram:${limit}` })
+  const at = await place.show(id, true)
+  const own = d.replace(store.at, at)
+  files(own, 'own', 4, 'written')
+  t.ok((await place.line(id)).bytes >= 80_000, 'it is listed with it')
+  const full = { code: 'ENOSPC' }
+  t.throws(() => files(own, 'more', 40, 'written'), full)
+  t.throws(() => writeFileSync(join(own, 'much'), Buffer.alloc(MIB)), full)
+  t.throws(() => appendFileSync(join(own, 'large'), Buffer.alloc(MIB)), full)
+  t.throws(() => {
+    for (let i = 0; i < 200; i++) mkdirSync(join(own, `dir${i}`))
+  }, full)
+  const unlinked = openSync(join(own, 'own3'), 'r+')
+  rmSync(join(own, 'own3'))
+  t.throws(() => files(own, 'again', 40, 'written'), full, 'what is open is there')
+  closeSync(unlinked)
+  const used = () =>
+    Number(execFileSync('du', ['-s', '--block-size=1', area]).toString().split('\t')[0])
+  const { area } = JSON.parse(
+    readFileSync(join(store.store, 'frozen', id, 'freeze.json'), 'utf8'),
+  ) as { area: string }
+  t.ok(used() <= limit, `${used()} bytes of ${limit}`)
+  t.same(contentsOf(store.at), was, 'the live layer is what it was')
+  t.equal((await place.line(id)).state, 'whole')
+
+  // What is deleted makes room again, also after the image was mounted anew.
+  for (const name of readdirSync(own))
+    if (/^(more|again|dir|much)/.test(name)) rmSync(join(own, name), { recursive: true })
+  await new Promise((resolve) => setTimeout(resolve, 1200))
+  files(own, 'own', 5, 'anew')
+  await place.hide(at)
+  const second = await place.show(id, true)
+  const there = d.replace(store.at, second)
+  t.equal(readFileSync(join(there, 'own4'), 'latin1').slice(0, 4), 'anew')
+  t.throws(() => files(there, 'more', 40, 'written'), full)
+  // The layer needs room to preserve in the same area: it goes on all the same, the image does not.
+  files(d, 'f', 4, 'changed')
+  t.equal((await place.line(id)).state, 'failed')
+  t.equal(readFileSync(join(d, 'f3'), 'latin1').slice(0, 7), 'changed')
+  t.throws(() => writeFileSync(join(there, 'late'), Buffer.alloc(20_000)))
+  await place.hide(second)
+  await place.thaw(id)
 })
 
 t.test(

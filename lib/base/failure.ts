@@ -296,10 +296,6 @@ export const FAILURES = {
   ],
   SVS_UNSETTLED: [1, '%s cannot be settled: %s; it shows what it showed, try again later'],
   SVS_USAGE: [2, '%s (svsfs help shows the commands)'],
-  SVS_VERSIONS_DIFFER: [
-    15,
-    '%s and %s lie over different versions of the read-only part; mount both with --state, and compare those',
-  ],
   SVS_WORKDIR_BUSY: [5, 'workdir %s belongs to a mount; unmount that first'],
   SVS_ZSTD_MISSING: [
     8,

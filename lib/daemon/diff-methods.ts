@@ -5,12 +5,12 @@
 
 import { join } from 'node:path'
 import { z } from 'zod'
-import { Failure } from '../base/failure.ts'
 import { bytesOf, shown } from '../base/path.ts'
 import type { Difference, DiffSide, DiffWish } from '../snapshot/diff.ts'
 import type { LayerRecord, SnapshotRecord } from '../snapshot/records.ts'
 import { differenceNow, differenceOfStates } from '../snapshot/restore.ts'
 import type { DatabaseSides } from '../snapshot/side-databases.ts'
+import type { VersionTree } from '../snapshot/side-reader.ts'
 import { findState } from '../snapshot/state-name.ts'
 import type { Control } from './control.ts'
 import { type Call, method } from './method.ts'
@@ -97,9 +97,11 @@ async function diff(
     const head = await catalogue.head(layer.id)
     const before = await earlier(control, layer, from, head)
     const after = to === NOW ? null : await findState(catalogue, layer, to)
-    const ground = groundOf(layer, before, after)
+    const ground = after === null ? layer.ro : versionOf(layer, after)
+    const under = before === null ? ground : versionOf(layer, before)
     const wish: Omit<DiffWish, 'ro'> = {
       index: indexOf(control, layer, ground.version),
+      ...(under.version === ground.version ? {} : { earlier: treeOf(control, layer, under) }),
       temporary: bytesOf(layerPlaces(control.store.places, layer.id).work),
       ...(paths === null ? {} : { paths: paths.map((path) => insideOf(control, layer, path)) }),
       ...(contents ? { contents: { each: EACH, all: ALL, ...into(control, databases) } } : {}),
@@ -129,19 +131,15 @@ async function earlier(
   return head === null ? null : catalogue.findSnapshot(layer.id, head)
 }
 
-/** The version of the read-only part that both sides lie over. */
-function groundOf(
+const treeOf = (
+  control: Control,
   layer: LayerRecord,
-  before: SnapshotRecord | null,
-  after: SnapshotRecord | null,
-): { version: number; digest: string } {
-  const own = after === null ? layer.ro : versionOf(layer, after)
-  if (before === null) return own
-  const other = versionOf(layer, before)
-  if (other.version !== own.version)
-    throw new Failure('SVS_VERSIONS_DIFFER', before.id, after?.id ?? 'now')
-  return own
-}
+  { version, digest: scope }: { readonly version: number; readonly digest: string },
+): VersionTree => ({
+  ro: readOnly(control, layer, version),
+  index: indexOf(control, layer, version),
+  scope,
+})
 
 function withNow(
   control: Control,

@@ -7,12 +7,14 @@
 // Rule: nothing is changed. The layer is held for one state at a time, so that whoever wants to change
 // it waits for no more.
 
+import { existsSync } from 'node:fs'
 import { z } from 'zod'
 import { type RelPath, shown } from '../base/path.ts'
 import type { Holding } from '../snapshot/claims.ts'
 import type { Difference, DiffSide } from '../snapshot/diff.ts'
 import type { PathChange } from '../snapshot/path-change.ts'
 import type { LayerRecord, SnapshotRecord } from '../snapshot/records.ts'
+import type { VersionTree } from '../snapshot/side-reader.ts'
 import { runJob } from '../snapshot/thread.ts'
 import type { Control } from './control.ts'
 import { type Call, method } from './method.ts'
@@ -21,6 +23,7 @@ import { versionOf } from './restoring.ts'
 import { nameShape } from './shapes.ts'
 import { type StateLine, stateLine } from './state-methods.ts'
 import { indexOf, readOnly } from './states.ts'
+import { layerPlaces } from './store-path.ts'
 
 /** What changed below a directory in one state is listed up to so many. */
 const MOST_BELOW = 1000
@@ -42,7 +45,7 @@ export interface BelowLine {
 }
 
 export interface LogChange {
-  /** `other`: the read-only part is another version, so what differs is not known. */
+  /** `other`: a version of the read-only part is not there any more, so what differs is not known. */
   readonly mark: PathChange['mark'] | 'other'
   /** Its name in this state, or in the one before if it is gone. */
   readonly path: string
@@ -190,18 +193,26 @@ class History {
         was = before === null ? null : await catalogue.hold(before)
         // Deleted since the list was read.
         if (layer === null || is === null || (before !== null && was === null)) return null
-        const { version, digest: scope } = versionOf(layer, after)
-        if ((before?.ro.version ?? version) !== version) return 'other'
-        const ro = readOnly(control, layer, version)
-        const index = indexOf(control, layer, version)
+        const over = treeOver(control, layer, after)
+        const earlier = before === null ? over : treeOver(control, layer, before)
+        if (over === null || earlier === null) return 'other'
         const lists = { before: was?.pieces ?? null, after: is.pieces }
-        return await runJob('pathChange', { ...lists, ro, index, scope, path }, catalogue)
+        const apart = earlier.scope === over.scope ? {} : { earlier }
+        return await runJob('pathChange', { ...lists, ...over, ...apart, path }, catalogue)
       } finally {
         is?.release()
         was?.release()
       }
     })
   }
+}
+
+/** What a state lies over; null where that version is gone. */
+function treeOver(control: Control, layer: LayerRecord, state: SnapshotRecord): VersionTree | null {
+  if (!layer.versions.some(({ version }) => version === state.ro.version)) return null
+  const { version, digest: scope } = versionOf(layer, state)
+  if (!existsSync(layerPlaces(control.store.places, layer.id).ro(version))) return null
+  return { ro: readOnly(control, layer, version), index: indexOf(control, layer, version), scope }
 }
 
 const NONE = { added: 0, changed: 0, deleted: 0, renamed: 0, attributes: 0 }

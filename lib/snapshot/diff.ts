@@ -11,6 +11,7 @@ import { isWithin, type RelPath } from '../base/path.ts'
 import { Below, type BelowIndex } from './below.ts'
 import { type Mark, markOf, mayBeSame, sameAttributes } from './changes.ts'
 import type { DepotReader } from './depot.ts'
+import { type Found, foundInTrees } from './diff-shown.ts'
 import { presentOn } from './file-out.ts'
 import { type Image, openImage } from './image.ts'
 import type { Report } from './jobs.ts'
@@ -27,8 +28,14 @@ import {
   mainFileOf,
   SideDatabases,
 } from './side-databases.ts'
-import { SideReader, type SideSources, sameBytes } from './side-reader.ts'
-import { StateList } from './state-list.ts'
+import {
+  SideReader,
+  type SideSources,
+  sameBytes,
+  type VersionTree,
+  type Which,
+} from './side-reader.ts'
+import { type EntryList, KnownList, StateList } from './state-list.ts'
 import { type Listed, readTree, TreeCursor } from './tree.ts'
 
 /** What a path is on one side. */
@@ -63,6 +70,8 @@ export interface DiffWish {
   /** Read-only trees, top first, and the index of the first; null where it is not known. */
   readonly ro: readonly string[]
   readonly index?: BelowIndex | null
+  /** What `before` lies over, where that is another version than that of `ro`. */
+  readonly earlier?: VersionTree
   /** Only what lies at or below these; all of it where absent. */
   readonly paths?: readonly RelPath[]
   /** False where a rename is to be told as a deleted name and an added one. */
@@ -74,6 +83,8 @@ export interface DiffWish {
     /** SQLite databases are to be written out. */
     readonly databases?: DatabasesWish
   }
+  /** Over another version, bytes are compared at or below these alone; those of `paths` where absent. */
+  readonly within?: readonly RelPath[]
   /** A directory for nameless files. */
   readonly temporary?: string
 }
@@ -116,14 +127,6 @@ export async function diffNow(
   }
 }
 
-/** A name that differs, with all that is known of both sides. */
-interface Found {
-  readonly path: RelPath
-  readonly mark: Mark
-  readonly before: Side | null
-  readonly after: Side | null
-}
-
 /** The later side: the list of a state, or what lies there now. */
 interface After {
   readonly list: AsyncGenerator<Listed>
@@ -138,26 +141,69 @@ async function compare(
   depot: DepotReader,
   report: Report,
 ): Promise<Difference[]> {
+  const { earlier } = job
   const below = new Below(job.ro[0]!, job.index ?? null)
-  const reader = new SideReader(job, depot, below, after.image)
+  const older = earlier === undefined ? below : new Below(earlier.ro[0]!, earlier.index)
+  const over = earlier === undefined ? null : { below: older, over: earlier }
+  const reader = new SideReader(job, depot, below, after.image, over)
   try {
-    const walked = await walk(job, before, after.list, depot, report, below)
-    const found: Found[] = []
-    for (const one of walked) {
-      const mark = await trueMark(one, reader)
-      if (mark !== null) found.push({ ...one, mark })
-    }
-    const all: readonly Different[] = job.renames === false ? found : differencesOf(found, below)
+    const found =
+      earlier === undefined
+        ? await foundInLists(job, before, after.list, depot, report, below, reader)
+        : await foundInTrees(
+            new ShownTree(new StateList(depot, before ?? []), older),
+            new ShownTree(await listOf(after, depot), below),
+            reader,
+            report,
+            job.within ?? job.paths,
+          )
+    // Over another version everything that is gone was told.
+    const lookBelow = (path: RelPath) =>
+      earlier === undefined ? (below.look(path)?.entry ?? null) : null
+    const all: readonly Different[] =
+      job.renames === false ? found : differencesOf(found, lookBelow)
     const wanted = all.filter(({ path, from }) => isWanted(job, path, from))
     const contents = job.contents === undefined ? null : new SideBytes(job.contents, reader)
-    const databases = databasesOf(job, before, after, depot, below, reader)
+    const databases = databasesOf(
+      job,
+      before,
+      after,
+      depot,
+      { before: older, after: below },
+      reader,
+    )
     const shown: Difference[] = []
     for (const one of wanted) shown.push(await shownOf(one, contents, databases))
     return shown
   } finally {
     reader.close()
     below.close()
+    if (older !== below) older.close()
   }
+}
+
+async function foundInLists(
+  job: DiffWish,
+  before: readonly Piece[] | null,
+  list: AsyncGenerator<Listed>,
+  depot: DepotReader,
+  report: Report,
+  below: Below,
+  reader: SideReader,
+): Promise<Found[]> {
+  const found: Found[] = []
+  for (const one of await walk(job, before, list, depot, report, below)) {
+    const mark = await trueMark(one, reader)
+    if (mark !== null) found.push({ ...one, mark })
+  }
+  return found
+}
+
+async function listOf({ list, pieces, image }: After, depot: DepotReader): Promise<EntryList> {
+  if (image === null) return new StateList(depot, pieces)
+  const known = new KnownList()
+  for await (const { entry } of list) known.add(entry)
+  return known
 }
 
 // What lies in a sublayer in another form may show the same all the same.
@@ -180,16 +226,16 @@ function databasesOf(
   before: readonly Piece[] | null,
   { pieces, image }: After,
   depot: DepotReader,
-  below: Below,
+  below: Readonly<Record<Which, Below>>,
   reader: SideReader,
 ): SideDatabases | null {
   if (contents?.databases === undefined) return null
   const was = new StateList(depot, before ?? [])
   const is = new StateList(depot, pieces)
   return new SideDatabases(contents.databases, reader, (path, which) => {
-    if (which === 'before') return new ShownTree(was, below).look(path)
+    if (which === 'before') return new ShownTree(was, below.before).look(path)
     image?.rewind()
-    return new ShownTree(image === null ? is : presentOn(image, path), below).look(path)
+    return new ShownTree(image === null ? is : presentOn(image, path), below.after).look(path)
   })
 }
 
@@ -258,13 +304,16 @@ interface Different extends Found {
   readonly also?: 'M' | 'attr'
 }
 
-function differencesOf(found: readonly Found[], below: Below): Different[] {
+function differencesOf(
+  found: readonly Found[],
+  lookBelow: (path: RelPath) => Entry | null,
+): Different[] {
   const renames = new Renames()
   for (const { mark, before, after } of found) {
     if (mark === 'D' && before !== null) renames.gone(before)
     if (mark === 'A' && after !== null) renames.came(after)
   }
-  const pairs = renames.match((path) => below.look(path)?.entry ?? null)
+  const pairs = renames.match(lookBelow)
   const to = new Map(pairs.map((pair) => [pair.to, pair]))
   // Under its own name: what lies below has the path that it has there.
   const from = new Set(pairs.map((pair) => pair.from))

@@ -41,19 +41,24 @@ export async function pathChange(
   report: Report,
 ): Promise<PathChange | null> {
   const { path, before, after } = job
-  if (!(await mayDiffer(depot, before ?? [], after, path))) return null
-  const all = await diffStates(job, depot, report)
+  const { earlier } = job
+  if (earlier === undefined && !(await mayDiffer(depot, before ?? [], after, path))) return null
+  const all = await diffStates({ ...job, within: [path] }, depot, report)
   const below = new Below(job.ro[0]!, job.index ?? null)
+  const older = earlier === undefined ? below : new Below(earlier.ro[0]!, earlier.index)
   try {
-    const side = async (pieces: readonly Piece[] | null, name: RelPath) =>
-      sideOf((await new ShownTree(new StateList(depot, pieces ?? []), below).look(name))?.entry)
-    const is = await side(after, path)
+    const shown = (pieces: readonly Piece[], over: Below) =>
+      new ShownTree(new StateList(depot, pieces), over)
+    const [old, now] = [shown(before ?? [], older), shown(after, below)]
+    const side = async (tree: ShownTree, name: RelPath) => sideOf((await tree.look(name))?.entry)
+    const is = await side(now, path)
     const from = is === null ? null : movedFrom(all, path)
-    const moved = from === null ? null : await side(before, from)
-    const was = moved ?? (await side(before, path))
+    const moved = from === null ? null : await side(old, from)
+    const was = moved ?? (await side(old, path))
     return changeOf(all, path, moved === null ? null : from, was, is)
   } finally {
     below.close()
+    if (older !== below) older.close()
   }
 }
 

@@ -209,8 +209,7 @@ export async function differenceNow(
   options: Omit<RestoreOptions, 'snapshot'> & { readonly snapshot: SnapshotRecord | null },
   wish: Omit<DiffWish, 'ro'> = {},
 ): Promise<Difference[]> {
-  const { snapshot, layer, dirs } = options
-  const scope = (snapshot ?? layer).ro.digest
-  const job = { ...wish, ...(await planJob(options)), ro: dirs.ro, scope }
+  const { layer, dirs } = options
+  const job = { ...wish, ...(await planJob(options)), ro: dirs.ro, scope: layer.ro.digest }
   return runJob('diffNow', job, options.catalogue, options.onProgress)
 }

@@ -102,8 +102,8 @@ export class SideDatabases {
     const found = await this.#look(path, which)
     if (found === null || found.entry.kind !== 'file') return null
     const { bytes, entry } = found
-    if (bytes.at === 'content') return this.#reader.openContent(bytes.id, entry.size ?? 0)
-    if (bytes.at === 'below') return this.#reader.openBelow(bytes.path)
+    if (bytes.at === 'content') return this.#reader.openContent(bytes.id, entry.size ?? 0, which)
+    if (bytes.at === 'below') return this.#reader.openBelow(bytes.path, which)
     return this.#reader.open({ entry, ino: 0 }, which)
   }
 

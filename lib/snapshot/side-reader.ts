@@ -7,7 +7,7 @@
 // Rule: one stretch at a time, and nothing is kept of what was read.
 
 import type { RelPath } from '../base/path.ts'
-import type { Below } from './below.ts'
+import type { Below, BelowIndex } from './below.ts'
 import type { DepotReader } from './depot.ts'
 import type { FileData } from './file-data.ts'
 import type { Image } from './image.ts'
@@ -24,6 +24,15 @@ export interface SideFile {
 
 export type Which = 'before' | 'after'
 
+/** A version of the read-only part that a state lies over. */
+export interface VersionTree {
+  /** Its trees, top first, and the index of the first. */
+  readonly ro: readonly string[]
+  readonly index: BelowIndex | null
+  /** Its digest: what contents rest on. */
+  readonly scope: string
+}
+
 /** What a comparison reads by. */
 export interface SideSources {
   /** Read-only trees, top first. */
@@ -35,21 +44,27 @@ export interface SideSources {
 }
 
 export class SideReader {
-  readonly #below: Below
+  readonly #below: Readonly<Record<Which, Below>>
   readonly #image: Image | null
-  readonly #ranges: Ranges
+  readonly #ranges: Readonly<Record<Which, Ranges>>
 
-  /** `image`: the layer as it is now, where it is the later side. */
+  /**
+   * `image`: the layer as it is now, where it is the later side. `earlier`: what the side before lies
+   * over, where that is another version.
+   */
   constructor(
     { ro, scope, temporary = '/tmp' }: SideSources,
     depot: DepotReader,
     below: Below,
     image: Image | null,
+    earlier: { readonly below: Below; readonly over: VersionTree } | null = null,
   ) {
     const sources: Sources = { depot, scope, ro, temporary }
-    this.#below = below
+    const after = new Ranges(sources)
+    const older = earlier && { ...sources, ro: earlier.over.ro, scope: earlier.over.scope }
+    this.#below = { before: earlier?.below ?? below, after: below }
     this.#image = image
-    this.#ranges = new Ranges(sources)
+    this.#ranges = { before: older === null ? after : new Ranges(older), after }
   }
 
   /** Null for what is no file, and for one whose bytes are nowhere. */
@@ -58,25 +73,28 @@ export class SideReader {
     if (kind !== 'file') return null
     if (size === 0) return EMPTY
     if (which === 'after' && this.#image !== null) return this.#openNow(path, lower ?? path)
-    if (content !== undefined) return this.openContent(content, size)
+    if (content !== undefined) return this.openContent(content, size, which)
     if (lower == null || (below !== true && marks?.metacopy !== true)) return null
-    return this.#below.look(lower)?.entry.kind === 'file' ? this.openBelow(lower) : null
+    return this.#below[which].look(lower)?.entry.kind === 'file'
+      ? this.openBelow(lower, which)
+      : null
   }
 
-  openContent(content: string, size: number): SideFile {
+  openContent(content: string, size: number, which: Which): SideFile {
     return {
       size,
-      read: (into, offset) => this.#ranges.read(content, into, offset),
+      read: (into, offset) => this.#ranges[which].read(content, into, offset),
       close() {},
     }
   }
 
-  openBelow(path: RelPath): SideFile {
-    return inOrder(this.#below.open(path))
+  openBelow(path: RelPath, which: Which): SideFile {
+    return inOrder(this.#below[which].open(path))
   }
 
   close(): void {
-    this.#ranges.close()
+    this.#ranges.after.close()
+    if (this.#ranges.before !== this.#ranges.after) this.#ranges.before.close()
   }
 
   /** A file of the image; where that has none, what lies below shows. */
@@ -84,9 +102,9 @@ export class SideReader {
     this.#image!.rewind()
     for (const { entry, lower, open } of this.#image!.visit(path, false)) {
       const isBelow = entry.marks?.metacopy === true && lower !== null
-      return inOrder(isBelow ? this.#below.open(lower) : open())
+      return inOrder(isBelow ? this.#below.after.open(lower) : open())
     }
-    return this.openBelow(under)
+    return this.openBelow(under, 'after')
   }
 }
 

@@ -33,7 +33,7 @@ async function storeWithLayer(t: Test) {
   const from = join(throwAway(t), 'source')
   mkdirSync(from)
   sh(from, 'mkdir -p etc/sub usr; echo one > etc/conf; echo sub > etc/sub/file; echo bin > usr/bin')
-  sh(from, 'ln -s conf etc/link; mkfifo etc/pipe')
+  sh(from, 'ln -s conf etc/link; mkfifo etc/pipe; touch -d @1000000000 usr/bin')
   await ask(control, 'layer.create', { layer: 'app', source: { kind: 'from', paths: [from] } })
   const { places } = await ask(control, 'layer.show', { layer: 'app' })
   const take = (message: string) =>
@@ -145,6 +145,35 @@ M prefs.js
     readdirSync(join(root, 'run')).filter((name) => name.startsWith('diff-')),
     [],
   )
+})
+
+t.test('a difference reaches from one version of the read-only part to another', async (t) => {
+  const { control, rw, act } = await storeWithLayer(t)
+  const small = await act('echo own > own; mkdir etc; echo two > etc/conf; chmod 600 etc/conf')
+  const from = join(throwAway(t), 'other')
+  // What is the same, what has the same size and time and other bytes, what came, what is gone.
+  mkdirSync(from)
+  sh(from, 'mkdir -p etc/sub usr; echo sub > etc/sub/file; echo three > etc/conf; echo n > new')
+  sh(from, 'echo biN > usr/bin; touch -d @1000000000 usr/bin; ln -s away etc/link')
+  await ask(control, 'layer.replace', { layer: 'app', source: { kind: 'from', paths: [from] } })
+  sh(rw, 'echo now >> own; printf x > born')
+  const told = async (from: string, to: string, more = {}) =>
+    (await ask(control, 'diff', { layer: 'app', from, to, ...more })).differences
+  const marks = async (from: string, to: string, more = {}) =>
+    (await told(from, to, more))
+      .filter(({ mark }) => mark !== 'attr')
+      .map(({ mark, path }) => `${mark} ${path}`)
+  const expected = ['A /born', 'M /etc/link', 'D /etc/pipe', 'A /new', 'M /own', 'M /usr/bin']
+  t.same(await marks(small.id, 'now'), expected)
+  const later = await ask(control, 'snapshot', { layer: 'app' })
+  t.same(await marks(small.id, later.id!), expected, 'and between states')
+  t.same(await marks(small.id, later.id!, { paths: ['/usr/bin'] }), ['M /usr/bin'])
+  const back = await marks(later.id!, small.id)
+  t.same(back, ['D /born', 'M /etc/link', 'A /etc/pipe', 'D /new', 'M /own', 'M /usr/bin'])
+  const [same] = await told(small.id, 'now', { paths: ['/usr/bin'], contents: true })
+  const text = (bytes?: string) => Buffer.from(bytes ?? '', 'base64').toString()
+  t.same([text(same?.before?.bytes), text(same?.after?.bytes)], ['bin\n', 'biN\n'])
+  t.same(await marks(later.id!, 'now'), [], 'and over one version nothing changed')
 })
 
 t.test('what is too large for JSON is refused there', async (t) => {
@@ -269,11 +298,23 @@ t.test(
     ])
     const from = join(throwAway(t), 'other')
     mkdirSync(from)
+    writeFileSync(join(from, 'version'), 'two')
     await ask(control, 'layer.replace', { layer: 'app', source: { kind: 'from', paths: [from] } })
     ids.push((await act('echo 4444 > d/f')).id)
-    t.same((await told('d/f', 2)).at(-1), 's7 s3 M 4')
-    const [line] = (await ask(control, 'log', { layer: 'app', path: 'd/f' })).lines
-    t.equal(line?.change?.mark, 'other')
+    t.same(await told('d/f', 2), ['s8 s7 M 5', 's7 s3 M 4'])
+    t.same(await told('version'), ['s8 s7 A 3'])
+    t.same(await told('etc/sub/file'), ['s8 s7 D'])
+
+    // A version that is gone is told of with the states that lie over it; the others are there.
+    const { catalogue } = control
+    const layer = await control.layer('app')
+    await catalogue.putLayer({ ...layer, versions: [layer.ro] })
+    t.same(await told('d/f'), [
+      ...['s8 s7 other', 's7 s3 other', 's6 s5 other', 's5 s4 other'],
+      ...['s4 s3 other', 's3 s1 other', 's1 ro other'],
+    ])
+    ids.push((await act('echo 55555 > d/f')).id)
+    t.same((await told('d/f')).slice(0, 2), ['s9 s8 M 6', 's8 s7 other'])
     await t.rejects(ask(control, 'log', { layer: 'app', path: '../x' }), {
       code: 'SVS_PATH_INVALID',
     })

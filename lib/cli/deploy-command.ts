@@ -116,6 +116,7 @@ The exit status is 0 where all hosts have it, 11 where some have, and otherwise 
     }
   },
   run: async (context, wish) => {
+    context.session.keepOpen('svsfs deploy')
     const chosen = await chosenHosts(context.session, wish.hosts, wish.group)
     const answer = await deployTo(context, wish, chosen)
     context.exit(exitOf(answer.results))

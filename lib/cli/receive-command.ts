@@ -78,6 +78,7 @@ class ReceivingEnd {
   constructor(session: Session) {
     this.#session = session
     session.onProgress((text) => this.#progress(text))
+    session.keepOpen('svsfs receive')
   }
 
   close(): void {
@@ -199,6 +200,8 @@ class ReceivingEnd {
       SVSFS_LAYER: layer,
       SVSFS_STATE: state ?? '',
     }
+    // It may ask the store.
+    await this.#session.rest()
     const why = await failureOfCheck(command, seconds, env)
     await this.#session.call('receive.settle', { layer, stays: why === null })
     if (why !== null) throw new Failure('SVS_CHECK_FAILED', 'this host', why, layer)
@@ -245,12 +248,19 @@ async function collected(pieces: AsyncIterable<Buffer>, length: number): Promise
   return Buffer.concat(all)
 }
 
+/** After these, what came is of no use: it keeps a disk full, or will not do the next time either. */
+const USELESS: ReadonlySet<string> = new Set([
+  'SVS_DISK_FULL',
+  'SVS_RESTORE_NO_ROOM',
+  'SVS_ARCHIVE_DAMAGED',
+])
+
 /** What came is let go where the disk is full, which it would keep full, and where it is damaged. */
 async function unlessUseless<T>(incoming: Incoming, act: () => Promise<T>): Promise<T> {
   try {
     return await act()
   } catch (err) {
-    if (['SVS_DISK_FULL', 'SVS_ARCHIVE_DAMAGED'].includes(errorWords(err).code)) incoming.remove()
+    if (USELESS.has(errorWords(err).code)) incoming.remove()
     throw err
   }
 }

@@ -12,13 +12,15 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Failure } from '../base/failure.ts'
 import type { Answer, MethodName, Params } from '../daemon/api.ts'
 import { Client } from '../daemon/client.ts'
-import type { Control } from '../daemon/control.ts'
 import { needsOf } from '../daemon/needs.ts'
 import { type StorePlaces, storePlaces } from '../daemon/store-path.ts'
 import { isAlive } from '../host/alive.ts'
+import { OwnStore } from './own-store.ts'
 
 /** How long a store that is in use is waited for. */
 const PATIENCE_MS = 20_000
+/** How long a store that is kept open waits for the next call. */
+const PAUSE_MS = 300
 
 export class Session {
   /** True where another machine's store is asked. */
@@ -27,9 +29,11 @@ export class Session {
   #progress: (text: string) => void
   #client: Client | null = null
   #transport: 'direct' | 'fuse-native' = 'direct'
+  readonly #own: OwnStore
 
   constructor(root: string, progress: (text: string) => void) {
     this.places = storePlaces(root)
+    this.#own = new OwnStore(root)
     this.#progress = progress
   }
 
@@ -59,6 +63,7 @@ export class Session {
   /** Waits until no process holds the store any more: the daemon ends a moment after its last mount. */
   async untilFree(): Promise<void> {
     this.#drop()
+    await this.rest()
     const { lastHolder, lockStore } = await import('../daemon/store-lock.ts')
     const holder = lastHolder(this.places)
     const until = Date.now() + PATIENCE_MS
@@ -76,15 +81,28 @@ export class Session {
     }
   }
 
+  /** Where it opens the store itself, it keeps it open between calls that come soon after each other. */
+  keepOpen(doing: string): void {
+    this.#own.keep(PAUSE_MS, doing)
+  }
+
+  /** Gives the store back, until the next call. */
+  rest(): Promise<void> {
+    return this.#own.close()
+  }
+
   async close(): Promise<void> {
     this.#drop()
+    await this.rest()
   }
 
   async #once<Name extends MethodName>(name: Name, params: Params<Name>): Promise<Answer<Name>> {
-    this.#client ??= await Client.connect(this.places)
+    // Where this process has the store, no daemon has.
+    if (!this.#own.isOpen) this.#client ??= await Client.connect(this.places)
     if (this.#client !== null) return this.#client.call(name, params, this.#progress)
     const { daemon, creates = false } = needsOf(name)
     if (!daemon) return this.#direct(name, params, creates)
+    await this.rest()
     await this.#startDaemon(creates)
     this.#client = await Client.connect(this.places)
     if (this.#client === null) throw new Failure('SVS_DAEMON_STOPPING')
@@ -96,17 +114,12 @@ export class Session {
     params: Params<Name>,
     create: boolean,
   ): Promise<Answer<Name>> {
-    const { perform } = await import('../daemon/api.ts')
-    const { openControl } = await import('../daemon/control.ts')
-    const doing = `svsfs ${name.replace('.', ' ')}`
     const interrupts = new Interrupts()
-    const control: Control = await openControl({ root: this.places.root, doing, create })
+    const call = { progress: this.#progress, whenGone: interrupts.listen }
     try {
-      const call = { progress: this.#progress, whenGone: interrupts.listen }
-      return (await perform(control, name, params, call)) as Answer<Name>
+      return await this.#own.perform(name, params, call, create)
     } finally {
       interrupts.end()
-      await control.close()
     }
   }
 

@@ -1,6 +1,6 @@
 // The last deployment of a layer to this store: taking it, letting it stay, and the way back.
 //
-//   take     state of what is there ─▶ record (pending) ─▶ restore ─▶ active ─▶ record
+//   take     state of what is there ─▶ record (pending) ─▶ restore ─▶ active
 //   settle   its check passed: it stays; failed, or who checks is gone: roll back
 //   back     the state before it, or the layer gone; once: a second time there is nothing to do
 //
@@ -17,8 +17,8 @@ import { refuseMounted } from './mounts.ts'
 import { STACKS } from './queue.ts'
 import { remember } from './remember.ts'
 import { purge, takeOut } from './removal.ts'
-import { restoreState } from './restoring.ts'
-import { takeState } from './states.ts'
+import { fillLayer, restoreKeeping, restoreState } from './restoring.ts'
+import { type StateWish, takeState } from './states.ts'
 
 export interface Deploying {
   readonly from: string
@@ -46,25 +46,9 @@ export async function switchTo(
 ): Promise<Deployed> {
   const { catalogue } = control
   const former = await catalogue.deployment(layer.id)
-  const before = wish.created ? null : await stateBefore(control, layer, wish.from, call)
-  const active = layer.active || wish.activate
-  if (target !== null && before === target.id && active === layer.active)
-    return { done: 'already', before: null, mounts: [] }
-  const record: Deployment = {
-    layer: layer.id,
-    at: Date.now(),
-    from: wish.from,
-    payload: wish.payload,
-    state: target?.id ?? null,
-    before,
-    wasActive: layer.active,
-    pending: wish.pending,
-    rolledBack: false,
-  }
-  await catalogue.putDeployment(record)
+  const one = new Switch(control, layer, target, wish)
   try {
-    const mounts = await show(control, layer, target, before, active, call)
-    return { done: 'switched', before, mounts }
+    return await one.run(call)
   } catch (err) {
     const isDecided = err instanceof Failure && err.code === 'SVS_RESTORE_UNFINISHED'
     if (!isDecided && former === null) await catalogue.deleteDeployment(layer.id)
@@ -74,35 +58,83 @@ export async function switchTo(
   }
 }
 
-async function stateBefore(
-  control: Control,
-  layer: LayerRecord,
-  from: string,
-  call: Call,
-): Promise<string> {
-  const message = `before what ${from} deployed`
-  const wish = { message, label: null, trigger: 'before-deploy' } as const
-  const taken = await takeState(control, layer, wish, call)
-  return taken.snapshot.id
-}
+class Switch {
+  readonly #control: Control
+  readonly #layer: LayerRecord
+  readonly #target: SnapshotRecord | null
+  readonly #wish: Deploying
+  readonly #active: boolean
 
-async function show(
-  control: Control,
-  layer: LayerRecord,
-  target: SnapshotRecord | null,
-  before: string | null,
-  active: boolean,
-  call: Call,
-): Promise<readonly string[]> {
-  let mounts: readonly string[] = []
-  if (target !== null && target.id !== before) {
-    const done = await restoreState(control, layer, target, call)
-    await remember(control, 'restore', layer, { state: done.before.id })
-    mounts = done.mounts
+  constructor(
+    control: Control,
+    layer: LayerRecord,
+    target: SnapshotRecord | null,
+    wish: Deploying,
+  ) {
+    this.#control = control
+    this.#layer = layer
+    this.#target = target
+    this.#wish = wish
+    this.#active = layer.active || wish.activate
   }
-  if (active === layer.active) return mounts
-  const now = (await control.catalogue.layer(layer.id))!
-  return control.publish({ ...now, active })
+
+  async run(call: Call): Promise<Deployed> {
+    if (this.#wish.created) return this.#fill(call)
+    const wish = this.#keeping()
+    if (this.#target === null) {
+      const { snapshot } = await takeState(this.#control, this.#layer, wish, call)
+      await this.#note(snapshot.id)
+      return { done: 'switched', before: snapshot.id, mounts: await this.#activate([]) }
+    }
+    return this.#restore(this.#target, wish, call)
+  }
+
+  /** Nothing was there before, of which a state could be made. */
+  async #fill(call: Call): Promise<Deployed> {
+    await this.#note(null)
+    const mounts =
+      this.#target === null ? [] : await fillLayer(this.#control, this.#layer, this.#target, call)
+    return { done: 'switched', before: null, mounts: await this.#activate(mounts) }
+  }
+
+  async #restore(target: SnapshotRecord, wish: StateWish, call: Call): Promise<Deployed> {
+    let kept = ''
+    const isAlready = () => kept === target.id && this.#active === this.#layer.active
+    const goesOn = async ({ id }: SnapshotRecord) => {
+      kept = id
+      if (!isAlready()) await this.#note(id)
+      return id !== target.id
+    }
+    const aim = { target, parts: null }
+    const done = await restoreKeeping(this.#control, this.#layer, aim, { wish, goesOn }, call)
+    if (isAlready()) return { done: 'already', before: null, mounts: [] }
+    const before = done?.before.id ?? kept
+    // What was changed to the very end lies in another one.
+    if (before !== kept) await this.#note(before)
+    if (done !== null) await remember(this.#control, 'restore', this.#layer, { state: before })
+    return { done: 'switched', before, mounts: await this.#activate(done?.mounts ?? []) }
+  }
+
+  #keeping(): StateWish {
+    const message = `before what ${this.#wish.from} deployed`
+    return { message, label: null, trigger: 'before-deploy' }
+  }
+
+  #note(before: string | null): Promise<void> {
+    const { from, payload, pending } = this.#wish
+    const { id: layer, active: wasActive } = this.#layer
+    const rest = { at: Date.now(), from, payload, state: this.#target?.id ?? null, before }
+    return this.#control.catalogue.putDeployment({
+      ...{ layer, ...rest, wasActive, pending },
+      rolledBack: false,
+    })
+  }
+
+  async #activate(mounts: readonly string[]): Promise<readonly string[]> {
+    if (this.#active === this.#layer.active) return mounts
+    const now = (await this.#control.catalogue.layer(this.#layer.id))!
+    return this.#control.publish({ ...now, active: this.#active })
+  }
 }
 
 /** It stays, or it does not: then all is as it was. */

@@ -82,6 +82,13 @@ export function belowOf(control: Control, layer: LayerRecord, version: number): 
   return { path: bytesOf(places.ro(version)), index: indexOf(control, layer, version) }
 }
 
+/** How what a restore replaces is kept. */
+export interface Keeping {
+  readonly wish: StateWish
+  /** Called once that is a state, before anything is touched. False: nothing is to be done. */
+  goesOn?(kept: SnapshotRecord): Promise<boolean>
+}
+
 /** Turns the layer back to a state of its own, or parts of it. */
 export async function restoreState(
   control: Control,
@@ -90,34 +97,70 @@ export async function restoreState(
   call: Call,
   parts: PartsWish | null = null,
 ): Promise<Restored> {
-  const version = versionOf(layer, target)
-  const what = parts === null ? '' : ` of ${plural(parts.paths.length, 'path')}`
+  const what = whatOf(parts)
   const message = `before restore${what} to ${target.id}`
   const wish = { message, label: null, trigger: 'before-restore' } as const
+  return (await restoreKeeping(control, layer, { target, parts }, { wish }, call))!
+}
+
+const whatOf = (parts: PartsWish | null): string =>
+  parts === null ? '' : ` of ${plural(parts.paths.length, 'path')}`
+
+/** The same; null where the caller has it not go on. */
+export async function restoreKeeping(
+  control: Control,
+  layer: LayerRecord,
+  { target, parts }: Aim,
+  { wish, goesOn = async () => true }: Keeping,
+  call: Call,
+): Promise<Restored | null> {
+  const version = versionOf(layer, target)
   const inPlace = parts !== null || version.version === layer.ro.version
   const pass = (frozen: Frozen | null, now: Now = {}) =>
     restorePass(control, layer, { target, parts }, frozen, call, now)
   const first = await withImage(control, layer, async (frozen) => {
     const taken = await takeFrom(control, layer, wish, call, frozen).catch(whyNotKept(layer))
+    if (!(await goesOn(taken.snapshot))) return null
     return { taken, pass: inPlace ? await pass(frozen, nowOf(taken, frozen)) : null }
   })
+  if (first === null) return null
+  const again = { ...wish, message: `${wish.message}, changed meanwhile` }
   const done =
     first.pass === null
       ? await restoreBeside(control, layer, version, target, wish)
       : parts?.keepBoth === true
         ? first.pass
-        : await restoreAgain(
-            control,
-            layer,
-            first.pass,
-            { ...wish, message: `${message}, changed meanwhile` },
-            pass,
-          )
-  const text = `layer ${layer.name} is as in state ${target.id}${what === '' ? '' : ` in${what.slice(3)}`}`
-  control.events.tell('restored', text, { layer: layer.name, state: target.id })
+        : await restoreAgain(control, layer, first.pass, again, pass)
+  tellRestored(control, layer, target, parts)
   const brought = parts?.keepBoth === true ? (first.pass?.written ?? []) : parts?.paths
   const { mounts, changed } = done
   return { before: done.rest ?? first.taken.snapshot, mounts, changed, paths: brought ?? null }
+}
+
+/** Has a layer that was just made, and that nobody has changed, show a state. Answers where. */
+export async function fillLayer(
+  control: Control,
+  layer: LayerRecord,
+  target: SnapshotRecord,
+  call: Call,
+): Promise<readonly string[]> {
+  versionOf(layer, target)
+  const aim = { target, parts: null }
+  const { mounts } = await withImage(control, layer, (frozen) =>
+    restorePass(control, layer, aim, frozen, call, {}),
+  )
+  tellRestored(control, layer, target, null)
+  return mounts
+}
+
+function tellRestored(
+  { events }: Control,
+  { name }: LayerRecord,
+  { id }: SnapshotRecord,
+  parts: PartsWish | null,
+): void {
+  const text = `layer ${name} is as in state ${id}${parts === null ? '' : ` in${whatOf(parts).slice(3)}`}`
+  events.tell('restored', text, { layer: name, state: id })
 }
 
 const whyNotKept =

@@ -103,6 +103,7 @@ t.test('a state goes to a host that shows it, then only what is new, and back ag
   t.equal(would.data.results[0]!.data!.bytes, first.data.results[0]!.data!.bytes, 'as it said')
   t.equal(readFileSync(join(at, 'notes'), 'utf8'), 'one', 'mounts show it')
   t.equal(readFileSync(join(at, 'etc/app'), 'utf8'), 'as installed')
+  t.same(await statesOf(desk), await statesOf(here), 'and before it there was nothing to keep')
 
   await write(here, 'app', { notes: 'two' })
   await here.ask('snapshot', 'app')

@@ -8,7 +8,7 @@ import t from 'tap'
 import { commandLine, desktopEntry } from '../../lib/cli/desktop-entry.ts'
 import { notifyPerson } from '../../lib/host/notification.ts'
 import { throwAway } from '../daemon/place.ts'
-import { ask, PROGRAM, svsfs } from './run-cli.ts'
+import { PROGRAM, ready, readyAsk } from './run-cli.ts'
 import { KEYS, Terminal } from './terminal.ts'
 
 const ODD = ['plain', 'a b', '"', "'", '\\', '$HOME', '`x`', '100%', '%f', 'ü…', 'a;b', 'new\nline']
@@ -51,10 +51,10 @@ t.test('desktop-file-validate finds nothing wrong, whatever the names are', asyn
   else t.match(readFileSync(file, 'utf8'), /\nActions=keep-state;go-back;\n/)
 })
 
-/** A directory with programs that write down what they were called with, and the environment that finds them. */
+/** A directory with programs that write down what they were called with, and the variables that find them. */
 function desktop(dir: string): {
   heard: (program: string) => Promise<string>
-  env: NodeJS.ProcessEnv
+  env: Record<string, string>
 } {
   const bin = join(dir, 'bin')
   mkdirSync(bin)
@@ -69,7 +69,6 @@ function desktop(dir: string): {
       return readFileSync(said, 'utf8')
     },
     env: {
-      ...process.env,
       PATH: `${bin}:${process.env.PATH}`,
       DBUS_SESSION_BUS_ADDRESS: 'unix:path=/nowhere',
       XDG_DATA_HOME: join(dir, 'data'),
@@ -84,13 +83,14 @@ t.test(
     const dir = throwAway(t)
     const store = join(dir, 'store')
     const { heard, env } = desktop(dir)
-    const run = (...words: string[]) =>
-      spawnSync(process.execPath, [PROGRAM, ...words], { env, encoding: 'utf8' })
+    // Before the first command: the process that is ready has them from its start.
+    Object.assign(process.env, env)
+    const run = ready
     writeFileSync(join(dir, 'tool'), 'x')
-    t.equal(svsfs(store, 'layer', 'create', 'app', '--empty').status, 0)
+    t.equal((await run('layer', 'create', 'app', '--empty')).status, 0)
 
-    t.match(run('desktop', 'add', 'app'), { status: 2, stderr: /no command of its own/ })
-    t.match(run('desktop', 'add', 'app', '--', 'tool', '%F'), { status: 0 })
+    t.match(await run('desktop', 'add', 'app'), { status: 2, err: /no command of its own/ })
+    t.match(await run('desktop', 'add', 'app', '--', 'tool', '%F'), { status: 0 })
     const entry = join(dir, 'data/applications/svsfs-app.desktop')
     const lines = readFileSync(entry, 'utf8').split('\n')
     const exec = lines
@@ -103,28 +103,27 @@ t.test(
       [...base, 'desktop', 'back', '--store', store, 'app'],
     ])
 
-    const [program = '', ...words] = exec[1]!
-    t.equal(spawnSync(program, words, { env }).status, 0)
+    t.equal((await run(...exec[1]!.slice(2))).status, 0)
     t.match(await heard('notify-send'), /--urgency=normal\|--\|app\|State [0-9a-f]+ is kept/)
-    const states = ask(store, 'snapshots', 'app')
+    const states = await readyAsk('snapshots', 'app')
     t.match(states, { data: [{ message: 'kept from the menu' }] })
 
-    t.equal(spawnSync(program, exec[2]!.slice(1), { env, stdio: 'ignore' }).status, 0)
+    t.equal((await run(...exec[2]!.slice(2))).status, 0)
     t.equal(await heard('xdg-terminal-exec'), `${exec[2]!.join('|')}|`)
-    t.match(run('desktop', 'keep', 'none'), { status: 3 })
+    t.match(await run('desktop', 'keep', 'none'), { status: 3 })
 
-    t.equal(run('desktop', 'remove', 'app').status, 0)
+    t.equal((await run('desktop', 'remove', 'app')).status, 0)
     writeFileSync(entry, '[Desktop Entry]\n')
-    t.match(run('desktop', 'add', 'app', '--', 'tool'), { stderr: /SVS_PATH_EXISTS/ })
-    t.match(run('desktop', 'remove', 'app'), { stderr: /SVS_PATH_EXISTS/ })
+    t.match(await run('desktop', 'add', 'app', '--', 'tool'), { err: /SVS_PATH_EXISTS/ })
+    t.match(await run('desktop', 'remove', 'app'), { err: /SVS_PATH_EXISTS/ })
   },
 )
 
 t.test('in a terminal, back is the list of states', async (t) => {
   const dir = throwAway(t)
   const store = join(dir, 'store')
-  svsfs(store, 'layer', 'create', 'app', '--empty')
-  svsfs(store, 'snapshot', 'app', '-m', 'the only one', '--allow-empty')
+  await ready('--store', store, 'layer', 'create', 'app', '--empty')
+  await ready('--store', store, 'snapshot', 'app', '-m', 'the only one', '--allow-empty')
   const terminal = new Terminal([PROGRAM, 'desktop', 'back', 'app', '--store', store])
   t.teardown(() => terminal.kill())
   await terminal.until(/the only one/)

@@ -2,13 +2,13 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
+import type { LayerDetails } from '../../lib/daemon/layer-methods.ts'
 import type { StateLine } from '../../lib/daemon/state-methods.ts'
-import { throwAway } from '../daemon/place.ts'
-import { ask, PROGRAM, svsfs } from './run-cli.ts'
-
-const states = (store: string): StateLine[] => ask(store, 'snapshots', 'app').data as StateLine[]
+import { directory, throwAway } from '../daemon/place.ts'
+import { PROGRAM, ready, readyAsk } from './run-cli.ts'
 
 /** Runs a command line at a terminal of its own, and answers its first question by a key. */
 async function atTerminal(store: string, line: string, key: string) {
@@ -33,30 +33,43 @@ async function atTerminal(store: string, line: string, key: string) {
 t.test(
   'an update keeps the state before it, and the way back where it fails, also by a word at the terminal',
   async (t) => {
-    const store = join(throwAway(t), 'store')
-    t.equal(svsfs(store, 'layer', 'create', 'app', '--empty').status, 0)
+    const dir = throwAway(t)
+    const store = join(dir, 'store')
+    const svsfs = (...words: string[]) => ready('--store', store, ...words)
+    const ask = (...words: string[]) => readyAsk('--store', store, ...words)
+    const states = async () => (await ask('snapshots', 'app')).data as StateLine[]
+    t.equal((await svsfs('layer', 'create', 'app', '--empty')).status, 0)
+    const { places } = (await ask('layer', 'show', 'app')).data as LayerDetails
+    const file = () => {
+      const path = join(places.rw, 'home/app/file')
+      return existsSync(path) ? readFileSync(path, 'utf8') : null
+    }
     const home = (script: string) => ['--', 'sh', '-c', script]
 
-    const first = svsfs(store, 'update', 'app', ...home('echo one > ~/file'))
+    // Each starts a daemon, which goes with the program.
+    const first = await svsfs('update', 'app', ...home('echo one > ~/file'))
     t.equal(first.status, 0, first.err)
-    t.match(states(store), [{ trigger: 'before-update', message: /^before sh -c/ }])
+    t.match(await states(), [{ trigger: 'before-update', message: /^before sh -c/ }])
     const way = /svsfs (restore app@\w+) puts it back/.exec(first.err)?.[1] ?? ''
-    const before = svsfs(store, ...way.split(' '))
+    const before = await svsfs(...way.split(' '))
     t.equal(before.status, 0, before.err)
-    t.not(svsfs(store, 'run', 'app', ...home('cat ~/file')).status, 0, 'what it says goes back')
-    t.equal(svsfs(store, 'undo', 'app').status, 0)
+    t.equal(file(), null, 'what it says goes back')
+    t.equal((await svsfs('undo', 'app')).status, 0)
 
-    const failed = svsfs(store, 'update', 'app', ...home('echo two > ~/file; exit 3'))
-    t.equal(failed.status, 3)
-    t.match(failed.err, /stays as it left it/)
-    t.match(svsfs(store, 'run', 'app', ...home('cat ~/file')).out, /two/)
-
-    const words = ['update', 'app', '--rollback-on-failure', ...home('echo three > ~/file; exit 4')]
-    const back = svsfs(store, ...words)
+    const words = ['update', 'app', '--rollback-on-failure', ...home('echo two > ~/file; exit 4')]
+    const back = await svsfs(...words)
     t.equal(back.status, 4)
     t.match(back.out, /is as before; the failed attempt is state/)
-    t.match(svsfs(store, 'run', 'app', ...home('cat ~/file')).out, /two/)
-    t.match(states(store)[0], { trigger: 'before-restore' }, 'what failed is kept, too')
+    t.equal(file(), 'one\n')
+    t.match((await states())[0], { trigger: 'before-restore' }, 'what failed is kept, too')
+
+    // From here on there is one.
+    t.equal((await svsfs('mount', directory(dir, 'mount'))).status, 0)
+    t.teardown(() => ready('--store', store, 'umount', '--all', '--lazy'))
+    const failed = await svsfs('update', 'app', ...home('echo three > ~/file; exit 3'))
+    t.equal(failed.status, 3)
+    t.match(failed.err, /stays as it left it/)
+    t.equal(file(), 'three\n')
 
     const asked = await atTerminal(store, "update app -- sh -c 'echo four > ~/file; exit 5'", 'y')
     t.equal(asked.status, 5)
@@ -71,15 +84,15 @@ t.test(
     )
     t.teardown(() => program.kill())
     const [said] = (await once(program.stdout, 'data')) as [Buffer]
-    t.match(said.toString(), /two/, 'yes at the terminal has put it back')
-    const wrong = ask(store, 'restore', 'app', states(store).at(-1)!.id)
+    t.match(said.toString(), /three/, 'yes at the terminal has put it back')
+    const oldest = (await states()).at(-1)!.id
+    const wrong = await ask('restore', 'app', oldest)
     t.match(wrong.error, { code: 'SVS_FILES_OPEN', message: /sleep \(process \d+\)/ })
     program.kill()
     await once(program, 'close')
 
-    t.match(svsfs(store, 'update', 'app'), { status: 2, err: /SVS_USAGE/ })
-    const missing = ask(store, 'update', 'none', '--', 'true')
+    t.match(await svsfs('update', 'app'), { status: 2, err: /SVS_USAGE/ })
+    const missing = await ask('update', 'none', '--', 'true')
     t.match(missing, { ok: false, error: { code: 'SVS_LAYER_NOT_FOUND' } })
-    svsfs(store, 'umount', '--all', '--lazy')
   },
 )

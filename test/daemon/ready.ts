@@ -41,7 +41,7 @@ let ready: Ready | null = null
 let busy = false
 
 /** Runs a command line in the process that is ready; null where it cannot now. */
-async function runReady(words: readonly string[]): Promise<Done | null> {
+export async function runReady(words: readonly string[]): Promise<Done | null> {
   if (busy) return null
   if (ready?.child.connected !== true) ready = start()
   const { child, environment: had } = ready

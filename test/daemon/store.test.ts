@@ -84,7 +84,7 @@ t.test('one process has a store; the next hears which', async (t) => {
   const store = takeStore(root, 'svsfs layer create', true)
   t.throws(() => take(root), {
     code: 'SVS_STORE_LOCKED',
-    exit: 6,
+    exit: 13,
     message: new RegExp(`process ${process.pid}, svsfs layer create`),
   })
   store.release()

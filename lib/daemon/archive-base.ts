@@ -1,9 +1,9 @@
-// The read-only part that an archive brings, as a version of a layer that is there, or of a new one.
+// The read-only parts that archives bring, as versions of a layer that is there, or of a new one.
 //
-//   archive ─▶ work/import-<version> ─▶ ro/<version>.index, ro/<version> ─▶ record, then states
+//   archive ─▶ work/import-<version> ─▶ ro/<version>.index, ro/<version> ─▶ record and states, in one batch
 //
-// Rule: the record names the version only once everything in the archive was checked; before that a
-// failure leaves nothing of it.
+// Rule: the record names a version only once everything in all archives was checked, and together with
+// their states; before that a failure or a crash leaves nothing of it.
 
 import { randomBytes } from 'node:crypto'
 import { renameSync } from 'node:fs'
@@ -45,42 +45,73 @@ async function bringVersion(
   return { version, ...facts }
 }
 
-/** What takes the states: `name` is called once they are known to be sound, before they are written. */
+/** An archive, and the read-only part that its states lie over. */
+export interface BroughtPart {
+  readonly archive: Archive
+  readonly ro: ReadOnlyVersion
+}
+
+/** What takes the states. `withRecord`: the layer's record is written along with them, not yet there as it is. */
 export type Take<T> = (
   layer: LayerRecord,
-  ro: ReadOnlyVersion,
-  name: () => Promise<void>,
+  parts: readonly BroughtPart[],
+  withRecord: boolean,
 ) => Promise<T>
 
-/** Adds the read-only part to a layer that is there; the one that it has stays what it shows. Callers hold it. */
-export async function withVersion<T>(
+/** Adds read-only parts to a layer that is there; the one that it has stays what it shows. Callers hold it. */
+export async function withVersions<T>(
   control: Control,
   layer: LayerRecord,
-  archive: Archive,
+  archives: readonly Archive[],
   bringing: Bringing,
   take: Take<T>,
 ): Promise<T> {
-  const version = Math.max(...layer.versions.map((known) => known.version)) + 1
-  const ro = await bringVersion(control, layer.id, version, archive, bringing)
-  const named = { ...layer, versions: [...layer.versions, ro] }
-  let isNamed = false
+  const known = layer.versions.length
+  const versions = [...layer.versions]
   try {
-    return await take(named, ro, async () => {
-      await control.publish(named)
-      isNamed = true
-    })
+    const parts: BroughtPart[] = []
+    for (const archive of archives)
+      parts.push({ archive, ro: await partOf(control, layer.id, versions, archive, bringing) })
+    return await take({ ...layer, versions }, parts, versions.length > known)
   } catch (err) {
-    // A version that is named and has no state goes with the next gc.
-    if (!isNamed) removeVersion(layerPlaces(control.store.places, layer.id), version)
+    const named = (await control.catalogue.layer(layer.id))?.versions ?? []
+    for (const { version } of versions.slice(known))
+      if (!named.some((one) => one.version === version))
+        removeVersion(layerPlaces(control.store.places, layer.id), version)
     throw err
   }
 }
 
-/** Makes a layer of what the archive brings, inactive. Throws SVS_LAYER_EXISTS. */
+/** The version that an archive is for; one that it brings is added to `versions`. Throws SVS_ARCHIVE_BASE. */
+async function partOf(
+  control: Control,
+  id: string,
+  versions: ReadOnlyVersion[],
+  archive: Archive,
+  bringing: Bringing,
+): Promise<ReadOnlyVersion> {
+  const { digest, tree } = archive.manifest.base
+  const there = versions.find((version) => version.digest === digest)
+  if (there !== undefined) return there
+  if (tree === null)
+    throw new Failure(
+      'SVS_ARCHIVE_BASE',
+      archive.path,
+      digest.slice(0, 16),
+      archive.manifest.layer.name,
+      versions.map((version) => version.digest.slice(0, 16)).join(', '),
+    )
+  const next = Math.max(0, ...versions.map(({ version }) => version)) + 1
+  const brought = await bringVersion(control, id, next, archive, bringing)
+  versions.push(brought)
+  return brought
+}
+
+/** Makes a layer of what the archives bring, the first its read-only part; inactive. Throws SVS_LAYER_EXISTS. */
 export async function withLayer<T>(
   control: Control,
   name: string,
-  archive: Archive,
+  archives: readonly Archive[],
   bringing: Bringing,
   take: Take<T>,
 ): Promise<T> {
@@ -94,12 +125,16 @@ export async function withLayer<T>(
       markUnfinished(places)
       makeLayerDirectories(places)
       try {
-        const ro = await bringVersion(control, id, 1, archive, bringing)
+        const versions: ReadOnlyVersion[] = []
+        const parts: BroughtPart[] = []
+        for (const archive of archives)
+          parts.push({ archive, ro: await partOf(control, id, versions, archive, bringing) })
         makeWritable(places, 1, 1)
-        const record = await recordOf(control, id, name, archive, ro)
-        const taken = await take(record, ro, async () => void (await control.publish(record)))
+        const [first] = archives as [Archive]
+        const record = await recordOf(control, id, name, first, versions)
+        const taken = await take(record, parts, true)
         markFinished(places)
-        control.events.tell('created', `layer ${name} came from ${archive.path}`, { layer: name })
+        control.events.tell('created', `layer ${name} came from ${first.path}`, { layer: name })
         return taken
       } catch (err) {
         if ((await catalogue.layer(id)) !== null) await catalogue.deleteLayer(id)
@@ -115,7 +150,7 @@ async function recordOf(
   id: string,
   name: string,
   { manifest }: Archive,
-  ro: ReadOnlyVersion,
+  versions: ReadOnlyVersion[],
 ): Promise<LayerRecord> {
   const { excludes, manifest: own } = manifest.layer
   const tag = await queue.run(TAGS, () => catalogue.nextTag())
@@ -124,8 +159,8 @@ async function recordOf(
     name,
     tag,
     created: Date.now(),
-    ro,
-    versions: [ro],
+    ro: versions[0]!,
+    versions,
     rw: 1,
     active: false,
     priority: 0,

@@ -15,7 +15,13 @@ import { bytesOf } from '../base/path.ts'
 import { layerName } from '../layer/layer.ts'
 import type { LayerRecord, SnapshotRecord } from '../snapshot/records.ts'
 import { findState } from '../snapshot/state-name.ts'
-import { type Bringing, withLayer, withVersion } from './archive-base.ts'
+import {
+  type Bringing,
+  type BroughtPart,
+  type Take,
+  withLayer,
+  withVersions,
+} from './archive-base.ts'
 import type { Control } from './control.ts'
 import { type Call, method } from './method.ts'
 import { refuseOwnMount } from './own-mounts.ts'
@@ -307,7 +313,7 @@ export function signalOf(control: Control, call: Call): AbortSignal {
   return AbortSignal.any([gone.signal, control.ending.signal])
 }
 
-/** Takes archives into a layer, which the first may bring. */
+/** Takes archives into a layer, which the first may bring: all of them, or none. */
 export async function importChain(
   control: Control,
   name: string,
@@ -316,78 +322,43 @@ export async function importChain(
 ): Promise<ImportedState[]> {
   const { catalogue } = control
   const there = (await catalogue.layers()).some((layer) => layer.name === name)
-  const [first, ...rest] = chain as [Archive, ...Archive[]]
-  if (there || first.manifest.base.tree === null)
+  const take: Take<ImportedState[]> = (layer, parts, isNew) =>
+    takeStates(control, layer, parts, isNew, bringing)
+  if (there || chain[0]!.manifest.base.tree === null)
     return control.alone(name, async (layer) => {
-      if (first.manifest.kind === 'layer') throw new Failure('SVS_LAYER_EXISTS', name)
+      if (chain.some(({ manifest }) => manifest.kind === 'layer'))
+        throw new Failure('SVS_LAYER_EXISTS', name)
       await refuseGaps(control, layer.id, name, chain)
-      const imported: ImportedState[] = []
-      for (const archive of chain)
-        imported.push(...(await importOne(control, layer.id, archive, bringing)))
-      return imported
+      return withVersions(control, layer, chain, bringing, take)
     })
   await refuseGaps(control, '', name, chain)
-  const imported = await withLayer(control, name, first, bringing, (layer, ro, beforeWrite) =>
-    takeStates(control, layer, ro, first, bringing, beforeWrite),
-  )
-  if (rest.length === 0) return imported
-  return control.alone(name, async ({ id }) => {
-    for (const archive of rest) imported.push(...(await importOne(control, id, archive, bringing)))
-    return imported
-  })
-}
-
-/** Callers hold the layer. */
-async function importOne(
-  control: Control,
-  id: string,
-  archive: Archive,
-  bringing: Bringing,
-): Promise<ImportedState[]> {
-  // An archive before this one may have brought a version.
-  const layer = (await control.catalogue.layer(id))!
-  const { digest, tree } = archive.manifest.base
-  const ro = layer.versions.find((version) => version.digest === digest)
-  if (ro !== undefined) return takeStates(control, layer, ro, archive, bringing)
-  if (tree !== null)
-    return withVersion(control, layer, archive, bringing, (named, brought, beforeWrite) =>
-      takeStates(control, named, brought, archive, bringing, beforeWrite),
-    )
-  throw new Failure(
-    'SVS_ARCHIVE_BASE',
-    archive.path,
-    digest.slice(0, 16),
-    archive.manifest.layer.name,
-    layer.versions.map((version) => version.digest.slice(0, 16)).join(', '),
-  )
+  return withLayer(control, name, chain, bringing, take)
 }
 
 async function takeStates(
   control: Control,
   layer: LayerRecord,
-  ro: LayerRecord['ro'],
-  archive: Archive,
+  parts: readonly BroughtPart[],
+  withLayer: boolean,
   { allowed, signal, onProgress }: Bringing,
-  beforeWrite: () => Promise<void> = async () => {},
 ): Promise<ImportedState[]> {
   const { importStates } = await import('../archive/import.ts')
   const imported = await importStates({
     catalogue: control.catalogue,
-    archive,
     layer,
-    ro,
-    trees: readOnly(control, layer, ro.version),
+    parts: parts.map((part) => ({ ...part, trees: readOnly(control, layer, part.ro.version) })),
+    withLayer,
     temporary: bytesOf(layerPlaces(control.store.places, layer.id).work),
     allowed,
     signal,
-    beforeWrite,
     onProgress,
   }).catch((err: unknown) => {
     control.upkeep.garbage()
     throw err
   })
   const fresh = imported.filter((one) => one.fresh)
-  const text = `layer ${layer.name}: ${plural(fresh.length, 'state')} came from ${archive.path}`
+  const paths = parts.map(({ archive }) => archive.path).join(', ')
+  const text = `layer ${layer.name}: ${plural(fresh.length, 'state')} came from ${paths}`
   control.events.tell('imported', text, { layer: layer.name })
   return imported
 }

@@ -12,6 +12,8 @@ import { key, timeText } from './keys.ts'
 import {
   type Content,
   content,
+  type LayerRecord,
+  layerRecord,
   type Piece,
   type SnapshotRecord,
   snapshotRecord,
@@ -74,15 +76,21 @@ export class SnapshotWriter implements Depot {
   }
 
   /** Writes the rest, the list and the record, and makes it the head: the snapshot exists from here on. */
-  async publish({ record, pieces, head = true }: NewSnapshot): Promise<void> {
+  publish(snapshot: NewSnapshot): Promise<void> {
+    return this.publishAll([snapshot], null)
+  }
+
+  /** The same of several, all or none, and the record of the layer whose they are. */
+  async publishAll(snapshots: readonly NewSnapshot[], layer: LayerRecord | null): Promise<void> {
     await this.#writing
-    await this.#write([
-      ...this.#take(),
+    const states = snapshots.flatMap(({ record, pieces, head = true }) => [
       put(key.tree(record.id), packTable(pieces)),
       ...(head ? [putText(key.head(record.layer), record.id)] : []),
       ...namesOf(record),
       putJson(key.snapshot(record), snapshotRecord.parse(record)),
     ])
+    const layers = layer === null ? [] : [putJson(key.layer(layer.id), layerRecord.parse(layer))]
+    await this.#write([...this.#take(), ...states, ...layers])
   }
 
   /** Writes what waits, without a record: what states that there are lack. */

@@ -42,10 +42,9 @@ export async function importInto(
   try {
     return await importStates({
       catalogue: lab.catalogue,
-      archive,
       layer: lab.layer,
-      ro: lab.layer.ro,
-      trees: lab.dirs.ro,
+      parts: [{ archive, ro: lab.layer.ro, trees: lab.dirs.ro }],
+      withLayer: false,
       temporary: lab.dirs.work,
       allowed: { devices: false, links: false },
       signal: null,

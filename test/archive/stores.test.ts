@@ -1,8 +1,12 @@
 // Archives from one store to another, as the commands ask for it.
 
+import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { perform } from '../../lib/daemon/api.ts'
+import { openControl } from '../../lib/daemon/control.ts'
 import { layerPlaces } from '../../lib/daemon/store-path.ts'
 import { describeTree } from '../snapshot/fixture.ts'
 import { Forgery } from './forge.ts'
@@ -30,7 +34,25 @@ t.test(
     await t.rejects(there.ask('import', { files: [third, first], ...taken }), {
       code: 'SVS_ARCHIVE_GAP',
     })
-    t.same(await there.ask('snapshots', { layer: 'app' }), [], 'a gap leaves nothing behind')
+    const evil = join(here.dir, 'evil.vpa')
+    await here.ask('export', { layer: 'app', file: evil, version })
+    const forgery = await Forgery.of(evil)
+    forgery.contents.pop()
+    await forgery.write(evil)
+    const altered = join(here.dir, 'altered.vpa')
+    const bytes = readFileSync(third)
+    bytes[bytes.indexOf('chunks/') + 100]! ^= 1
+    writeFileSync(altered, bytes)
+    for (const last of [evil, altered])
+      await t.rejects(there.ask('import', { files: [first, second, last], ...taken }), {
+        code: 'SVS_ARCHIVE_DAMAGED',
+        message: new RegExp(last),
+      })
+    t.same(
+      await there.ask('snapshots', { layer: 'app' }),
+      [],
+      'a gap or damage in one leaves nothing of the others behind',
+    )
     const done = await there.ask('import', {
       files: [third, first, second],
       restore: true,
@@ -114,6 +136,33 @@ t.test('a layer goes to another store with its states, and is the same layer the
   t.equal(second.payload, one.payload, 'exported again it is the same')
   await t.rejects(there.ask('import', { files: [file], ...taken }), { code: 'SVS_LAYER_EXISTS' })
   t.equal((await there.ask('import', { files: [file], as: 'other', ...taken })).layer, 'other')
+})
+
+t.test('an import that is killed between two states leaves none of them', async (t) => {
+  const worker = fileURLToPath(new URL('kill-worker.js', import.meta.url))
+  const here = await storeAsked(t)
+  await create(here, sourceOf(t))
+  for (const text of ['one', 'two']) {
+    writeFileSync(join(await here.rw('app'), 'notes'), text)
+    await here.ask('snapshot', { layer: 'app' })
+  }
+  const file = join(here.dir, 'app.vsa')
+  const { states } = await here.ask('export', { layer: 'app', states: 2, file, version })
+  const root = join(here.dir, 'other')
+  const args = [worker, root, `writing state ${states[1]}`, file]
+  t.equal(spawnSync(process.execPath, args, { stdio: 'inherit' }).signal, 'SIGKILL')
+  const control = await openControl({ root, doing: 'a test', create: false })
+  t.teardown(() => control.close())
+  t.same(await control.catalogue.allSnapshots(), [])
+  t.same(await control.catalogue.layers(), [])
+  t.same(readdirSync(control.store.places.layers), [], 'the opening clears it away')
+  await perform(control, 'import', { files: [file], ...taken }, { progress() {}, whenGone() {} })
+  const there = await control.catalogue.allSnapshots()
+  t.same(
+    there.map(({ id }) => id),
+    states,
+    'it goes through the second time',
+  )
 })
 
 t.test(

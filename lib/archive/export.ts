@@ -31,6 +31,7 @@ import {
   SIGNATURE_NAME,
 } from './format.ts'
 import { cutLines, digestOf, LineCutter, type Lines, writeList } from './lists.ts'
+import { asItCame, withOwners } from './owners.ts'
 import { type Signature, type SigningKey, signedText, signPayload } from './signature.ts'
 import { ZipOut } from './zip-out.ts'
 
@@ -275,10 +276,11 @@ class Export {
   async #read(state: SnapshotRecord, closure: Closure | null): Promise<Lines> {
     const { layer, ro } = this.#options
     const numbering: Numbering = { tag: layer.tag, version: state.ro.version }
+    const owners = asItCame(state)
     const lines = new LineCutter()
     const known = closure === null ? new Closure(this.#depot, ro.digest) : null
     for await (const { entry } of readTree(this.#depot, this.#held.get(state.id)!.pieces)) {
-      lines.add(lineOf(entry, numbering))
+      lines.add(lineOf(withOwners(entry, owners), numbering))
       if (entry.content !== undefined) await (closure ?? known)!.add(entry.content)
       if (closure !== null) this.#kinds.add(entry.kind)
       await this.#pace.breathe()
@@ -362,9 +364,10 @@ export async function stateLines(
   state: SnapshotRecord,
 ): Promise<Lines> {
   const numbering: Numbering = { tag: layer.tag, version: state.ro.version }
+  const owners = asItCame(state)
   const lines = new LineCutter()
   for await (const { entry } of readTree(catalogue, await catalogue.pieces(state.id)))
-    lines.add(lineOf(entry, numbering))
+    lines.add(lineOf(withOwners(entry, owners), numbering))
   return lines.end()
 }
 

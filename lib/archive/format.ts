@@ -16,6 +16,10 @@
 //   of the read-only part, and how to make contents: [scope, id, Content] (`base` is the scope of the
 //   read-only part, `state` that of states). File data are the very chunks of the catalogue.
 //
+// Owners are numbers, with their names beside them (`owners`, of the machine where the state was made). Who
+// imports gives those whom it knows by name its own numbers, in its store alone, and turns that back where it
+// exports (owners.ts): lines and payload stay. The read-only part keeps its numbers, which its digest holds.
+//
 // Version 1. A reader refuses a higher version, and any field that it does not know: what may be
 // left out by an older reader does not exist in this format.
 //

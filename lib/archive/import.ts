@@ -9,6 +9,7 @@
 
 import { Failure } from '../base/failure.ts'
 import { shown } from '../base/path.ts'
+import type { Accounts } from '../host/accounts.ts'
 import { type Catalogue, newId } from '../snapshot/catalogue.ts'
 import { Damage } from '../snapshot/depot.ts'
 import { Pace } from '../snapshot/pace.ts'
@@ -22,6 +23,7 @@ import { type Allowed, EntryReader, Escape } from './entry-lines.ts'
 import { stateDigest, stateLines } from './export.ts'
 import type { ArchiveState } from './format.ts'
 import { type ListBytes, linesOf, readList } from './lists.ts'
+import { type Renumbering, renumberingOf, wayBack, withOwners } from './owners.ts'
 
 /** An archive, and what its states lie over: the read-only part's version here, and its trees. */
 export interface ImportPart {
@@ -40,6 +42,8 @@ export interface ImportOptions {
   /** A directory on a disk with room. */
   readonly temporary: string
   readonly allowed: Allowed
+  /** Whose numbers owners of the same name get; null: they keep those of the archive. */
+  readonly accounts: Accounts | null
   readonly signal: AbortSignal | null
   readonly onProgress: (text: string) => void
 }
@@ -97,6 +101,8 @@ class PartImport {
   readonly #contents = new Map<string, Content>()
   /** Those of the archive that the store lacks. */
   readonly #fresh = new Set<string>()
+  /** By state. */
+  readonly #owners = new Map<string, Renumbering>()
   /** The lines of the state that it comes after. */
   #from: ListBytes | null = null
 
@@ -207,7 +213,11 @@ class PartImport {
       if (known !== size) throw new Damage(`${shown(entry.path)} has another size than its content`)
       wanted.set(content, size)
     }
-    const { bytes, base } = totals.sum
+    const { bytes, base, users, groups } = totals.sum
+    this.#owners.set(
+      state.id,
+      renumberingOf(state.owners, { users, groups }, this.#options.accounts),
+    )
     if (bytes !== state.bytes || base !== state.dependsOnBase)
       throw new Damage(`state ${state.id} is not what its manifest says`)
   }
@@ -288,7 +298,9 @@ class PartImport {
     if (there?.ro.digest === this.#scope && (await stateDigest(catalogue, layer, there)) === digest)
       return { snapshot: there, fresh: false }
     const tree = new TreeWriter(this.#arriving.writer)
-    for await (const entry of this.#entries(state, pieces)) await tree.add({ entry, stamp: null })
+    const owners = this.#owners.get(id)!
+    for await (const entry of this.#entries(state, pieces))
+      await tree.add({ entry: withOwners(entry, owners), stamp: null })
     const list = await tree.end()
     const isTaken = there !== null || before !== null
     const record = await this.#recordOf(state, isTaken ? newId() : id)
@@ -304,6 +316,7 @@ class PartImport {
     const taken =
       label !== null &&
       (this.#arriving.hasLabel(label) || (await catalogue.labelled(layer.id, label)) !== null)
+    const there = wayBack(this.#owners.get(state.id)!)
     const now = Date.now()
     return {
       id,
@@ -327,7 +340,11 @@ class PartImport {
       dependsOnBase,
       owners,
       format: 1,
-      archive: { payload: archive.payload, signatures: archive.signed.signatures },
+      archive: {
+        payload: archive.payload,
+        signatures: archive.signed.signatures,
+        ...(there === undefined ? {} : { owners: there }),
+      },
     }
   }
 }

@@ -180,6 +180,7 @@ interface TakeWish {
   readonly allowUnsigned: boolean
   readonly allowDevices: boolean
   readonly allowLinks: boolean
+  readonly numericOwner: boolean
 }
 
 type ImportWish = TakeWish & { readonly files: string[] }
@@ -191,6 +192,7 @@ export const IMPORT_OPTIONS = [
   option('--allow-unsigned', 'take it although nobody has signed it whom this store trusts'),
   option('--allow-devices', 'let devices in'),
   option('--allow-links', 'let links in that lead out of the layer'),
+  option('--numeric-owner', 'owners keep their numbers, whatever they are called here'),
 ]
 
 export const importWish = (words: Words): TakeWish => ({
@@ -199,10 +201,13 @@ export const importWish = (words: Words): TakeWish => ({
   allowUnsigned: words.flag('allowUnsigned'),
   allowDevices: words.flag('allowDevices'),
   allowLinks: words.flag('allowLinks'),
+  numericOwner: words.flag('numericOwner'),
 })
 
 export const importCommand: CommandRow<ImportWish, ImportAnswer> = {
-  about: `The layer must have the read-only part that the archive is for. An archive must be signed by a key that this store trusts (svsfs key trust), or be let in by --allow-unsigned; one that was altered after it had been signed never is. Everything is checked before anything is written: the archive may come from anybody. Several archives that come after one another (1 to 2, 2 to 3) are taken in their order, however they are given.
+  about: `The layer must have the read-only part that the archive is for. An archive must be signed by a key that this store trusts (svsfs key trust), or be let in by --allow-unsigned; one that was altered after it had been signed never is. Everything is checked before anything is written: the archive may come from anybody. Several archives that come after one another (1 to 2, 2 to 3) are taken in their order, however they are given; all come in, or none.
+
+Owners whose names this machine knows get the numbers that they have here: what is ann’s there is ann’s here. --numeric-owner keeps the numbers of the archive; root, numbers without a name, those in access lists and those of the read-only part stay in any case.
 
 What was imported is a state like any other (svsfs snapshots, svsfs restore).`,
   options: IMPORT_OPTIONS,

@@ -49,6 +49,7 @@ export interface DeployWish {
   readonly allowUnsigned: boolean
   readonly allowDevices: boolean
   readonly allowLinks: boolean
+  readonly numericOwner: boolean
   readonly dryRun: boolean
 }
 
@@ -85,6 +86,7 @@ The exit status is 0 where all hosts have it, 11 where some have, and otherwise 
     option('--allow-unsigned', 'also what nobody has signed whom the host trusts'),
     option('--allow-devices', 'let devices in'),
     option('--allow-links', 'let links in that lead out of the layer'),
+    option('--numeric-owner', 'owners keep their numbers, whatever they are called there'),
   ],
   examples: [
     'svsfs deploy firefox --to desk1 desk2',
@@ -112,6 +114,7 @@ The exit status is 0 where all hosts have it, 11 where some have, and otherwise 
       allowUnsigned: words.flag('allowUnsigned'),
       allowDevices: words.flag('allowDevices'),
       allowLinks: words.flag('allowLinks'),
+      numericOwner: words.flag('numericOwner'),
       dryRun: words.flag('dryRun'),
     }
   },
@@ -165,10 +168,12 @@ async function sendingOf(
   parcels: Parcels,
 ): Promise<Sending & { readonly state: string | null }> {
   const { what, as, withBase, dryRun, hosts: _, ...rest } = wish
-  const { restore, activate, allowUnsigned, allowDevices, allowLinks, check, checkTime } = rest
+  const { restore, activate, allowUnsigned, allowDevices, allowLinks, numericOwner } = rest
+  const { check, checkTime } = rest
   const from = `${userInfo().username} on ${hostname()}`
   const allowed = { allowUnsigned, allowDevices, allowLinks }
-  const take = { restore, activate, ...allowed, check, checkTime, from }
+  const owners = numericOwner ? ({ numericOwner } as const) : {}
+  const take = { restore, activate, ...allowed, ...owners, check, checkTime, from }
   if (what.kind === 'file') {
     const archive = await parcels.ofFile(what.path)
     const { base, layer } = archive.manifest

@@ -25,7 +25,13 @@ export async function keepThere(
 ): Promise<void> {
   const chosen = await chosenHosts(context.session, [to], null)
   const none = { as: null, group: null, check: null, checkTime: 1, canary: 0, parallel: 1 }
-  const flags = { activate: false, allowDevices: false, allowLinks: false, dryRun: false }
+  const flags = {
+    activate: false,
+    allowDevices: false,
+    allowLinks: false,
+    numericOwner: false,
+    dryRun: false,
+  }
   const what = { kind: 'state', layer, state } as const
   const wish = {
     ...none,

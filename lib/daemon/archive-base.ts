@@ -21,6 +21,8 @@ import { markFinished, markUnfinished, removeLayer } from './unfinished.ts'
 
 export interface Bringing {
   readonly allowed: Allowed
+  /** Owners keep the numbers that they have in the archive, whoever has them here. */
+  readonly numericOwner: boolean
   readonly signal: AbortSignal
   readonly onProgress: (text: string) => void
 }

@@ -12,6 +12,7 @@ import type { Exported, ExportOptions } from '../archive/export.ts'
 import type { ImportedState } from '../archive/import.ts'
 import { Failure } from '../base/failure.ts'
 import { bytesOf } from '../base/path.ts'
+import { accountsHere } from '../host/accounts.ts'
 import { layerName } from '../layer/layer.ts'
 import type { LayerRecord, SnapshotRecord } from '../snapshot/records.ts'
 import { findState } from '../snapshot/state-name.ts'
@@ -69,6 +70,7 @@ export const takenShape = z.strictObject({
   allowUnsigned: z.boolean().default(false),
   allowDevices: z.boolean().default(false),
   allowLinks: z.boolean().default(false),
+  numericOwner: z.boolean().default(false),
 })
 export type TakeWish = z.infer<typeof takenShape>
 
@@ -244,12 +246,13 @@ async function importFiles(
 export async function takeArchives(
   control: Control,
   archives: readonly Archive[],
-  { as, restore, allowDevices, allowLinks }: TakeWish,
+  { as, restore, allowDevices, allowLinks, numericOwner }: TakeWish,
   call: Call,
 ): Promise<ImportAnswer> {
   const name = layerName(as ?? archives[0]!.manifest.layer.name)
   const allowed = { devices: allowDevices, links: allowLinks }
-  const bringing = { allowed, signal: signalOf(control, call), onProgress: call.progress }
+  const signal = signalOf(control, call)
+  const bringing = { allowed, numericOwner, signal, onProgress: call.progress }
   const imported = await importChain(control, name, inOrder(archives), bringing)
   return answerWith(control, name, imported, restore, call)
 }
@@ -340,7 +343,7 @@ async function takeStates(
   layer: LayerRecord,
   parts: readonly BroughtPart[],
   withLayer: boolean,
-  { allowed, signal, onProgress }: Bringing,
+  { allowed, numericOwner, signal, onProgress }: Bringing,
 ): Promise<ImportedState[]> {
   const { importStates } = await import('../archive/import.ts')
   const imported = await importStates({
@@ -350,6 +353,7 @@ async function takeStates(
     withLayer,
     temporary: bytesOf(layerPlaces(control.store.places, layer.id).work),
     allowed,
+    accounts: numericOwner ? null : accountsHere(),
     signal,
     onProgress,
   }).catch((err: unknown) => {

@@ -124,7 +124,9 @@ function take(control: Control, wish: z.infer<typeof takeShape>, call: Call): Pr
     const none = { state: null, before: null, created: there === null, mounts: [] }
     if ((await wantedOf(control, there, received)).chunks > 0) return { done: 'wanted', ...none }
     const allowed = { devices: wish.allowDevices, links: wish.allowLinks }
-    const bringing = { allowed, signal: signalOf(control, call), onProgress: call.progress }
+    const { numericOwner } = wish
+    const signal = signalOf(control, call)
+    const bringing = { allowed, numericOwner, signal, onProgress: call.progress }
     const imported = await importChain(control, name, [archive], bringing)
     const state = imported.at(-1)?.snapshot.id ?? null
     if (!wish.restore) return { done: 'kept', ...none, state }

@@ -84,6 +84,7 @@ const allowed = {
   allowUnsigned: z.boolean().default(false),
   allowDevices: z.boolean().default(false),
   allowLinks: z.boolean().default(false),
+  numericOwner: z.boolean().default(false),
 }
 
 export const offerParams = z.strictObject({

@@ -44,6 +44,8 @@ export interface Sending {
     readonly allowUnsigned: boolean
     readonly allowDevices: boolean
     readonly allowLinks: boolean
+    /** Absent where it is not wanted: hosts of before do not know it. */
+    readonly numericOwner?: true
     readonly check: string | null
     readonly checkTime: number
     readonly from: string

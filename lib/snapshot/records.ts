@@ -273,7 +273,7 @@ export const snapshotRecord = z.looseObject({
   journal: count.nullable(),
   /** True where a renamed directory of the base belongs to it. */
   dependsOnBase: z.boolean(),
-  /** Names of the owners by uid and gid, as the machine knew them. */
+  /** Names of the owners by uid and gid, as the machine knew them; of an imported state, as its archive has them. */
   owners: z.looseObject({
     users: z.record(z.string(), z.string()),
     groups: z.record(z.string(), z.string()),
@@ -287,6 +287,10 @@ export const snapshotRecord = z.looseObject({
       signatures: z.array(
         z.looseObject({ key: z.string(), name: z.string(), at: count, signature: z.string() }),
       ),
+      /** What owners have for numbers in the archive, by those that they have here (lib/archive/owners.ts). */
+      owners: z
+        .looseObject({ users: z.record(z.string(), id32), groups: z.record(z.string(), id32) })
+        .optional(),
     })
     .optional(),
 })

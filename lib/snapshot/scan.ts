@@ -11,8 +11,8 @@
 // Rule: a file counts as unchanged only by inode, size and both times; a change so recent that
 // the disk's clock might not tell it from the next one is never taken for "unchanged" later.
 
-import { readFileSync } from 'node:fs'
 import { isWithin, type RelPath } from '../base/path.ts'
+import { GROUPS, namesOf, USERS } from '../host/accounts.ts'
 import type { Changed } from '../layer/changed.ts'
 import type { MarkPrefix } from '../layer/marks.ts'
 import { Below, type BelowIndex } from './below.ts'
@@ -286,8 +286,8 @@ class Scan {
       counts: this.#countsWithRenames(),
       dependsOnBase: sum.base,
       owners: {
-        users: namesOf('/etc/passwd', new Set(sum.users)),
-        groups: namesOf('/etc/group', new Set(sum.groups)),
+        users: namesOf(USERS, new Set(sum.users)),
+        groups: namesOf(GROUPS, new Set(sum.groups)),
       },
       changed: this.#changed,
       by: 'scan',
@@ -429,21 +429,3 @@ class Scan {
 const parentOf = (path: string): string => path.slice(0, path.lastIndexOf('/')) || '/'
 
 const accessOf = ({ atime, atimeNsec }: Entry) => ({ atime, atimeNsec })
-
-// Third field of /etc/passwd and /etc/group is the number. A system without them has no names.
-function namesOf(file: string, numbers: ReadonlySet<number>): Record<string, string> {
-  const names: Record<string, string> = {}
-  for (const line of linesOf(file)) {
-    const [name, , number] = line.split(':')
-    if (name && number && numbers.has(Number(number))) names[number] ??= name
-  }
-  return names
-}
-
-function linesOf(file: string): string[] {
-  try {
-    return readFileSync(file, 'utf8').split('\n')
-  } catch {
-    return []
-  }
-}

@@ -47,6 +47,7 @@ export async function importInto(
       withLayer: false,
       temporary: lab.dirs.work,
       allowed: { devices: false, links: false },
+      accounts: null,
       signal: null,
       onProgress: () => {},
       ...more,

@@ -3,10 +3,13 @@
 //   SEED=7 ROUNDS=500 node dist/test/archive/round-trip.test.js     a longer random run
 
 import { execFileSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { chownSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { inspectArchive } from '../../lib/archive/inspect.ts'
+import { renumberingOf } from '../../lib/archive/owners.ts'
+import type { SnapshotRecord } from '../../lib/snapshot/records.ts'
+import { readTree } from '../../lib/snapshot/tree.ts'
 import { type Lab, labOf, mutate, randomOf, treeOf } from '../snapshot/fixture.ts'
 import { exportFrom, importInto, statesOf } from './lab.ts'
 
@@ -95,6 +98,73 @@ t.test(
     t.equal((await there.catalogue.snapshots('l1')).length, 2)
   },
 )
+
+async function ownersOf({ catalogue }: Lab, { id }: SnapshotRecord): Promise<Map<string, number>> {
+  const owners = new Map<string, number>()
+  for await (const { entry } of readTree(catalogue, await catalogue.pieces(id)))
+    owners.set(entry.path, entry.uid)
+  return owners
+}
+
+t.test('an owner of the same name has the number of here, and the payload stays', async (t) => {
+  const [here, there] = await pair(t)
+  const file = join(here.dirs.rw, 'settings')
+  writeFileSync(file, 'colour = red\n')
+  const own = process.geteuid!()
+  const uid = own === 0 ? 3 : own
+  if (own === 0) chownSync(file, uid, 0)
+  const one = await here.snapshot()
+  writeFileSync(join(here.dirs.rw, 'born'), 'new')
+  const two = await here.snapshot()
+  const first = await exportFrom(here, [one])
+  const second = await exportFrom(here, [two], { from: one })
+  const users = new Map([[one.owners.users[uid]!, 70_001]])
+  const known = { accounts: { users, groups: new Map<string, number>() } }
+
+  const [imported] = await importInto(there, first.path, known)
+  t.equal((await ownersOf(there, imported!.snapshot)).get('settings'), 70_001)
+  t.equal((await ownersOf(there, imported!.snapshot)).get(''), own === 0 ? 0 : 70_001)
+  const [later] = await importInto(there, second.path, known)
+  t.equal((await ownersOf(there, later!.snapshot)).get('settings'), 70_001)
+  const { snapshot } = imported!
+  t.equal((await exportFrom(there, [snapshot])).payload, first.payload)
+  const again = await exportFrom(there, [later!.snapshot], { from: snapshot })
+  t.equal(again.payload, second.payload, 'of the difference as well')
+
+  const [, numeric] = await pair(t)
+  const [kept] = await importInto(numeric, first.path, { accounts: null })
+  t.equal((await ownersOf(numeric, kept!.snapshot)).get('settings'), uid)
+})
+
+t.test('owners never become one, and nobody becomes root', (t) => {
+  const users = new Map([
+    ['root', 0],
+    ['ann', 1005],
+    ['bob', 1001],
+    ['toor', 7],
+  ])
+  const accounts = { users, groups: new Map<string, number>() }
+  const cases: [Record<string, string>, number[], [number, number][]][] = [
+    [
+      { 1001: 'ann', 1005: 'bob' },
+      [1001, 1005],
+      [
+        [1001, 1005],
+        [1005, 1001],
+      ],
+    ],
+    [{ 1001: 'ann', 1005: 'eve' }, [1001, 1005], []],
+    [{ 1001: 'ann', 1002: 'ann' }, [1001, 1002], []],
+    [{ 1002: 'ann', 1005: 'bob', 1001: 'eve' }, [1001, 1002, 1005], []],
+    [{ 1001: 'root', 0: 'toor' }, [0, 1001], []],
+    [{ 1001: 'ann' }, [1002], []],
+  ]
+  for (const [names, used, wanted] of cases) {
+    const found = renumberingOf({ users: names, groups: {} }, { users: used, groups: [] }, accounts)
+    t.same([...found.users], wanted, JSON.stringify(names))
+  }
+  t.end()
+})
 
 t.test('an archive that is imported twice changes nothing the second time', async (t) => {
   const [here, there] = await pair(t)

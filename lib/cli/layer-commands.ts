@@ -162,7 +162,7 @@ interface VariableLine {
 }
 
 export const vars: CommandRow<{ layer: string }, VariableLine[]> = {
-  about: `In the commands and variables of a manifest, \${HOME}, \${USER} and \${LIBDIR} stand for what differs from machine to machine; they are filled in where svsfs run starts a program, and travel in archives as they are written. $\${HOME} is the text itself.`,
+  about: `In the commands and variables of a manifest, \${HOME}, \${USER} and \${LIBDIR} stand for what differs from machine to machine; they are filled in where svsfs run starts a program, and travel in archives as they are written. $\${HOME} is the text itself. The other paths (home, profile, excludes) are names in the layer, the same on every machine.`,
   examples: ['svsfs layer vars firefox'],
   parse: (words) => ({ layer: words.arg(0) }),
   run: async ({ session }, { layer }) => {
@@ -206,7 +206,7 @@ interface DeleteWish {
 
 export const remove: CommandRow<DeleteWish, DeleteAnswer> = {
   about:
-    'svsfs undo brings it back within a week, with everything that was changed in it and its states; then svsfs gc takes it away. Where the disk is nearly full, it goes at once. A layer that has states is deleted with them only, and one that a mount shows is not.',
+    'svsfs undo brings it back within a week, with everything that was changed in it and its states; then svsfs gc takes it away. Where the disk is nearly full, it goes at once. A layer that has states is deleted with them only, and one that a mount shows is not. svsfs export NAME --layer --states all keeps one in a file for longer.',
   options: [
     option('--with-states', 'also where it has states'),
     option('--now', 'for good, so that its room is free at once'),

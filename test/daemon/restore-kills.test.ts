@@ -1,4 +1,6 @@
-// Restores that are killed at any instant: the layer is what it was, or what it was to become.
+// Restores that are killed at any instant, some of them beside states that are taken, forgotten and
+// deleted, and garbage that is removed: the layer is what it was, or what it was to become, and what was
+// acknowledged is so.
 //
 //   SEED=7 ROUNDS=500 node dist/test/daemon/restore-kills.test.js     a longer run
 //
@@ -97,6 +99,8 @@ async function groundOf(dir: string): Promise<Ground> {
       fill(layerPlaces(control.store.places, record.id).rw(record.rw), turn)
       const taken = (await perform(control, 'snapshot', { layer: 'app' }, call)) as { id: string }
       states.push(taken.id)
+      const pin = { layer: 'app', state: taken.id, pinned: true }
+      await perform(control, 'state.pin', pin, call)
     }
     const begun = performance.now()
     await perform(control, 'restore', { layer: 'app', state: states[0] }, call)
@@ -116,17 +120,54 @@ function picture(control: Control, record: LayerRecord): Record<string, string[]
   return Object.fromEntries(all.map((one) => [one.name, describeTree(rw(one.rw))]))
 }
 
+/** What victims were told of states: acknowledged ones, and those that are deleted. */
+interface Told {
+  readonly kept: Set<string>
+  readonly gone: Set<string>
+}
+
+function hear({ kept, gone }: Told, word: Record<string, string>): void {
+  if (word.taken !== undefined) kept.add(word.taken)
+  if (word.deleting !== undefined) kept.delete(word.deleting)
+  if (word.deleted !== undefined) gone.add(word.deleted)
+}
+
+async function mustHoldStates(
+  t: Test,
+  control: Control,
+  { kept, gone }: Told,
+  { states }: Ground,
+  say: string,
+): Promise<void> {
+  const lines = (await perform(control, 'snapshots', { layer: 'app' }, call)) as { id: string }[]
+  const there = new Set(lines.map(({ id }) => id))
+  t.same(
+    [...states, ...kept].filter((id) => !there.has(id)),
+    [],
+    `${say}: what was acknowledged is there`,
+  )
+  t.same(
+    [...gone].filter((id) => there.has(id)),
+    [],
+    `${say}: what was deleted is gone`,
+  )
+  const { faults } = (await perform(control, 'verify', {}, call)) as { faults: unknown[] }
+  t.same(faults, [], say)
+}
+
 /** Lets the victim begin, and ends it after a while. False where it was done before. */
 function killed(
   words: readonly string[],
   after: 'begin' | 'planned',
   delay: number,
+  told: Told,
 ): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const victim = fork(VICTIM, words, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
     let finished = false
     victim.on('message', (word) => {
       if (word === 'done') finished = true
+      if (typeof word === 'object') hear(told, word as Record<string, string>)
       if (word === after) setTimeout(() => victim.kill('SIGKILL'), delay)
     })
     victim.on('error', reject)
@@ -137,7 +178,7 @@ function killed(
   })
 }
 
-const ACTS = ['whole', 'parts', 'whole', 'as', 'undo', 'parts', 'reset', 'whole'] as const
+const ACTS = ['whole', 'parts', 'upkeep', 'as', 'undo', 'upkeep', 'reset', 'whole'] as const
 
 t.test(
   `killed at any instant, a layer is what it was or was to become (seed ${SEED})`,
@@ -146,6 +187,7 @@ t.test(
     t.teardown(() => rmSync(dir, { recursive: true, force: true }))
     const ground = await groundOf(dir)
     let broken = 0
+    const told: Told = { kept: new Set(), gone: new Set() }
     let control = await open(ground.root)
     try {
       for (let round = 0; round < ROUNDS; round++) {
@@ -156,12 +198,14 @@ t.test(
         await control.close()
         const after = act === 'as' || act === 'reset' || random(3) === 0 ? 'begin' : 'planned'
         const delay = random(after === 'begin' ? 20 + 2 * ground.usual : 12)
-        if (await killed([ground.root, act, state], after, delay)) broken += 1
+        const [gone = ''] = told.kept
+        if (await killed([ground.root, act, state, gone], after, delay, told)) broken += 1
         control = await open(ground.root)
         const now = await control.layer('app')
         const found = picture(control, now)
         t.same(await control.catalogue.plans(), [], say)
         t.same(readdirSync(layerPlaces(control.store.places, now.id).work), [], say)
+        if (act === 'upkeep') await mustHoldStates(t, control, told, ground, say)
         if (!isSame(found, was)) await mustBecome(t, control, { act, state, was, found, say })
       }
       t.ok(broken > ROUNDS / 4, `${broken} of ${ROUNDS} were killed on the way`)
@@ -206,7 +250,8 @@ async function mustBecome(
     await perform(control, 'sublayer.switch', { layer, sublayer: 'x' }, call)
     await mustNeedNothing(t, control, plan, say)
     await perform(control, 'sublayer.switch', { layer, sublayer: 'main' }, call)
-  } else if (act === 'reset') t.equal(found.current?.length, 1, say)
+  } else if (act === 'upkeep') await mustNeedNothing(t, control, { layer, state }, say)
+  else if (act === 'reset') t.equal(found.current?.length, 1, say)
   else if (act === 'whole') await mustNeedNothing(t, control, { layer, state }, say)
   else if (act === 'undo') t.ok((found.current?.length ?? 0) > 1, say)
   else if (act === 'parts') {

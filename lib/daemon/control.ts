@@ -13,6 +13,7 @@ import { bytesOf } from '../base/path.ts'
 import { nearest } from '../layer/nearest.ts'
 import { type Catalogue, openCatalogue } from '../snapshot/catalogue.ts'
 import type { LayerRecord } from '../snapshot/records.ts'
+import type { Restamped } from '../snapshot/restamped.ts'
 import type { Engine, MountSpec } from './engine-api.ts'
 import { EventLog } from './events.ts'
 import { recoverFreezes, restFreezes } from './freeze-records.ts'
@@ -45,6 +46,8 @@ export class Control {
   readonly events: EventLog
   readonly queue = new Queue()
   readonly pending = new PendingStates()
+  /** What the last restore of a layer put in place, by the layer's id. */
+  readonly restamped = new Map<string, Restamped>()
   readonly upkeep: Upkeep
   readonly scheduler: Scheduler
   readonly frozen: FrozenLayers

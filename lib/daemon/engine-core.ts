@@ -25,6 +25,7 @@ import {
   replacedPaths,
   touchedPaths,
 } from '../snapshot/redo.ts'
+import { noteStamps } from '../snapshot/restamped.ts'
 import type { Branch } from '../union/branch.ts'
 import { backingOf } from '../union/files.ts'
 import { Journal } from '../union/journal.ts'
@@ -479,6 +480,7 @@ export class EngineCore {
         preserveRedo([...this.#kept.lasting(branch), ...told], branch.root, own.work, plan)
         applyRedo(own, plan)
         done = true
+        noteStamps(own, plan)
       } finally {
         // What was done before a step failed shows, too.
         branch.layer.refresh()

@@ -16,6 +16,7 @@ import type { BelowTree } from '../snapshot/parts.ts'
 import type { RestorePlan } from '../snapshot/plan.ts'
 import type { LayerRecord, ReadOnlyVersion, SnapshotRecord } from '../snapshot/records.ts'
 import { applyRedo, type RedoPlan } from '../snapshot/redo.ts'
+import { noteStamps } from '../snapshot/restamped.ts'
 import {
   buildState,
   discardRestore,
@@ -208,6 +209,7 @@ function optionsOf(
     catalogue,
     layer,
     snapshot,
+    restamped: control.restamped.get(layer.id) ?? null,
     dirs: { ...redoDirs(store.places, layer), area, ro },
   }
   if (parts === null) return options
@@ -271,7 +273,10 @@ async function restorePass(
   const { plan, redo } = staged
   // Whatever a program changes is preserved first, and a restore is no program.
   const stale = frozen !== null && readdirSync(frozen.area).length > 0
-  await finishRestore(catalogue, dirs, redo)
+  const restamped = await finishRestore(catalogue, dirs, redo)
+  // Parts are of another state than the one that the layer comes from.
+  if (restamped === null || aim.parts !== null) control.restamped.delete(layer.id)
+  else control.restamped.set(layer.id, restamped)
   const { write, remove, attrs } = plan
   const changed = { write: write.length, remove: remove.length, attrs: attrs.length }
   const written = write.map(({ path }) => path)
@@ -352,7 +357,9 @@ export async function applyNow(
     if ((await control.engine?.applyRedo(layer.id, redo, area, resume)) === false) return null
   } else {
     control.frozen.preserve(layer, redo)
-    applyRedo(redoDirs(control.store.places, layer), redo)
+    const dirs = redoDirs(control.store.places, layer)
+    applyRedo(dirs, redo)
+    noteStamps(dirs, redo)
   }
   return showing.map(({ mountPoint }) => mountPoint)
 }

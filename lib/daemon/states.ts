@@ -145,6 +145,7 @@ async function storeFrom(
     },
     index: indexOf(control, layer, layer.ro.version),
     ...wish,
+    restamped: control.restamped.get(layer.id) ?? null,
     ...(frozen === null ? {} : { at: frozen.at, journal: frozen.journal }),
     onProgress: ({ entries }) => call?.progress(`read ${plural(entries, 'name')}`),
   })

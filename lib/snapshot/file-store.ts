@@ -18,6 +18,7 @@ import type { LowerTrees } from './lower.ts'
 import { LONGEST_CHAIN, Origins } from './origins.ts'
 import { Packer } from './packer.ts'
 import type { Content, Entry, Piece } from './records.ts'
+import type { Restamped } from './restamped.ts'
 import { Shelf } from './shelf.ts'
 import { LARGEST_PART, type Sources } from './sources.ts'
 import type { Listed, Stamp } from './tree.ts'
@@ -48,6 +49,16 @@ export function isUnchanged({ entry, stamp }: ImageEntry, listed: Listed): boole
   return mtime === entry.mtime && mtimeNsec === entry.mtimeNsec
 }
 
+/** As `isUnchanged`; `listed` is of the state that `stamps` are of. */
+export function isAsRestored(
+  item: ImageEntry,
+  listed: Listed,
+  stamps: Restamped['stamps'] | null | undefined,
+): boolean {
+  const stamp = stamps?.get(item.entry.path)
+  return stamp !== undefined && isUnchanged(item, { ...listed, stamp })
+}
+
 /** True for an entry whose bytes belong to the state. */
 export const hasContent = ({ kind, size, marks }: Entry): boolean =>
   kind === 'file' && size !== 0 && marks?.metacopy !== true
@@ -58,6 +69,8 @@ export class FileStore {
   readonly #shop: Workshop
   readonly #packer: Packer
   readonly #lower: LowerTrees
+  /** Of files that are as the parent has them. */
+  readonly #restamped: Restamped['stamps'] | null
   /** True where what the parent refers to may be referred to as well. */
   readonly #sameScope: boolean
   /** Contents of files with several names, by the first of them. */
@@ -74,7 +87,9 @@ export class FileStore {
     parentScope: string,
     parent: readonly Piece[],
     lower: LowerTrees,
+    restamped: Restamped['stamps'] | null = null,
   ) {
+    this.#restamped = restamped
     this.#lower = lower
     this.#sameScope = parentScope === sources.scope
     const origins = new Origins(sources, this.#sameScope ? parent : [])
@@ -115,7 +130,9 @@ export class FileStore {
   }
 
   #contentOf(item: ImageEntry, before: Listed | null): Promise<string> {
-    const same = before !== null && isUnchanged(item, before) ? before.entry.content : undefined
+    const isSame =
+      before !== null && (isUnchanged(item, before) || isAsRestored(item, before, this.#restamped))
+    const same = isSame ? before.entry.content : undefined
     if (same !== undefined && this.#sameScope) return Promise.resolve(same)
     const live = item.open()
     const small = !this.isLarge(item)

@@ -128,7 +128,7 @@ async function presentOf(
   report: Report,
 ): Promise<PresentName[]> {
   const image = openImage(job.dirs, job.prefix)
-  const contents = new PresentContents()
+  const contents = new PresentContents(job.restamped)
   const found: PresentName[] = []
   try {
     for (const item of image.entries([...paths, ...beside.keys()])) {

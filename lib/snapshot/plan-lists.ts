@@ -51,7 +51,7 @@ async function lookAgain(
   if (changed.files.length > 0) return null
   const names: RelPath[] = []
   const image = openImage(job.dirs, job.prefix)
-  const contents = new PresentContents()
+  const contents = new PresentContents(job.restamped)
   try {
     for (const { path, whole } of inOrder(
       changed.names.map(([path, whole]) => ({ path, whole })),

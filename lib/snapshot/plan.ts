@@ -24,6 +24,7 @@ import { type Parts, planParts } from './parts.ts'
 import { planByLists } from './plan-lists.ts'
 import { PresentContents } from './present.ts'
 import type { Entry, Piece } from './records.ts'
+import type { Restamped } from './restamped.ts'
 import { comparePaths, type Listed, readTree, TreeCursor } from './tree.ts'
 
 export interface PlanJob {
@@ -36,6 +37,8 @@ export interface PlanJob {
   /** True where the head is what is there now, but for what `changed` names: then nothing is walked. */
   readonly headIsNow?: boolean
   readonly changed?: Changed
+  /** Of files that a restore made as the head has them. */
+  readonly restamped?: Restamped['stamps'] | null
   /** The only paths that are meant; absent for the whole layer. */
   readonly parts?: Parts
 }
@@ -95,7 +98,7 @@ export async function plan(job: PlanJob, depot: DepotReader, report: Report): Pr
   try {
     const target = readTree(depot, job.target)
     const comparison = new Comparison(job.prefix, target, readTree(depot, job.head ?? []))
-    const contents = new PresentContents()
+    const contents = new PresentContents(job.restamped)
     let entries = 0
     const differing: RelPath[] = []
     for (const item of image.entries()) {

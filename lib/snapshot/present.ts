@@ -5,24 +5,38 @@
 
 import type { DepotReader } from './depot.ts'
 import { contentId, FileCut } from './file-data.ts'
-import { hasContent, isUnchanged } from './file-store.ts'
+import { hasContent, isAsRestored, isUnchanged } from './file-store.ts'
 import { type ImageEntry, openImage } from './image.ts'
 import type { PlanJob } from './plan.ts'
 import type { Entry } from './records.ts'
+import type { Restamped } from './restamped.ts'
 import { type Listed, readTree, TreeCursor } from './tree.ts'
 
 export class PresentContents {
   /** Contents of files that have several names, by inode. */
   readonly #known = new Map<number, string | undefined>()
+  readonly #restamped: Restamped['stamps'] | null
 
-  /** The present entry with the name of its content; `states`: what known states have there. */
+  /** `restamped`: of files that are as the first of the known states has them. */
+  constructor(restamped: Restamped['stamps'] | null = null) {
+    this.#restamped = restamped
+  }
+
+  /** The present entry with the name of its content; `states`: what known states have there, the head first. */
   complete(item: ImageEntry, states: readonly (Listed | null)[]): Entry {
     const { entry, ino } = item
     if (!hasContent(entry)) return entry
     const several = entry.linked === true || entry.link !== undefined
-    const content = this.#known.get(ino) ?? contentAmong(item, states)
+    const content =
+      this.#known.get(ino) ?? this.#restored(item, states[0]) ?? contentAmong(item, states)
     if (several) this.#known.set(ino, content)
     return content === undefined ? entry : { ...entry, content }
+  }
+
+  #restored(item: ImageEntry, head: Listed | null | undefined): string | undefined {
+    return head != null && isAsRestored(item, head, this.#restamped)
+      ? head.entry.content
+      : undefined
   }
 }
 
@@ -47,7 +61,7 @@ function contentAmong(item: ImageEntry, states: readonly (Listed | null)[]): str
 /** All that lies there now, as a state's list would have it. */
 export async function* presentEntries(job: PlanJob, depot: DepotReader): AsyncGenerator<Listed> {
   const image = openImage(job.dirs, job.prefix)
-  const contents = new PresentContents()
+  const contents = new PresentContents(job.restamped)
   const target = new TreeCursor(readTree(depot, job.target))
   const head = new TreeCursor(readTree(depot, job.head ?? []))
   try {

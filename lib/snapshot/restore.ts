@@ -23,6 +23,7 @@ import type { Parts } from './parts.ts'
 import type { RestorePlan } from './plan.ts'
 import type { LayerRecord, RedoPlan, SnapshotRecord } from './records.ts'
 import { type RedoDirs, stageName } from './redo.ts'
+import { type Restamped, readStamps, stampsFor } from './restamped.ts'
 import type { Progress } from './scan.ts'
 import { headOf, piecesOf } from './snapshot.ts'
 import type { Staged } from './stage.ts'
@@ -42,6 +43,8 @@ export interface RestoreOptions {
   }
   /** Id of a state that is what is in the layer now: it was taken of this very image. */
   readonly now?: string
+  /** What the last restore put in place, where that is known. */
+  readonly restamped?: Restamped | null
   /** What changed since the state that the layer comes from, and is in no other. */
   readonly changed?: Changed
   /** What programs have open; nothing by default. */
@@ -59,12 +62,14 @@ async function planJob({
   parts,
   now,
   changed,
+  restamped,
 }: Omit<RestoreOptions, 'snapshot'> & { readonly snapshot: SnapshotRecord | null }) {
   const head = await headOf(catalogue, layer.id)
   return {
     headIsNow: head !== null && head.id === now,
     ...(changed === undefined ? {} : { changed }),
     ...(parts === undefined ? {} : { parts }),
+    restamped: stampsFor(restamped, head?.id, layer.rw),
     dirs: {
       rw: dirs.rw,
       ro: parts === undefined ? dirs.ro : [parts.now.path],
@@ -105,15 +110,20 @@ export async function prepareRestore(options: RestoreOptions): Promise<Staged> {
   return runJob('stage', job, catalogue, options.onProgress)
 }
 
-/** Ends a restore that was applied: flushed, the plan gone, the state the head, the stage removed. */
+/**
+ * Ends a restore that was applied: flushed, the plan gone, the state the head, the stage removed. Answers what
+ * is known of what it put in place, if that is the whole state.
+ */
 export async function finishRestore(
   catalogue: Catalogue,
   dirs: RedoDirs,
   redo: RedoPlan,
-): Promise<void> {
+): Promise<Restamped | null> {
+  const stamps = readStamps(dirs, redo)
   syncDisk(dirs.rw)
   await catalogue.deletePlan(redo)
   discardRestore(dirs, redo)
+  return stamps === null ? null : { state: redo.state, rw: redo.rw, stamps }
 }
 
 /** Removes what a restore laid in `work`: after its end, or where it was given up before putPlan. */

@@ -28,6 +28,7 @@ import { ParentList, type SummedPiece } from './parent-list.ts'
 import { RecentChunks } from './recent-chunks.ts'
 import type { Entry, Piece, SnapshotRecord } from './records.ts'
 import { Renames } from './renames.ts'
+import type { Restamped } from './restamped.ts'
 import {
   comparePaths,
   type Line,
@@ -55,6 +56,8 @@ export interface ScanJob {
   readonly isFirst?: boolean
   /** All that changed since the parent; null where that is not known. */
   readonly changed: Changed | null
+  /** Of files that a restore made as the parent has them. */
+  readonly restamped?: Restamped['stamps'] | null
 }
 
 export interface Progress {
@@ -195,7 +198,14 @@ class Scan {
     this.#settled = settled
     const temporary = parentOf(job.dirs.rw)
     const sources = { depot, scope: job.scope, ro: job.ro, temporary }
-    this.#files = new FileStore(depot, sources, job.parentScope, job.parent ?? [], lower)
+    this.#files = new FileStore(
+      depot,
+      sources,
+      job.parentScope,
+      job.parent ?? [],
+      lower,
+      job.restamped,
+    )
     const former = { depot: before, pieces: job.parent ?? [] }
     this.#parent = new TreeCursor(readTree(before, former.pieces))
     this.#writer = new TreeWriter(depot, former)

@@ -13,6 +13,7 @@ import { ownPrefix } from '../layer/marks.ts'
 import type { BelowIndex } from './below.ts'
 import { type Catalogue, newId } from './catalogue.ts'
 import type { LayerRecord, Piece, SnapshotRecord, Trigger } from './records.ts'
+import { type Restamped, stampsFor } from './restamped.ts'
 import type { Progress, ScanResult } from './scan.ts'
 import { runJob } from './thread.ts'
 import type { SnapshotWriter } from './writer.ts'
@@ -43,6 +44,8 @@ export interface TakeSnapshot {
   readonly at?: number
   /** What the journal of the layer says, where it is mounted. */
   readonly journal?: JournalAnswer
+  /** What the last restore put in place, where that is known. */
+  readonly restamped?: Restamped | null
   readonly onProgress?: (progress: Progress) => void
 }
 
@@ -97,7 +100,7 @@ export async function piecesOf(
 }
 
 async function scanLayer(
-  { catalogue, layer, dirs, journal, index, onProgress }: TakeSnapshot,
+  { catalogue, layer, dirs, journal, index, restamped, onProgress }: TakeSnapshot,
   parent: SnapshotRecord | null,
   pieces: readonly Piece[] | null,
   writer: SnapshotWriter,
@@ -111,6 +114,7 @@ async function scanLayer(
     parent: pieces,
     parentScope: parent?.ro.digest ?? '',
     isFirst: !(await catalogue.hasContents(layer.ro.digest)),
+    restamped: stampsFor(restamped, parent?.id, layer.rw),
     changed: follows(parent, layer) ? (journal?.changed ?? null) : null,
   }
   return runJob('scan', job, writer, onProgress)

@@ -53,7 +53,8 @@ t.test('restores back and forth, and changes between them, are all in the states
       if (random(4) === 0)
         rmSync(random(3) === 0 ? dirname(path) : path, { recursive: true, force: true })
       else if (random(3) === 0) chmodSync(dirname(path), 0o700 + random(64))
-      else writeFileSync(path, `${random(1e9)}`)
+      // Large ones, of one size: what a restore has put in place it vouches for.
+      else writeFileSync(path, `${random(1e9)}`.padEnd(random(3) === 0 ? 70_000 : 0))
     }
   }
   const picture = () => execFileSync('sh', ['-c', PICTURE], { cwd: at }).toString()

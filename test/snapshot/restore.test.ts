@@ -11,14 +11,23 @@ import {
 } from 'node:fs'
 import { dirname, join } from 'node:path'
 import t from 'tap'
+import type { RelPath } from '../../lib/base/path.ts'
 import { removeTree } from '../../lib/host/remove-tree.ts'
+import { Stat } from '../../lib/host/stat.ts'
 import { AT_FDCWD, must, O, sys } from '../../lib/host/sys.ts'
 import { ownPrefix } from '../../lib/layer/marks.ts'
 import { plan } from '../../lib/snapshot/plan.ts'
 import { planByLists } from '../../lib/snapshot/plan-lists.ts'
-import { buildState } from '../../lib/snapshot/restore.ts'
+import { applyRedo } from '../../lib/snapshot/redo.ts'
+import { noteStamps, type Restamped } from '../../lib/snapshot/restamped.ts'
+import {
+  buildState,
+  finishRestore,
+  planRestore,
+  prepareRestore,
+} from '../../lib/snapshot/restore.ts'
 import { takeSnapshot } from '../../lib/snapshot/snapshot.ts'
-import { describeTree, type Lab, labOf, mutate, randomOf } from './fixture.ts'
+import { describeTree, type Lab, labOf, mutate, randomBytes, randomOf } from './fixture.ts'
 
 for (let seed = 1; seed <= 6; seed++) {
   t.test(`any state of a random tree comes back as it was (seed ${seed})`, async (t) => {
@@ -126,6 +135,54 @@ t.test('a restored layer is unchanged against the state it came from', async (t)
   t.equal(taken.kind, 'unchanged')
   t.equal(taken.snapshot.id, first.id)
 })
+
+t.test(
+  'what a restore put in place is not read again; what is written right after is seen',
+  async (t) => {
+    const lab = await labOf(t)
+    const { catalogue, layer, dirs } = lab
+    const at = join(dirs.rw, 'large')
+    const fill = (seed: number) => writeFileSync(at, randomBytes(randomOf(seed), 300_000))
+    fill(1)
+    writeFileSync(join(dirs.rw, 'small'), 'small')
+    const first = await lab.snapshot()
+    fill(2)
+    await lab.snapshot()
+    const { redo } = await prepareRestore({ catalogue, layer, snapshot: first, dirs })
+    await catalogue.putPlan(redo)
+    applyRedo(dirs, redo)
+    noteStamps(dirs, redo)
+    const restamped = (await finishRestore(catalogue, dirs, redo))!
+    t.same([...restamped.stamps.keys()], ['large'])
+    const take = async (known: Restamped | null) =>
+      (await takeSnapshot({ catalogue, layer, dirs, restamped: known })).kind
+    t.equal(await take(restamped), 'unchanged')
+
+    // At once, of the same size, and as if nobody had been there.
+    const was = new Stat()
+    must(sys.stat(AT_FDCWD, at, was))
+    fill(3)
+    must(sys.utimensat(AT_FDCWD, at, was.atime, was.atimeNsec, was.mtime, was.mtimeNsec))
+    const stat = new Stat()
+    must(sys.stat(AT_FDCWD, at, stat))
+    const { ino, ctime, ctimeNsec } = stat
+    t.same([ino, stat.mtime, stat.mtimeNsec], [was.ino, was.mtime, was.mtimeNsec])
+    const planned = async (known: Restamped | null) =>
+      (await planRestore({ catalogue, layer, snapshot: first, dirs, restamped: known })).write
+    t.same(await planned(restamped), [{ path: 'large', size: 300_000 }], 'a plan sees it')
+    // With the stamp that it has now it would not have been read.
+    const stamps = new Map([['large' as RelPath, { ino, ctime, ctimeNsec }]])
+    const believed = { ...restamped, stamps }
+    t.same(await planned(believed), [])
+    t.equal(await take(believed), 'unchanged')
+    for (const other of [
+      { ...believed, state: 'another' },
+      { ...believed, rw: 9 },
+    ])
+      t.same((await planned(other)).length, 1, 'nor of another state or sublayer')
+    t.equal(await take(restamped), 'taken', 'a state sees it')
+  },
+)
 
 t.test('a path of 4,000 bytes comes back', async (t) => {
   const lab = await labOf(t)

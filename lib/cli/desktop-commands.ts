@@ -17,6 +17,7 @@ import { findTerminal } from '../host/terminal.ts'
 import { hasTerminal } from './ask.ts'
 import { type CommandRow, type Context, option } from './command.ts'
 import { desktopEntry, entryName, MADE } from './desktop-entry.ts'
+import { shellWord } from './words.ts'
 
 interface AddWish {
   readonly layer: string
@@ -52,8 +53,9 @@ Its title, icon and place in the menu are those of the layer's recipe (layers/RE
     writeFileSync(path, text)
     return { path, text, written: true }
   },
-  print: ({ path, text, written }, out) => {
+  print: ({ path, text, written }, out, { layer }) => {
     out.line(written ? `wrote ${path}` : `# ${path}\n${text}`)
+    if (written) out.note(`svsfs desktop remove ${shellWord(layer)} takes it away`)
   },
 }
 

@@ -230,7 +230,9 @@ export const remove: CommandRow<DeleteWish, DeleteAnswer> = {
   print: ({ layer, states, kept }, out) => {
     const its = states === 0 ? '' : ` with ${plural(states, 'state')}`
     out.line(`deleted layer ${layer}${its}`)
-    if (kept) out.note('its room is free in a week, or by svsfs gc --all')
+    if (!kept) return
+    out.note(`svsfs undo ${shellWord(layer)} brings it back`)
+    out.note('its room is free in a week, or by svsfs gc --all')
   },
 }
 
@@ -245,5 +247,6 @@ export const replace: CommandRow<{ layer: string; source: LayerSource }, CreateA
   print: (layer, out) => {
     for (const warning of layer.warnings) out.note(`note: ${warning}`)
     out.line(`layer ${layer.name} has version ${layer.version}: ${contents(layer)}`)
+    out.note(`svsfs undo ${shellWord(layer.name)} goes back to the version before`)
   },
 }

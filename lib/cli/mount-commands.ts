@@ -107,6 +107,7 @@ With --data-path passthrough, the kernel reads and writes files past the daemon:
     out.line(`mounted at ${mountPoint}: ${layers.join(' ') || 'no layer is active'}`)
     for (const name of inactive)
       out.note(`layer ${name} is not active; svsfs activate ${shellWord(name)} shows it`)
+    out.note(`svsfs umount ${shellWord(mountPoint)} takes it away`)
   },
 }
 

@@ -25,7 +25,10 @@ export const activate: CommandRow<{ names: string[]; sublayer: string | null }, 
     }
     return inTurn(names, (layer) => context.session.call('activate', { layer }))
   },
-  print: (answers, out) => printOrder(answers, out, 'active'),
+  print: (answers, out) => {
+    printOrder(answers, out, 'active')
+    if (answers.every(({ mounts }) => mounts.length === 0)) out.note('svsfs mount DIR shows it')
+  },
 }
 
 export const deactivate: CommandRow<string[], OrderAnswer[]> = {
@@ -33,7 +36,11 @@ export const deactivate: CommandRow<string[], OrderAnswer[]> = {
   examples: ['svsfs deactivate tools'],
   parse: (words) => words.args(0),
   run: ({ session }, names) => inTurn(names, (layer) => session.call('deactivate', { layer })),
-  print: (answers, out) => printOrder(answers, out, 'inactive'),
+  print: (answers, out) => {
+    printOrder(answers, out, 'inactive')
+    const names = answers.filter(({ changed }) => changed).map(({ layer }) => shellWord(layer))
+    if (names.length > 0) out.note(`svsfs activate ${names.join(' ')} takes this back`)
+  },
 }
 
 /** One after the other. Where one fails, those before it are named. */

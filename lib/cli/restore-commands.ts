@@ -168,6 +168,7 @@ function printPlan(plan: PlanAnswer & { open: readonly Holder[] }, out: Output):
     `${write.length} written (${size(bytes)}), ${remove.length} removed, ${attrs.length} with other attributes, ${lose.length} kept in no state yet`,
   )
   for (const line of wordsOf(open)) out.line(line)
+  out.note('without --dry-run it is done, and svsfs undo takes it back')
 }
 
 const wordsOf = (holders: readonly Holder[]): string[] =>

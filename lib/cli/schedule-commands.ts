@@ -75,6 +75,8 @@ export const forget: CommandRow<ForgetWish, ForgetAnswer> = {
     )
     const done = dryRun ? 'would be forgotten' : 'forgotten'
     out.line(`layer ${layer}: ${plural(forgotten.length, 'state')} ${done}, ${kept.length} kept`)
+    if (forgotten.length === 0) return
+    out.note(dryRun ? 'without --dry-run they go' : 'svsfs gc frees what only they held')
   },
 }
 

@@ -87,6 +87,8 @@ export const snapshot: CommandRow<SnapshotWish, SnapshotDone> = {
       out.line(
         `state ${state.id} of ${state.layer}: ${difference(state)}, ${size(state.stored)} stored`,
       )
+    if (state.taken && state.status !== 'pending' && state.kept === undefined)
+      out.note(`svsfs restore ${fullName(state)} goes back to it`)
     if (state.kept !== undefined) {
       const { place, sent } = state.kept
       out.line(`it is ${place}, ${size(sent)} sent${state.taken ? ', and not here any more' : ''}`)

@@ -4,7 +4,7 @@ import type { UndoLine } from '../daemon/restore-methods.ts'
 import type { Undone } from '../daemon/undoing.ts'
 import { type CommandRow, hostOption, option } from './command.ts'
 import type { Output } from './output.ts'
-import { ago, clock } from './words.ts'
+import { ago, clock, shellWord } from './words.ts'
 
 const WORDS: Readonly<Record<Undone['what'], string>> = {
   restore: 'the restore',
@@ -53,5 +53,6 @@ function printDone({ what, at, layer, before, mounts, skipped }: Undone, out: Ou
     )
   out.line(`${WORDS[what]} of layer ${layer}, ${ago(at)}, is taken back`)
   if (mounts.length > 0) out.line(`seen at ${mounts.join(', ')}`)
-  if (before !== null) out.note(`what was there is state ${before}`)
+  if (before !== null)
+    out.note(`what was there is state ${before}: svsfs restore ${shellWord(layer)} ${before}`)
 }

@@ -32,6 +32,7 @@ export const gc: CommandRow<GcWish, Collected> = {
       plural(found.lists, 'list'),
     ].join(', ')
     out.line(`${parts} ${would}removed: ${size(found.bytes)}`)
+    if (found.dryRun && found.bytes > 0) out.note('without --dry-run they go')
   },
 }
 

@@ -166,15 +166,31 @@ t.test(
   },
 )
 
-t.test('-q leaves the result alone; -v tells causes and -vv places, of failures', async (t) => {
-  const store = join(throwAway(t), 'store')
-  t.match(await svsfs(store, '-q', 'layer', 'create', 'a', '--empty'), { err: '', out: /created/ })
-  const more = (await svsfs(store, 'restore', 'a@none', '-vv')).err
-  t.match(more, /\[SVS_STATE_NOT_FOUND\]\n {2}at .*:\d+/)
-  const failure = new Failure('SVS_FORBIDDEN', 'it', { cause: new Error('EPERM: it') })
-  t.same(causesOf(failure, verbosity(['status', '-v', '--', '-v'])), ['because: EPERM: it'])
-  t.same(causesOf(failure, verbosity(['run', 'a', '--', 'ls', '-v'])), [])
-})
+t.test(
+  'the next command is said, not with -q; -v tells causes and -vv places, of failures',
+  async (t) => {
+    const store = join(throwAway(t), 'store')
+    t.match(await svsfs(store, '-q', 'layer', 'create', 'a', '--empty'), {
+      err: '',
+      out: /created/,
+    })
+    for (const [words, next] of [
+      [['snapshot', 'a', '-m', 'first', '--allow-empty'], /svsfs restore a@\w+ goes back/],
+      [['restore', 'a', 'latest', '--dry-run'], /svsfs undo/],
+      [['activate', 'a'], /svsfs mount DIR/],
+      [['deactivate', 'a'], /svsfs activate a/],
+      [['forget', 'a', '--keep-tag', 'none'], /svsfs gc/],
+      [['layer', 'delete', 'a', '--yes'], /svsfs undo a/],
+    ] as const)
+      t.match(await svsfs(store, ...words), { status: 0, err: next }, words.join(' '))
+    t.match(await svsfs(store, '-q', 'undo', 'a'), { status: 0, err: /^$/ })
+    const more = (await svsfs(store, 'restore', 'a@none', '-vv')).err
+    t.match(more, /\[SVS_STATE_NOT_FOUND\]\n {2}at .*:\d+/)
+    const failure = new Failure('SVS_FORBIDDEN', 'it', { cause: new Error('EPERM: it') })
+    t.same(causesOf(failure, verbosity(['status', '-v', '--', '-v'])), ['because: EPERM: it'])
+    t.same(causesOf(failure, verbosity(['run', 'a', '--', 'ls', '-v'])), [])
+  },
+)
 
 t.test('without a terminal nothing is asked, and the command says what to pass', async (t) => {
   const store = join(throwAway(t), 'store')
@@ -299,7 +315,7 @@ t.test('a mount cannot cover its own store, or lie in it', async (t) => {
 t.test('a state is made by whoever runs nicer than its threads would', async (t) => {
   const store = join(throwAway(t), 'store')
   t.equal((await svsfs(store, 'layer', 'create', 'a', '--empty')).status, 0)
-  const words = ['-n', '12', process.execPath, PROGRAM, 'snapshot', 'a']
+  const words = ['-n', '12', process.execPath, PROGRAM, 'snapshot', 'a', '-q']
   const env = { ...process.env, SVSFS_STORE: store }
   const { status, stderr } = spawnSync('nice', words, { env, encoding: 'utf8' })
   t.match({ status, stderr }, { status: 0, stderr: '' })

@@ -295,6 +295,12 @@ class Export {
 
   async #changes(after: SnapshotRecord): Promise<NonNullable<ArchiveManifest['changes']>> {
     const { catalogue, from, trees } = this.#options
+    // Owners that have other numbers here may differ from those below here alone.
+    const known = after.archive?.changes
+    if (known !== undefined && known.from === (from?.id ?? null)) {
+      const { added, changed, deleted, attributes } = known
+      return { added, changed, deleted, attributes }
+    }
     const counts = { added: 0, changed: 0, deleted: 0, attributes: 0 }
     const names = { A: 'added', M: 'changed', D: 'deleted', attr: 'attributes' } as const
     // What was renamed is known by inodes, which are others in each store.

@@ -317,6 +317,8 @@ class PartImport {
       label !== null &&
       (this.#arriving.hasLabel(label) || (await catalogue.labelled(layer.id, label)) !== null)
     const there = wayBack(this.#owners.get(state.id)!)
+    const { from, changes, states } = archive.manifest
+    const counted = there !== undefined && changes !== null && states.at(-1) === state
     const now = Date.now()
     return {
       id,
@@ -344,6 +346,7 @@ class PartImport {
         payload: archive.payload,
         signatures: archive.signed.signatures,
         ...(there === undefined ? {} : { owners: there }),
+        ...(counted ? { changes: { from: from?.id ?? null, ...changes } } : {}),
       },
     }
   }

@@ -287,6 +287,16 @@ export const snapshotRecord = z.looseObject({
       signatures: z.array(
         z.looseObject({ key: z.string(), name: z.string(), at: count, signature: z.string() }),
       ),
+      /** What it changes against the state `from`, in the numbers of the archive. */
+      changes: z
+        .looseObject({
+          from: z.string().nullable(),
+          added: count,
+          changed: count,
+          deleted: count,
+          attributes: count,
+        })
+        .optional(),
       /** What owners have for numbers in the archive, by those that they have here (lib/archive/owners.ts). */
       owners: z
         .looseObject({ users: z.record(z.string(), id32), groups: z.record(z.string(), id32) })

@@ -188,6 +188,9 @@ async function sendingOf(
   })
   const parcel = async (earlier: string | null, brings: boolean) =>
     parcels.parcelOf(await parcels.ofState(layer, state, earlier, brings))
+  // What most hosts lack is what came last: made while ssh is on its way.
+  const [last] = candidates
+  if (last !== undefined && !withBase) parcels.ofState(layer, state, last, false).catch(() => {})
   return { layer: as ?? layer, base, candidates, withBase, parcel, take, dryRun, state }
 }
 

@@ -50,6 +50,8 @@ function wordsOf({ what, name, current, layer }: DuPart): string {
       return 'catalogue, with the states'
     case 'packages':
       return 'packages that recipes downloaded'
+    case 'incoming':
+      return 'came from other machines and is in no state yet; svsfs gc removes what is a week old'
     case 'run':
       return 'logs, and room kept for a full disk'
     case 'other':

@@ -12,7 +12,7 @@ interface GcWish {
 
 export const gc: CommandRow<GcWish, Collected> = {
   about:
-    'Chunks and contents that no state refers to, and directories that no record names. Mounts and snapshots go on meanwhile, and it may be broken off at any time. While something is mounted the daemon does it by itself, a minute after it deleted states and once a day. A deleted layer can be brought back by svsfs undo for a week, while svsfs undo --list has it; --all takes it away now.',
+    'Chunks and contents that no state refers to, directories that no record names, and what came of a deployment that nobody went on with for a week. Mounts and snapshots go on meanwhile, and it may be broken off at any time. While something is mounted the daemon does it by itself, a minute after it deleted states and once a day. A deleted layer can be brought back by svsfs undo for a week, while svsfs undo --list has it; --all takes it away now.',
   options: [
     option('--dry-run', 'only say what would go'),
     option('--all', 'also deleted layers that could still be brought back'),

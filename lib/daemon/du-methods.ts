@@ -34,6 +34,8 @@ export interface DuPart extends DiskUse {
     | 'catalogue'
     /** What recipes downloaded. */
     | 'packages'
+    /** What has come of archives from other machines. */
+    | 'incoming'
     /** Logs, sockets, and room that is kept for a full disk. */
     | 'run'
     | 'other'
@@ -153,6 +155,7 @@ async function storeParts(walk: DiskWalk, places: StorePlaces): Promise<DuPart[]
     ['frozen', places.frozen],
     ['catalogue', places.catalogue],
     ['packages', places.packages],
+    ['incoming', places.incoming],
     ['run', places.run],
     // What is left of it: nothing is counted twice.
     ['other', places.root],

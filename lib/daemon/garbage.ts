@@ -4,6 +4,7 @@
 //   versions of read-only parts that no sublayer, state, freeze, mount or undo needs ─▶ record,
 //   then directory
 //   directories of layers and versions without a record ─▶ gone
+//   what came of archives that nobody went on with for a week ─▶ gone (lib/deploy/incoming.ts)
 //   catalogue: lists, contents, chunks (lib/snapshot/gc.ts)
 //
 // Rule: each layer is held while its directories are looked at, because an import makes the directory
@@ -13,6 +14,7 @@
 import { existsSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { bytesOf } from '../base/path.ts'
+import { dropOld, oldOf } from '../deploy/incoming.ts'
 import { removeTree } from '../host/remove-tree.ts'
 import { AT_FDCWD } from '../host/sys.ts'
 import { collectGarbage, type Swept } from '../snapshot/gc.ts'
@@ -54,6 +56,9 @@ export async function collectStore(control: Control, options: CollectOptions): P
     progress(`looking at the directories of layer ${name}`)
     directories.push(...(await control.queue.run(id, () => collectLayer(control, id, dryRun))))
   }
+  const { incoming } = control.store.places
+  directories.push(...oldOf(incoming).map((name) => `incoming/${name}`))
+  if (!dryRun) dropOld(incoming)
   if (!dryRun)
     for (const id of strays.ours.map(lastOf)) removeLayer(layerPlaces(control.store.places, id))
   const { readOnly: _, ...swept } = await collectGarbage(control.catalogue, {

@@ -9,6 +9,7 @@ import { MOST_CANDIDATES } from '../deploy/messages.ts'
 import { nearest } from '../layer/nearest.ts'
 import { type HostRecord, hostRecord } from '../snapshot/records.ts'
 import { findState } from '../snapshot/state-name.ts'
+import { warmThread } from '../snapshot/thread.ts'
 import type { Control } from './control.ts'
 import { method } from './method.ts'
 import { nameShape, stateShape } from './shapes.ts'
@@ -101,6 +102,8 @@ async function choose(
   { layer: name, state }: { layer: string; state: string | null },
 ): Promise<Choice> {
   const { catalogue } = control
+  // An archive is about to be made.
+  warmThread()
   const layer = await control.layer(name)
   const last = await catalogue.snapshotBack(layer.id, 0)
   if (state === null && last === null) throw new Failure('SVS_STATE_NONE', name)

@@ -21,6 +21,7 @@ import {
 import { hasZstd } from '../host/zstd.ts'
 import { layerName } from '../layer/layer.ts'
 import type { LayerRecord } from '../snapshot/records.ts'
+import { warmThread } from '../snapshot/thread.ts'
 import { importChain, signalOf } from './archive-methods.ts'
 import type { Control } from './control.ts'
 import { rollBack, settle, switchTo } from './deployed.ts'
@@ -75,6 +76,7 @@ async function layerOf(
   control: Control,
   { layer: name, base, states }: z.infer<typeof layerParams>,
 ): Promise<LayerAnswer> {
+  warmThread()
   const layer = await layerOrNone(control, name)
   const codecs = codecsHere()
   if (layer === null) return { bases: null, state: null, codecs }

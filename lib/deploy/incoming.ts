@@ -152,17 +152,23 @@ export class Incoming {
   }
 }
 
-/** Removes what nobody went on with. */
-export function dropOld(incoming: string, now = Date.now()): void {
-  if (!existsSync(incoming)) return
-  for (const name of readdirSync(incoming)) {
+/** Names of what nobody went on with. */
+export function oldOf(incoming: string, now = Date.now()): string[] {
+  if (!existsSync(incoming)) return []
+  return readdirSync(incoming).filter((name) => {
     const path = join(incoming, name)
     const pack = name.includes('.') ? path : join(path, 'pack')
     const { mtimeMs = now } =
       statSync(pack, { throwIfNoEntry: false }) ?? statSync(path, { throwIfNoEntry: false }) ?? {}
     // A lock that is held was opened a moment ago; one that goes is made anew.
-    if (mtimeMs < now - KEPT_MS) rmSync(path, { recursive: true, force: true })
-  }
+    return mtimeMs < now - KEPT_MS
+  })
+}
+
+/** Removes that. */
+export function dropOld(incoming: string, now = Date.now()): void {
+  for (const name of oldOf(incoming, now))
+    rmSync(join(incoming, name), { recursive: true, force: true })
 }
 
 /** Takes a layer for one deployment; the kernel lets it go with the process. Throws SVS_DEPLOY_BUSY. */

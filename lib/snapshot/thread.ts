@@ -106,6 +106,11 @@ function keepWorker(worker: Worker): void {
   idle = { worker, timer: setTimeout(drop, IDLE_MS).unref() }
 }
 
+/** Starts a thread for the job that is about to come. */
+export function warmThread(): void {
+  if (idle === null) keepWorker(startWorker())
+}
+
 /** Runs one job to its end. Throws what it threw; Failures stay Failures. */
 export function runJob<Name extends JobName>(
   name: Name,

@@ -8,8 +8,10 @@ import { Failure } from '../../lib/base/failure.ts'
 import { errorWords } from '../../lib/daemon/errors.ts'
 import { BadSpeech, FrameReader, FrameWriter, GREETING } from '../../lib/deploy/frames.ts'
 import { addressOf, hostName, sshOptions } from '../../lib/deploy/host.ts'
+import type { Link } from '../../lib/deploy/link.ts'
 import { receive, row } from '../../lib/deploy/receiver.ts'
 import { onHosts } from '../../lib/deploy/rounds.ts'
+import { type Sending, send } from '../../lib/deploy/sender.ts'
 import { linkFailure, sshWords } from '../../lib/deploy/ssh.ts'
 
 const LIMIT = 1000
@@ -183,4 +185,22 @@ t.test('the first few hosts try it, and where one fails the others are not begun
     [true, false, true, true],
   )
   t.equal(most, 3)
+})
+
+t.test('a host that cannot read a codec of the archive is sent nothing of it', async (t) => {
+  const asked: string[] = []
+  const link = {
+    host: { name: 'old' },
+    ask: async ({ ask }: { ask: string }) => {
+      asked.push(ask)
+      return { bases: ['b'], state: null, codecs: ['raw'] }
+    },
+  } as unknown as Link
+  const parcel = async () => ({ codecs: ['raw', 'zstd'] })
+  const sending = { layer: 'app', base: 'b', candidates: [], withBase: false, parcel }
+  await t.rejects(
+    send(link, sending as unknown as Sending, () => {}),
+    { code: 'SVS_HOST_CODEC' },
+  )
+  t.same(asked, ['layer'])
 })

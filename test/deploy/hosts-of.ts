@@ -1,6 +1,7 @@
 // Stores on one machine, one of them reached from another by ssh: what the tests of deployments act on.
 //
-//   const land = await landOf(t)            null where no sshd can be started
+//   { skip: WITHOUT_SSHD }                  where none can be started
+//   const land = await landOf(t)
 //   await land.answer('deploy', …)          from the store that deploys, land.here
 //   const host = await land.host('desk')    a store of its own behind the sshd, known here by that name
 //
@@ -15,7 +16,7 @@ import { ANSWERS, answered } from '../../lib/cli/answers/all.ts'
 import { ReadySvsfs } from '../daemon/ready.ts'
 import { type Done, PROGRAM } from '../story/svsfs.ts'
 import { type Drawing, draw } from '../union/view-of.ts'
-import { type Sshd, startSshd } from './sshd.ts'
+import { hasSshd, type Sshd, startSshd } from './sshd.ts'
 
 export interface Answer {
   readonly layer: string
@@ -162,16 +163,17 @@ export async function write(
   }
 }
 
-/** Null, with the reason as a comment, where no sshd can be started. `before` it is. */
-export async function landOf(t: Test, before?: (dir: string) => void): Promise<Land | null> {
+/** Why nothing here can be tested; false where it can. */
+export const WITHOUT_SSHD = hasSshd()
+  ? false
+  : 'no sshd or ssh here (test/setup.sh says what brings them)'
+
+/** `before`: done before its sshd is started. */
+export async function landOf(t: Test, before?: (dir: string) => void): Promise<Land> {
   const dir = realpathSync(mkdtempSync(join(tmpdir(), 'svsfs-hosts-')))
   before?.(dir)
   const sshd = await startSshd(dir)
-  if (sshd === null) {
-    rmSync(dir, { recursive: true })
-    t.comment('no sshd or ssh here (test/setup.sh says what brings them)')
-    return null
-  }
+  if (sshd === null) throw new Error('no sshd')
   const land = new Land(dir, sshd)
   t.teardown(() => land.close())
   return land

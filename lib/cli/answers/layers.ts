@@ -58,6 +58,7 @@ export const LAYERS = {
             'frozen',
             'catalogue',
             'packages',
+            'incoming',
             'run',
             'other',
           ]),

@@ -6,10 +6,11 @@
 
 import { randomBytes } from 'node:crypto'
 import { createWriteStream, type WriteStream } from 'node:fs'
-import { link, open, rename, rm } from 'node:fs/promises'
+import { link, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { ZipArchive } from 'archiver'
 import { Failure } from '../base/failure.ts'
+import { flushDirectory } from '../host/file.ts'
 
 /** The first day that ZIP knows: an archive says nothing of when it was made but in its signature. */
 const DAY = new Date(Date.UTC(1980, 0, 1))
@@ -91,14 +92,5 @@ async function linkNew(from: string, to: string): Promise<void> {
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') throw cause
     throw new Failure('SVS_PATH_EXISTS', to)
-  }
-}
-
-async function flushDirectory(path: string): Promise<void> {
-  const dir = await open(path, 'r')
-  try {
-    await dir.sync()
-  } finally {
-    await dir.close()
   }
 }

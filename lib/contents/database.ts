@@ -90,9 +90,3 @@ export async function databaseChanges(
     await worker.terminate()
   }
 }
-
-const MAGIC = Buffer.from('SQLite format 3\0')
-
-/** True for what begins as a SQLite database does. */
-export const isDatabase = (begin: Uint8Array): boolean =>
-  MAGIC.equals(begin.subarray(0, MAGIC.length))

@@ -6,11 +6,12 @@
 // Rule: the tree appears under its final name whole and flushed, after its index; until a
 // record names the version it is garbage. Broken off when the caller goes or the process ends.
 
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync } from 'node:fs'
+import { mkdirSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { Failure } from '../base/failure.ts'
 import { bytesOf, isWithin } from '../base/path.ts'
+import { syncDirectory } from '../host/file.ts'
 import { removeTree } from '../host/remove-tree.ts'
 import { AT_FDCWD } from '../host/sys.ts'
 import { accessesOf } from '../layer/accesses.ts'
@@ -81,7 +82,7 @@ export async function importVersion(
     removeVersion(places, version)
     renameSync(index, places.index(version))
     renameSync(tree, places.ro(version))
-    flushDirectory(join(places.root, 'ro'))
+    syncDirectory(bytesOf(join(places.root, 'ro')))
     const { excludes, manifest } = found
     return { ro: { version, ...facts }, excludes, manifest, warnings }
   } finally {
@@ -215,13 +216,4 @@ async function fetchInto(
   const { fetchInThread } = await import('../layer/import-job.ts')
   const options = { withDepends: true, base, folder: control.store.places.packages }
   return control.queue.run(PACKAGES, () => fetchInThread({ packages, options }, waiter))
-}
-
-function flushDirectory(path: string): void {
-  const fd = openSync(path, 'r')
-  try {
-    fsyncSync(fd)
-  } finally {
-    closeSync(fd)
-  }
 }

@@ -2,6 +2,7 @@
 //
 // Paths are absolute and internal (bytes as latin1 text).
 
+import { open } from 'node:fs/promises'
 import { ERRNO, Errno } from '../base/errno.ts'
 import { Stat } from './stat.ts'
 import { AT_FDCWD, must, O, sys } from './sys.ts'
@@ -44,9 +45,19 @@ export function writeWhole(path: string, bytes: Buffer, mode = 0o644): void {
 }
 
 /** Makes names made or removed in a directory outlive a power loss. Throws Errno. */
-function syncDirectory(path: string): void {
+export function syncDirectory(path: string): void {
   const fd = must(sys.openat(AT_FDCWD, path, O.RDONLY | O.DIRECTORY), path)
   const done = sys.fsync(fd)
   sys.close(fd)
   must(done, path)
+}
+
+/** The same for a path as Node has it, while other work goes on. Throws Node's errors. */
+export async function flushDirectory(path: string): Promise<void> {
+  const dir = await open(path, 'r')
+  try {
+    await dir.sync()
+  } finally {
+    await dir.close()
+  }
 }

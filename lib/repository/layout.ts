@@ -12,7 +12,7 @@ import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Failure } from '../base/failure.ts'
 import { bytesOf } from '../base/path.ts'
-import { writeWhole } from '../host/file.ts'
+import { flushDirectory, writeWhole } from '../host/file.ts'
 import { AT_FDCWD, must, O, sys } from '../host/sys.ts'
 import { type ImageIndex, jsonBytes, LIMITS } from './format.ts'
 import {
@@ -222,12 +222,3 @@ function makeLayout(dir: string): void {
 
 /** What is there of one whose making was cut off. */
 const LAYOUT_NAMES = new Set([LAYOUT_NAME, `${LAYOUT_NAME}.new`, INDEX_NAME, 'blobs'])
-
-async function flushDirectory(path: string): Promise<void> {
-  const dir = await open(path, 'r')
-  try {
-    await dir.sync()
-  } finally {
-    await dir.close()
-  }
-}

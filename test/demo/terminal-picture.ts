@@ -70,7 +70,7 @@ export function terminalPicture(screens: readonly Screen[], columns: number, row
     return { css: `${steps}${style}`, body: `<g id="${name}">${screenOf(lines)}</g>` }
   })
   return `${[
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img" xml:space="preserve">`,
     `<style>text{font:13.6px ui-monospace,"DejaVu Sans Mono",Menlo,Consolas,monospace;white-space:pre}${groups.map(({ css }) => css).join('')}</style>`,
     `<rect width="${width}" height="${height}" rx="8" fill="${GROUND}"/>`,
     ...['#ff5f56', '#ffbd2e', '#27c93f'].map(

@@ -40,8 +40,11 @@ export class Served {
     })
   }
 
-  /** Waits for a line that begins so, takes it out, and answers what follows. */
-  async line(start: string, patience = 10_000): Promise<string> {
+  /**
+   * Waits for a line that begins so, takes it out, and answers what follows. A mount may end late:
+   * somebody's copy of the machine's mounts may hold it.
+   */
+  async line(start: string, patience = 60_000): Promise<string> {
     const until = Date.now() + patience
     for (;;) {
       const place = this.lines.findIndex((line) => line.startsWith(`${start} `))

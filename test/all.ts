@@ -147,6 +147,8 @@ function environment(dir: string, home: string, mark: string): NodeJS.ProcessEnv
     TMPDIR: dir,
     HOME: home,
     TAP_TIMEOUT: String(SECONDS_A_FILE),
+    // A view over the whole machine, which another file shows, holds what is mounted here.
+    SVSFS_UMOUNT_SECONDS: '60',
     [MARK]: mark,
   }
 }

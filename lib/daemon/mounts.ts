@@ -60,7 +60,7 @@ export interface MountWish {
 }
 
 /** How long an umount waits for the end of the mount, in milliseconds: that of a lazy one may take for ever. */
-const END_MS = 5000
+const END_MS = (Number(process.env.SVSFS_UMOUNT_SECONDS) || 5) * 1000
 const LAZY_MS = 300
 
 export class Mounts {

@@ -145,7 +145,11 @@ t.test(
 
 t.test('a mount that another mount namespace has is taken away here', async (t) => {
   const { mountPoint, must, run, status } = toolsStore(t)
+  const { SVSFS_UMOUNT_SECONDS: usual } = process.env
+  process.env.SVSFS_UMOUNT_SECONDS = '1'
   must('mount', mountPoint)
+  if (usual === undefined) delete process.env.SVSFS_UMOUNT_SECONDS
+  else process.env.SVSFS_UMOUNT_SECONDS = usual
   const pid = status().daemon?.pid ?? 0
   const own = process.getuid?.() === 0 ? [] : ['--user', '--map-root-user']
   const other = spawn('unshare', [...own, '--mount', 'sh', '-c', 'echo; read line'])

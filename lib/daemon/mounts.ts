@@ -59,6 +59,12 @@ export interface MountWish {
   }
 }
 
+interface Detached {
+  readonly mounted: Mounted
+  /** Tells who waits for the end, with what remains to be waited for. */
+  readonly done: (rest: Promise<void> | undefined) => void
+}
+
 /** How long an umount waits for the end of the mount, in milliseconds: that of a lazy one may take for ever. */
 const END_MS = (Number(process.env.SVSFS_UMOUNT_SECONDS) || 5) * 1000
 const LAZY_MS = 300
@@ -71,8 +77,8 @@ export class Mounts {
   readonly #ends = new Map<number, () => Promise<void>>()
   /** How mounts are taken away that the engine does not serve. */
   readonly #own = new Map<number, (lazy: boolean) => void>()
-  /** What was taken away, and has not ended: who waits for the end, which brings what remains to be waited for. */
-  readonly #detached = new Map<number, (rest: Promise<void> | undefined) => void>()
+  /** What was taken away, and has not ended: programs may still change what it shows. */
+  readonly #detached = new Map<number, Detached>()
   #next = 1
   #empty: () => void = () => {}
 
@@ -112,9 +118,15 @@ export class Mounts {
       .reduce<Mounted | null>((deepest, mounted) => deeper(deepest, mounted), null)
   }
 
+  /** Those that have a place, and those that only programs still use. */
+  served(): Mounted[] {
+    const detached = [...this.#detached.values()].map(({ mounted }) => mounted)
+    return [...new Set([...this.#all.values(), ...detached])]
+  }
+
   /** Mounts that show a layer. */
   showing(layer: string): Mounted[] {
-    return this.list().filter(({ shows }) => shows.includes(layer))
+    return this.served().filter(({ shows }) => shows.includes(layer))
   }
 
   async mount(records: readonly LayerRecord[], wish: MountWish): Promise<Mounted> {
@@ -177,8 +189,9 @@ export class Mounts {
   }
 
   /** Takes a mount away. False where somebody still uses it, a program or another mount namespace: it is served until they end. */
-  async umount({ id }: Mounted, lazy: boolean): Promise<boolean> {
-    const end = new Promise<void>((resolve) => this.#detached.set(id, resolve))
+  async umount(mounted: Mounted, lazy: boolean): Promise<boolean> {
+    const { id } = mounted
+    const end = new Promise<void>((done) => this.#detached.set(id, { mounted, done }))
     try {
       const own = this.#own.get(id)
       if (own === undefined) await this.#engine.umount(id, lazy)
@@ -198,14 +211,14 @@ export class Mounts {
     const detached = this.#detached.get(id)
     const rest = this.#ends.get(id)?.()
     for (const each of [this.#all, this.#own, this.#ends, this.#detached]) each.delete(id)
-    detached?.(rest)
+    detached?.done(rest)
     this.checkEmpty()
     return detached === undefined ? mounted : null
   }
 
   /** Gives every mount that shows, or would show, the layer its new stack. */
   async restack(records: readonly LayerRecord[], layer: string): Promise<Mounted[]> {
-    const concerned = this.list().filter(
+    const concerned = this.served().filter(
       (mounted) => mounted.shows.includes(layer) || idsOf(records, mounted.choice).includes(layer),
     )
     if (concerned.length === 0) return []

@@ -110,7 +110,7 @@ export class StateMounts {
 
   /** Fails where a state of the layer is shown. */
   refuse({ id, name }: LayerRecord): void {
-    const found = this.#control.mounts?.list().find(({ state }) => state?.layer === id)
+    const found = this.#control.mounts?.served().find(({ state }) => state?.layer === id)
     if (found !== undefined) throw new Failure('SVS_LAYER_BUSY', name, found.mountPoint)
   }
 

@@ -134,6 +134,7 @@ t.test(
     // The kernel has no answer of its own to this.
     t.ok(statfsSync(`/proc/self/fd/${fd}`).blocks > 0)
     t.equal(readFileSync(fd, 'utf8'), 'as imported')
+    t.match(ask(store, 'layer', 'delete', 'tools', '--yes'), { error: { code: 'SVS_LAYER_BUSY' } })
     must('mount', mountPoint)
     t.equal(status().daemon?.pid, pid, 'the same daemon')
     must('umount', mountPoint)
